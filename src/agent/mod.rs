@@ -1,0 +1,1 @@
+//! What each agent CLI speaks: launch, resume, reports, hooks, screens; and how signals are weighed.

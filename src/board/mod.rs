@@ -1,0 +1,1 @@
+//! What a person sees: the view model and its text.

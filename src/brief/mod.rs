@@ -1,0 +1,1 @@
+//! Markdown briefs and task lists: text in, briefs out.

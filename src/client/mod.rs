@@ -1,0 +1,1 @@
+//! Speaks to a supervisor or straight to a host.

@@ -1,0 +1,1 @@
+//! `agents.toml` and user settings: text in, typed settings with spans out.

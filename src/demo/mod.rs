@@ -1,0 +1,1 @@
+//! The scratch repository and the scripted player of `standup demo`.

@@ -1,0 +1,1 @@
+//! Everything git: the CLI for whatever writes, `git2` for fast reads.

@@ -1,0 +1,1 @@
+//! One process per attempt: it owns the PTY, the screen, the transcript and the exit record.

@@ -1,0 +1,383 @@
+//! Settings after they were read and checked. `config` makes them; `policy` obeys them.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{AgentName, CheckName, Pattern};
+use super::time::Span;
+
+/// A capacity: never 0, so that 0 cannot mean "no limit".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// As many as you like.
+    Unlimited,
+    /// At most this many.
+    Max(NonZeroU32),
+}
+
+impl Limit {
+    /// At most `n`, which must not be 0.
+    #[must_use]
+    pub const fn of(n: u32) -> Self {
+        match NonZeroU32::new(n) {
+            Some(n) => Self::Max(n),
+            None => panic!("a limit of 0 is none"),
+        }
+    }
+
+    /// Whether one more fits beside `used`.
+    #[must_use]
+    pub fn admits(self, used: u32) -> bool {
+        match self {
+            Self::Unlimited => true,
+            Self::Max(max) => used < max.get(),
+        }
+    }
+
+    /// The number, where there is one.
+    #[must_use]
+    pub fn max(self) -> Option<u32> {
+        match self {
+            Self::Unlimited => None,
+            Self::Max(max) => Some(max.get()),
+        }
+    }
+}
+
+/// Everything `agents.toml` and the user's settings say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Branch or revision that attempts start from; default: origin/HEAD, else the current branch.
+    pub base: Option<String>,
+    /// The agent of a task that names none.
+    pub agent: Option<AgentName>,
+    /// How worktrees are made.
+    pub worktrees: Worktrees,
+    /// How many at once.
+    pub wip: Wip,
+    /// How often agents report.
+    pub check_in: CheckInRules,
+    /// When an attempt is over the line.
+    pub limits: Limits,
+    /// What proves the work.
+    pub verify: Verify,
+    /// What no agent may touch.
+    pub off_limits: Vec<Pattern>,
+    /// How work lands.
+    pub merge: Merge,
+    /// How agents are confined.
+    pub sandbox: Sandbox,
+    /// How you are told.
+    pub notify: Notify,
+    /// The agents, by name.
+    pub agents: BTreeMap<AgentName, AgentSettings>,
+    /// Which agent takes which paths; the first match wins.
+    pub routes: Vec<Route>,
+}
+
+/// `[worktrees]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worktrees {
+    /// Folder for worktrees, instead of the one under the user's data directory.
+    pub root: Option<PathBuf>,
+    /// Untracked files copied from the main checkout (patterns).
+    pub copy: Vec<Pattern>,
+    /// Untracked files or folders linked to the main checkout's.
+    pub link: Vec<Pattern>,
+    /// Shell commands that must pass before the agent starts.
+    pub setup: Vec<String>,
+    /// Time limit of each setup command.
+    pub setup_timeout: Span,
+    /// Shell commands run before a worktree is removed.
+    pub teardown: Vec<String>,
+    /// Ports handed to each attempt.
+    pub ports: Option<Ports>,
+}
+
+/// A range of TCP ports shared out among attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    /// The first port.
+    pub first: u16,
+    /// The last port, included.
+    pub last: u16,
+    /// How many each attempt gets.
+    pub per_task: u16,
+}
+
+/// `[wip]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wip {
+    /// Attempts in Build, waiting ones included.
+    pub build: Limit,
+    /// Tasks in Review; full means that nothing new starts.
+    pub review: Limit,
+    /// Agents of this user on this machine, over all repositories.
+    pub machine: Limit,
+    /// An agent in Review is stopped after this.
+    pub idle: Span,
+}
+
+/// `[check_in]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckInRules {
+    /// Interval between check-ins.
+    pub every: Span,
+    /// Reminders before lateness.
+    pub nudges: u32,
+    /// Time between the last reminder and `late`.
+    pub grace: Span,
+    /// No sign of life for this long is `quiet`.
+    pub silence: Span,
+}
+
+/// What happens when a limit trips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LimitAction {
+    /// Raise needs-you.
+    Ask,
+    /// Say so, go on.
+    Warn,
+    /// Lock the agent's input to you.
+    Takeover,
+    /// Stop the agent.
+    Stop,
+}
+
+/// `[limits]`: kill criteria.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Time since the attempt started.
+    pub wall_clock: Span,
+    /// Check-ins missed.
+    pub late_check_ins: u32,
+    /// Red verdicts in a row.
+    pub red_verdicts: u32,
+    /// The same failure in a row.
+    pub same_failure: u32,
+    /// Lines changed.
+    pub changed_lines: u64,
+    /// Files changed.
+    pub changed_files: u64,
+    /// Tokens, as the agent reports them.
+    pub tokens: Option<u64>,
+    /// Cost in US dollars, as the agent reports it.
+    pub cost_usd: Option<f64>,
+    /// On a touch of something off-limits.
+    pub off_limits: LimitAction,
+    /// On any other limit.
+    pub action: LimitAction,
+}
+
+impl Eq for Limits {}
+
+/// When checks run by themselves, beside the end of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerifyOn {
+    /// When the agent says ready, ends its turn or exits.
+    Done,
+    /// At every check-in.
+    CheckIn,
+    /// When files change.
+    FileChange,
+}
+
+/// `[verify]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verify {
+    /// When checks run.
+    pub on: Vec<VerifyOn>,
+    /// How many worktrees may run checks at once.
+    pub parallel: NonZeroU32,
+    /// The checks, in order.
+    pub checks: Vec<CheckSettings>,
+}
+
+/// `[[verify.check]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckSettings {
+    /// Its name.
+    pub name: CheckName,
+    /// A shell command, run in the worktree.
+    pub run: String,
+    /// How its output is read.
+    pub report: ReportFormat,
+    /// Its time limit.
+    pub timeout: Span,
+}
+
+/// How the output of a check is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReportFormat {
+    /// Only the exit code counts.
+    Exit,
+    /// `cargo test`.
+    Libtest,
+    /// `cargo nextest run`.
+    Nextest,
+    /// `pytest`.
+    Pytest,
+    /// `go test -json`.
+    Go,
+    /// `jest` or `vitest` with `--json`.
+    Jest,
+    /// Test Anything Protocol.
+    Tap,
+    /// A JUnit file the check writes, relative to the worktree.
+    Junit(super::name::RepoPath),
+}
+
+/// How a landed attempt is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MergeStrategy {
+    /// One commit.
+    Squash,
+    /// A merge commit.
+    Merge,
+    /// The attempt's commits, replayed.
+    Rebase,
+}
+
+/// What must be true before anything lands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Requirement {
+    /// Checks are green for what lands.
+    Green,
+    /// A person approved.
+    Approved,
+    /// A second agent reviewed.
+    Reviewed,
+}
+
+/// `[merge]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merge {
+    /// How it lands.
+    pub strategy: MergeStrategy,
+    /// What must hold.
+    pub require: Vec<Requirement>,
+    /// Whether the target is pushed.
+    pub push: bool,
+}
+
+/// How tightly agents are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxMode {
+    /// A linked worktree; the agent's own sandbox is told what it needs.
+    Worktree,
+    /// A shared clone under Landlock and seccomp.
+    Strict,
+    /// Nothing.
+    Off,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// How.
+    pub mode: SandboxMode,
+    /// Folders that may be written besides.
+    pub write: Vec<String>,
+}
+
+/// `[notify]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// OSC 9 and bell through attached clients.
+    pub terminal: bool,
+    /// A program and its arguments; `{title}` and `{body}` are filled in. Never a shell.
+    pub command: Vec<String>,
+}
+
+/// How a generic agent gets its prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PromptVia {
+    /// As the last argument.
+    Arg,
+    /// On standard input.
+    Stdin,
+    /// Typed into its terminal.
+    Type,
+    /// Not at all: the command names the brief itself.
+    None,
+}
+
+/// `[agents.<name>]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentSettings {
+    /// Which adapter speaks with it: `claude`, `codex`, `generic` or one of the user's.
+    pub adapter: String,
+    /// The program and its first arguments.
+    pub command: Vec<String>,
+    /// Arguments after the adapter's own, before the prompt.
+    pub args: Vec<String>,
+    /// Environment for it.
+    pub env: BTreeMap<String, String>,
+    /// How many at once.
+    pub max: Limit,
+    /// How it gets its prompt, where the adapter leaves that open.
+    pub prompt: Option<PromptVia>,
+}
+
+/// `[[route]]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Paths a task touches.
+    pub paths: Vec<Pattern>,
+    /// Who takes it.
+    pub agent: AgentName,
+}
+
+impl Default for Settings {
+    /// The defaults of the documentation: what an empty `agents.toml` means.
+    fn default() -> Self {
+        Self {
+            base: None,
+            agent: None,
+            worktrees: Worktrees {
+                root: None,
+                copy: Vec::new(),
+                link: Vec::new(),
+                setup: Vec::new(),
+                setup_timeout: Span::mins(10),
+                teardown: Vec::new(),
+                ports: None,
+            },
+            wip: Wip { build: Limit::of(3), review: Limit::of(4), machine: Limit::Unlimited, idle: Span::mins(30) },
+            check_in: CheckInRules { every: Span::mins(15), nudges: 1, grace: Span::mins(5), silence: Span::mins(10) },
+            limits: Limits {
+                wall_clock: Span::mins(120),
+                late_check_ins: 2,
+                red_verdicts: 4,
+                same_failure: 3,
+                changed_lines: 1_500,
+                changed_files: 60,
+                tokens: None,
+                cost_usd: None,
+                off_limits: LimitAction::Takeover,
+                action: LimitAction::Ask,
+            },
+            verify: Verify { on: vec![VerifyOn::Done], parallel: NonZeroU32::MIN, checks: Vec::new() },
+            off_limits: Vec::new(),
+            merge: Merge {
+                strategy: MergeStrategy::Squash,
+                require: vec![Requirement::Green, Requirement::Approved],
+                push: false,
+            },
+            sandbox: Sandbox { mode: SandboxMode::Worktree, write: Vec::new() },
+            notify: Notify { terminal: true, command: Vec::new() },
+            agents: BTreeMap::new(),
+            routes: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Processes by identity, never by number alone: a pid is reused, a pid with its start time is not.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+use serde::{Deserialize, Serialize};
+
+/// One process of one boot: its number and when it started (clock ticks since boot).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The number, which the kernel gives out again.
+    pub pid: u32,
+    /// Field 22 of `/proc/<pid>/stat` (`proc(5)`), which it does not.
+    pub start: u64,
+}
+
+impl ProcessId {
+    /// The identity of a living process; `None` once it is gone.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        Stat::read(pid).map(|stat| Self { pid, start: stat.start })
+    }
+
+    /// This process.
+    #[must_use]
+    pub fn own() -> Self {
+        let pid = std::process::id();
+        Self::of(pid).unwrap_or(Self { pid, start: 0 })
+    }
+
+    /// Whether this very process still runs. A zombie does not.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| stat.start == self.start && stat.state != b'Z' && stat.state != b'X')
+    }
+
+    /// Signals this very process, or nobody: a pidfd is opened first and the start time compared
+    /// after, so a reused number is never hit. Returns whether it was signalled.
+    #[must_use]
+    pub fn signal(self, signal: Signal) -> bool {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return false };
+        let Ok(fd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return false };
+        self.is_alive() && rustix::process::pidfd_send_signal(&fd, signal).is_ok()
+    }
+}
+
+/// What `/proc/<pid>/stat` says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// State letter: `R`, `S`, `D`, `T`, `Z` …
+    pub state: u8,
+    /// Parent's pid.
+    pub parent: u32,
+    /// Process group.
+    pub group: u32,
+    /// POSIX session.
+    pub session: u32,
+    /// CPU time used, user and system, in clock ticks.
+    pub cpu_ticks: u64,
+    /// Start, in clock ticks since boot.
+    pub start: u64,
+}
+
+impl Stat {
+    /// Reads one process; `None` where there is none.
+    #[must_use]
+    pub fn read(pid: u32) -> Option<Self> {
+        let bytes = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // The name stands in brackets and may itself hold blanks and brackets.
+        let rest = &bytes[bytes.iter().rposition(|&b| b == b')')? + 1..];
+        let text = std::str::from_utf8(rest).ok()?;
+        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        let small = |index: usize| u32::try_from(number(index)?).ok();
+        Some(Self {
+            state: *fields.first()?.as_bytes().first()?,
+            parent: small(1)?,
+            group: small(2)?,
+            session: small(3)?,
+            cpu_ticks: number(11)? + number(12)?,
+            start: number(19)?,
+        })
+    }
+}
+
+/// All processes this user can see, by number.
+#[must_use]
+pub fn all() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The processes whose environment holds exactly `NAME=value` (as at their exec), oldest first.
+/// This finds what left its session and process group, and what was orphaned.
+#[must_use]
+pub fn marked(marker: &str) -> Vec<ProcessId> {
+    let own = std::process::id();
+    let mut found: Vec<ProcessId> = all()
+        .into_iter()
+        .filter(|&pid| pid != own && environment_holds(pid, marker.as_bytes()))
+        .filter_map(ProcessId::of)
+        .filter(|id| id.is_alive())
+        .collect();
+    found.sort_by_key(|id| (id.start, id.pid));
+    found
+}
+
+fn environment_holds(pid: u32, marker: &[u8]) -> bool {
+    std::fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|bytes| bytes.split(|&b| b == 0).any(|entry| entry == marker))
+}
+
+/// All living descendants of `root`, `root` itself left out.
+#[must_use]
+pub fn descendants(root: u32) -> Vec<ProcessId> {
+    let parents: Vec<(u32, u32)> =
+        all().into_iter().filter_map(|pid| Stat::read(pid).map(|stat| (pid, stat.parent))).collect();
+    let mut family = BTreeSet::from([root]);
+    loop {
+        let before = family.len();
+        family.extend(
+            parents.iter().filter(|(_, parent)| family.contains(parent)).map(|(pid, _)| *pid).collect::<Vec<_>>(),
+        );
+        if family.len() == before {
+            break;
+        }
+    }
+    family.remove(&root);
+    family.into_iter().filter_map(ProcessId::of).filter(|id| id.is_alive()).collect()
+}
+
+/// The program a process runs, where it may be read.
+#[must_use]
+pub fn executable(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_another_start_time_is_not() {
+        let own = ProcessId::own();
+        assert!(own.is_alive());
+        let stranger = ProcessId { start: own.start + 1, ..own };
+        assert!(!stranger.is_alive());
+        assert!(!stranger.signal(Signal::KILL), "a reused number must not be hit");
+    }
+}

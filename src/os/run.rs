@@ -1,0 +1,381 @@
+//! Runs a program to its end: own process group, no terminal, bounded time and output.
+//!
+//! **Invariant:** when [`Run::output`] or [`Run::stream`] returns, the program and its process
+//! group are gone. What left the group is the caller's to find (see [`super::process::marked`]).
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+/// How long a group has between TERM and KILL.
+const TERM_GRACE: Duration = Duration::from_millis(500);
+
+/// After the program itself ended, how long a child that kept its output open is waited for.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Chunks in flight between the readers and the caller; each is at most 64 KiB.
+const QUEUE: usize = 16;
+
+/// A program to run, and its bounds.
+#[derive(Debug, Clone)]
+pub struct Run {
+    program: PathBuf,
+    args: Vec<OsString>,
+    cwd: Option<PathBuf>,
+    clear_env: bool,
+    unset: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    stdin: Vec<u8>,
+    timeout: Option<Duration>,
+    max_output: usize,
+}
+
+/// Which stream a chunk came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Whether the time limit ended it.
+    pub timed_out: bool,
+    /// Whether the caller's sink asked to end it.
+    pub aborted: bool,
+    /// From spawn to end.
+    pub duration: Duration,
+}
+
+impl Ended {
+    /// Exit code 0, by itself.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.code == Some(0) && !self.timed_out && !self.aborted
+    }
+}
+
+/// A finished program with what it wrote, each stream cut at the bound.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// How it ended.
+    pub ended: Ended,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// Whether either stream was cut.
+    pub truncated: bool,
+}
+
+/// Why a program could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error("cannot run {}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It could not be waited for.
+    #[error("lost track of {}", program.display())]
+    Wait {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Run {
+    /// A program by absolute path, with this process's environment, no input, no time limit and
+    /// at most 16 MiB kept of each stream.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            cwd: None,
+            clear_env: false,
+            unset: Vec::new(),
+            env: Vec::new(),
+            stdin: Vec::new(),
+            timeout: None,
+            max_output: 16 << 20,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn cwd(mut self, dir: &Path) -> Self {
+        self.cwd = Some(dir.to_owned());
+        self
+    }
+
+    /// Starts from an empty environment.
+    #[must_use]
+    pub fn clear_env(mut self) -> Self {
+        self.clear_env = true;
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Removes a variable; applied before those that are set.
+    #[must_use]
+    pub fn unset(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.unset.push(name.as_ref().to_owned());
+        self
+    }
+
+    /// Gives it these bytes as standard input, then the end of file.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Ends it, and its process group, after this long.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Keeps at most this many bytes of each stream.
+    #[must_use]
+    pub fn max_output(mut self, bytes: usize) -> Self {
+        self.max_output = bytes;
+        self
+    }
+
+    /// The program, for messages.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Runs it and collects both streams.
+    ///
+    /// # Errors
+    /// [`RunError`]. A program that fails is not an error: see [`Output::ended`].
+    pub fn output(&self) -> Result<Output, RunError> {
+        let (mut stdout, mut stderr, mut truncated) = (Vec::new(), Vec::new(), false);
+        let ended = self.stream(|stream, chunk| {
+            let sink = if stream == Stream::Out { &mut stdout } else { &mut stderr };
+            let room = self.max_output.saturating_sub(sink.len());
+            truncated |= chunk.len() > room;
+            sink.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            true
+        })?;
+        Ok(Output { ended, stdout, stderr, truncated })
+    }
+
+    /// Runs it and hands every chunk to `sink` as it comes; `false` from the sink ends the
+    /// program. The sink is also called with an empty chunk twice a second, so that it can look
+    /// at a flag.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn stream(&self, mut sink: impl FnMut(Stream, &[u8]) -> bool) -> Result<Ended, RunError> {
+        let began = Instant::now();
+        let mut child = self.spawn()?;
+        let group = Pid::from_child(&child);
+        let (tx, rx) = mpsc::sync_channel(QUEUE);
+        read_into(child.stdout.take(), Stream::Out, tx.clone());
+        read_into(child.stderr.take(), Stream::Err, tx);
+        feed(child.stdin.take(), self.stdin.clone());
+
+        let deadline = self.timeout.map(|limit| began + limit);
+        let (mut timed_out, mut aborted) = (false, false);
+        let mut ended: Option<(ExitStatus, Instant)> = None;
+        loop {
+            let tick = if ended.is_some() { Duration::from_millis(20) } else { Duration::from_millis(500) };
+            let wait = deadline.map_or(tick, |d| tick.min(d.saturating_duration_since(Instant::now())));
+            match rx.recv_timeout(wait.max(Duration::from_millis(1))) {
+                Ok((stream, chunk)) => aborted |= !sink(stream, &chunk),
+                Err(mpsc::RecvTimeoutError::Timeout) => aborted |= !sink(Stream::Out, &[]),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+            if ended.is_none() {
+                ended = self.try_wait(&mut child)?.map(|status| (status, Instant::now()));
+            }
+            timed_out |= ended.is_none() && deadline.is_some_and(|d| Instant::now() >= d);
+            if timed_out || aborted || ended.is_some_and(|(_, at)| at.elapsed() > DRAIN) {
+                break;
+            }
+        }
+        let status = match ended {
+            Some((status, _)) => status,
+            None if timed_out || aborted => self.end(&mut child, group)?,
+            None => self.wait_until(&mut child, group, deadline, &mut timed_out)?,
+        };
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        let duration = began.elapsed();
+        Ok(Ended { code: status.code(), signal: status.signal(), timed_out, aborted, duration })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
+    fn spawn(&self) -> Result<Child, RunError> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        if let Some(dir) = &self.cwd {
+            command.current_dir(dir);
+        }
+        if self.clear_env {
+            command.env_clear();
+        }
+        for name in &self.unset {
+            command.env_remove(name);
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.spawn().map_err(|source| RunError::Spawn { program: self.program.clone(), source })
+    }
+
+    fn try_wait(&self, child: &mut Child) -> Result<Option<ExitStatus>, RunError> {
+        child.try_wait().map_err(|source| RunError::Wait { program: self.program.clone(), source })
+    }
+
+    /// Both streams are closed; the program itself may go on without them.
+    fn wait_until(
+        &self,
+        child: &mut Child,
+        group: Pid,
+        deadline: Option<Instant>,
+        timed_out: &mut bool,
+    ) -> Result<ExitStatus, RunError> {
+        let Some(deadline) = deadline else {
+            return child.wait().map_err(|source| RunError::Wait { program: self.program.clone(), source });
+        };
+        loop {
+            if let Some(status) = self.try_wait(child)? {
+                return Ok(status);
+            }
+            if Instant::now() >= deadline {
+                *timed_out = true;
+                return self.end(child, group);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn end(&self, child: &mut Child, group: Pid) -> Result<ExitStatus, RunError> {
+        let _ = rustix::process::kill_process_group(group, Signal::TERM);
+        let until = Instant::now() + TERM_GRACE;
+        while Instant::now() < until {
+            if let Some(status) = self.try_wait(child)? {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        child.wait().map_err(|source| RunError::Wait { program: self.program.clone(), source })
+    }
+}
+
+fn read_into(pipe: Option<impl Read + Send + 'static>, stream: Stream, tx: mpsc::SyncSender<(Stream, Vec<u8>)>) {
+    let Some(mut pipe) = pipe else { return };
+    thread::spawn(move || {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match pipe.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(n) if tx.send((stream, buffer[..n].to_vec())).is_err() => return,
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    });
+}
+
+fn feed(pipe: Option<impl Write + Send + 'static>, bytes: Vec<u8>) {
+    let Some(mut pipe) = pipe else { return };
+    if bytes.is_empty() {
+        return;
+    }
+    thread::spawn(move || {
+        let _ = pipe.write_all(&bytes);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Run {
+        Run::new("/bin/sh").args(["-c", script])
+    }
+
+    #[test]
+    fn both_streams_and_the_code_come_back() {
+        let out = sh("cat; echo err >&2; exit 3").stdin("in").output().expect("runs");
+        assert_eq!(
+            (out.stdout.as_slice(), out.stderr.as_slice(), out.ended.code),
+            (&b"in"[..], &b"err\n"[..], Some(3))
+        );
+    }
+
+    #[test]
+    fn a_time_limit_ends_the_whole_group() {
+        let out = sh("trap '' TERM; sleep 60 & sleep 60").timeout(Duration::from_millis(100)).output().expect("runs");
+        assert!(out.ended.timed_out && !out.ended.is_success());
+        assert!(out.ended.duration < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_child_that_keeps_the_output_open_does_not_hold_us() {
+        let out = sh("sleep 60 & echo hi").output().expect("runs");
+        assert_eq!(out.stdout, b"hi\n");
+        assert!(out.ended.is_success() && out.ended.duration < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn output_over_the_bound_is_cut_and_said() {
+        let out = sh("yes | head -c 100000").max_output(10).output().expect("runs");
+        assert_eq!(out.stdout.len(), 10);
+        assert!(out.truncated);
+    }
+
+    #[test]
+    fn a_program_that_closes_its_streams_still_meets_its_limit() {
+        let out = sh("exec >&- 2>&-; sleep 60").timeout(Duration::from_millis(100)).output().expect("runs");
+        assert!(out.ended.timed_out);
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = Run::new("/nonexistent/tool").output().expect_err("no such program");
+        assert_eq!(error.to_string(), "cannot run /nonexistent/tool");
+    }
+}

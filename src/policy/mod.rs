@@ -1,0 +1,1 @@
+//! All decisions: a pure machine from inputs to events, actions and reasons.

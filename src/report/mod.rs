@@ -1,0 +1,1 @@
+//! Output of test tools: lines in, counts and failures out.

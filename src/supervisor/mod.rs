@@ -1,0 +1,1 @@
+//! Joins the pure machine to the world.

@@ -1,0 +1,1 @@
+//! Runs checks in a worktree and turns their output into a verdict.

@@ -1,0 +1,1 @@
+//! File changes in worktrees and outboxes, without polling.

@@ -1,0 +1,1 @@
+//! What goes over sockets: `control` (JSON lines) and `host` (tag, length, bytes).
