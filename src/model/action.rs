@@ -98,6 +98,19 @@ pub enum Action {
     },
 }
 
+/// How an agent ended, as its host recorded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Code or signal.
+    pub exit: Exit,
+    /// Processes it left behind, which were ended.
+    pub leftovers: u32,
+    /// Whether it wrote anything at all.
+    pub output: bool,
+    /// The end of what it wrote, as plain text, bounded.
+    pub tail: String,
+}
+
 /// What became of an action.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -129,9 +142,7 @@ pub enum Outcome {
         /// Which.
         facts: Option<HostFacts>,
         /// How the agent ended.
-        exit: Exit,
-        /// Processes it left, which were ended.
-        leftovers: u32,
+        ended: Ended,
     },
     /// `Stop`: nothing is left.
     Stopped {
@@ -153,6 +164,8 @@ pub enum Outcome {
     Checked {
         /// What they showed.
         verdict: Verdict,
+        /// The failures as one message for the agent; empty where there are none.
+        feedback: String,
     },
     /// `Sweep`: nothing is left.
     Swept {

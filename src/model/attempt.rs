@@ -130,8 +130,6 @@ pub enum Phase {
         since: Now,
         /// Whether there is evidence that a turn began.
         began: bool,
-        /// Being stopped, and why.
-        stopping: Option<StopWhy>,
     },
     /// No process.
     Ended {
@@ -212,6 +210,10 @@ pub struct Attempt {
     pub launches: u32,
     /// Where it stands.
     pub phase: Phase,
+    /// Being stopped, and why.
+    pub stopping: Option<StopWhy>,
+    /// By this action, where there is a host to stop.
+    pub stop_action: Option<ActionId>,
     /// What it is doing; meaningful while `Live`.
     pub run: RunState,
     /// Whether text can be typed to it right now, as far as was last seen.
@@ -259,12 +261,6 @@ impl Attempt {
             Phase::Ended { end, .. } => Some(end),
             _ => None,
         }
-    }
-
-    /// Whether it is on its way to an end that we asked for.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        matches!(self.phase, Phase::Live { stopping: Some(_), .. })
     }
 
     /// Whether the last verdict no longer speaks of the bytes in the worktree.

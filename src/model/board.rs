@@ -10,6 +10,7 @@ use super::event::{By, NeedKind};
 use super::id::{AttemptId, AttemptNo, TaskId};
 use super::input::Surroundings;
 use super::message::Message;
+use super::name::AgentName;
 use super::task::{Column, TaskSpec};
 use super::time::Wall;
 
@@ -37,6 +38,19 @@ pub struct ReceivedCheckIn {
     pub check_in: CheckIn,
 }
 
+/// What a person wants started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wanted {
+    /// A new attempt in a new worktree.
+    Attempt {
+        /// By whom, if not by the task's own agent.
+        agent: Option<AgentName>,
+    },
+    /// The ended attempt, again, in its own worktree.
+    Again,
+}
+
 /// One task with all that happened to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
@@ -62,6 +76,8 @@ pub struct Task {
     pub check_ins: Vec<ReceivedCheckIn>,
     /// Why a person is needed.
     pub needs_you: Option<NeedsYou>,
+    /// What a person wants started and has not begun.
+    pub wanted: Option<Wanted>,
 }
 
 /// How many check-ins a task keeps on the board; the log has them all.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
+use super::board::Wanted;
 use super::checkin::{CheckIn, Via};
 use super::id::{ActionId, AttemptId, AttemptNo, CheckRun, MsgId, TaskId};
 use super::message;
@@ -243,6 +244,20 @@ pub enum Event {
     StopAsked {
         /// Why.
         why: StopWhy,
+        /// By this action, where there is a host to stop.
+        action: Option<ActionId>,
+    },
+    /// The stop is complete: nothing of the attempt runs any more.
+    AttemptStopped {
+        /// How the agent ended, where that is known.
+        exit: Option<Exit>,
+        /// Processes it left behind, which were ended.
+        leftovers: u32,
+    },
+    /// A person wants it started; it begins when there is room and what ran before is gone.
+    StartAsked {
+        /// What.
+        wanted: Wanted,
     },
     /// The agent ended.
     AgentExited {
@@ -250,11 +265,15 @@ pub enum Event {
         exit: Exit,
         /// Processes it left behind, which were ended.
         leftovers: u32,
+        /// The end of what it wrote, where it ended badly.
+        tail: String,
     },
     /// The host is gone without an exit record.
     HostLost {
         /// Why, as far as is known.
         why: String,
+        /// The action that ends what it left running.
+        action: ActionId,
     },
     /// A person is needed.
     NeedsYouRaised {
@@ -307,6 +326,8 @@ impl Event {
             Self::MessageUnconfirmed { .. } => "message-unconfirmed",
             Self::MessageWithdrawn { .. } => "message-withdrawn",
             Self::StopAsked { .. } => "stop-asked",
+            Self::AttemptStopped { .. } => "attempt-stopped",
+            Self::StartAsked { .. } => "start-asked",
             Self::AgentExited { .. } => "agent-exited",
             Self::HostLost { .. } => "host-lost",
             Self::NeedsYouRaised { .. } => "needs-you-raised",

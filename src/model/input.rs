@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::action::Outcome;
-use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
+use super::action::{Ended, Outcome};
+use super::attempt::{DiffStat, HostFacts, StopWhy};
 use super::checkin::{CheckIn, Via};
 use super::id::{ActionId, AttemptId, MsgId, TaskId};
 use super::name::{AgentName, HostId, Oid};
@@ -59,12 +59,7 @@ pub enum HostFound {
     /// It lives.
     Alive(HostFacts),
     /// It left an exit record.
-    Ended {
-        /// How the agent ended.
-        exit: Exit,
-        /// Processes it left, which were ended.
-        leftovers: u32,
-    },
+    Ended(Ended),
 }
 
 /// What the machine must know of the world to decide.
@@ -229,9 +224,7 @@ pub enum Observation {
         /// The host that says so.
         host: HostId,
         /// How.
-        exit: Exit,
-        /// Processes it left, which were ended.
-        leftovers: u32,
+        ended: Ended,
     },
     /// The host is gone without an exit record.
     Lost {
