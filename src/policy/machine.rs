@@ -1,10 +1,10 @@
 //! The machine itself: takes an input, lets the rules settle, says what follows.
 
 use crate::model::action::Order;
-use crate::model::board::Board;
+use crate::model::board::{Board, MachineSlots};
 use crate::model::event::Record;
 use crate::model::id::ActionId;
-use crate::model::input::{Input, Refusal, Reply};
+use crate::model::input::{Input, Refusal, Reply, Surroundings};
 use crate::model::time::{Mono, Now};
 
 use super::turn::Turn;
@@ -50,6 +50,12 @@ impl Machine {
     #[must_use]
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Takes over what no event records: the surroundings and the slots, as last looked at.
+    pub fn take_live(&mut self, surroundings: Option<Surroundings>, machine: MachineSlots) {
+        self.board.surroundings = surroundings;
+        self.board.machine = machine;
     }
 
     /// Takes one stored event, in the order of the log, with the time it was stored at.
