@@ -8,5 +8,6 @@ pub mod id;
 pub mod name;
 pub mod settings;
 pub mod state;
+pub mod text;
 pub mod time;
 pub mod verdict;
