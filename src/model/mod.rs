@@ -15,5 +15,6 @@ pub mod name;
 pub mod settings;
 pub mod state;
 pub mod task;
+pub mod text;
 pub mod time;
 pub mod verdict;
