@@ -74,22 +74,27 @@ pub struct Batch<'a> {
     pub finished: Vec<ActionId>,
     /// Whether it must survive a power cut from the moment it is acknowledged. Costs a disk flush.
     pub must_not_lose: bool,
-    texts: Vec<(TextDigest, String)>,
+    /// Long texts that the events name; put in by [`Batch::put_text`].
+    pub texts: Texts,
 }
+
+/// Long texts about to be stored, each under its digest.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Texts(Vec<(TextDigest, String)>);
 
 impl Batch<'_> {
     /// Adds a long text; events of the same batch name it by the digest.
     pub fn put_text(&mut self, text: impl Into<String>) -> TextDigest {
         let text = text.into();
         let digest = TextDigest::of(&text);
-        self.texts.push((digest.clone(), text));
+        self.texts.0.push((digest.clone(), text));
         digest
     }
 
     /// Whether there is nothing to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.actions.is_empty() && self.finished.is_empty() && self.texts.is_empty()
+        self.events.is_empty() && self.actions.is_empty() && self.finished.is_empty() && self.texts.0.is_empty()
     }
 }
 
@@ -491,7 +496,7 @@ fn system_errno(conn: &Connection) -> i32 {
 
 fn insert(conn: &mut Connection, batch: &Batch<'_>) -> rusqlite::Result<Range<Seq>> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for (digest, text) in &batch.texts {
+    for (digest, text) in &batch.texts.0 {
         tx.prepare_cached("INSERT OR IGNORE INTO text (digest, body) VALUES (?1, ?2)")?
             .execute(params![digest.as_str(), text])?;
     }
