@@ -33,6 +33,9 @@ pub(super) const BUSY_MS: u64 = 5_000;
 /// built upon: about 0.1 s. Larger ones show damage where they are read.
 const CHECKED_BYTES: u64 = 64 << 20;
 
+/// No database is smaller: the smallest page.
+const SMALLEST_BYTES: u64 = 512;
+
 /// The write-ahead file is cut back to this after a reader had made it grow.
 const WAL_BYTES: u64 = 16 << 20;
 
@@ -237,7 +240,7 @@ impl Log {
             Err(e) => return Err(io("read", path, e)),
         }
         let first = Self::open_reader(path, "");
-        let merged = fs::metadata(with_suffix(path, "-wal")).map_or(true, |meta| meta.len() == 0);
+        let merged = size(&with_suffix(path, "-wal")) == 0;
         match first {
             // Without a write-ahead file and in a folder that takes none, nobody can be writing.
             Err(StoreError::ReadOnly { .. } | StoreError::Sql { .. }) if merged && !takes_files(path) => {
@@ -358,6 +361,10 @@ impl Log {
         let version = match log.format()? {
             Format::Foreign => return Err(log.damaged("it is not a database of standup")),
             Format::Ours(version) => version,
+            // The database takes a file of a few bytes for an empty one, and would write over it.
+            Format::Fresh if (1..SMALLEST_BYTES).contains(&size(path)) => {
+                return Err(log.damaged("it was cut off in its first page"));
+            }
             Format::Fresh => 0,
         };
         log.set_up().map_err(|e| log.failed("open", e))?;
@@ -411,7 +418,7 @@ impl Log {
 
     /// Reads the database through, unless it is large, and counts that no event is missing.
     fn check(&self) -> Result<(), StoreError> {
-        if fs::metadata(&self.path).is_ok_and(|meta| meta.len() > CHECKED_BYTES) {
+        if size(&self.path) > CHECKED_BYTES {
             return Ok(());
         }
         let failed = |e| self.failed("check", e);
@@ -575,7 +582,6 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
 /// A write-ahead file that outlived its database holds events that a fresh database would throw
 /// away.
 fn wal_without_database(path: &Path) -> Option<&'static str> {
-    let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
     let orphan = size(path) == 0 && size(&with_suffix(path, "-wal")) > 0;
     orphan.then_some("the database is gone and its write-ahead file is not")
 }
@@ -599,6 +605,11 @@ fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
     }
     file::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
     Ok(aside)
+}
+
+/// Bytes in a file; 0 where there is none.
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -108,7 +108,7 @@ fn writer() {
             events: vec![event(1, last + 1), event(2, last + 2)],
             actions: vec![action(number + 1)],
             finished: vec![ActionId(number)],
-            must_not_lose: last % 3 == 0,
+            must_not_lose: last.is_multiple_of(3),
             ..Batch::default()
         };
         let stored = log.append(&batch).expect("append");
@@ -189,7 +189,7 @@ fn until_full(log: &mut Log) {
     loop {
         assert!(stored < 10_000, "the disk never got full");
         let mut batch = one(1, stored + 1);
-        batch.must_not_lose = stored % 2 == 0;
+        batch.must_not_lose = stored.is_multiple_of(2);
         batch.events[0].data["fill"] = "x".repeat(8 << 10).into();
         match log.append(&batch) {
             Ok(range) => stored = range.end.0 - 1,
@@ -233,9 +233,18 @@ fn the_cost_of_an_event() {
             (0..n).for_each(|_| f());
             began.elapsed() / n
         };
-        let ordinary = took(20_000, Box::new(|| drop(log.append(&one(7, 1)).expect("append"))));
-        let flushed =
-            took(500, Box::new(|| drop(log.append(&Batch { must_not_lose: true, ..one(7, 1) }).expect("append"))));
+        let ordinary = took(
+            20_000,
+            Box::new(|| {
+                log.append(&one(7, 1)).expect("append");
+            }),
+        );
+        let flushed = took(
+            500,
+            Box::new(|| {
+                log.append(&Batch { must_not_lose: true, ..one(7, 1) }).expect("append");
+            }),
+        );
         let raw = took(
             500,
             Box::new(|| {
