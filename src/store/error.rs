@@ -3,7 +3,7 @@
 //! **Invariant:** a full disk and a read-only one are told apart from everything else, because
 //! the supervisor goes on without writing until they pass.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
@@ -124,15 +124,13 @@ impl StoreError {
         if is_damage(failure) {
             return Self::Damaged { path, why: source.to_string() };
         }
+        let outside = matches!(failure.code, ErrorCode::SystemIoFailure | ErrorCode::CannotOpen);
+        let system = system.filter(|_| outside).map(|errno| io::Error::from_raw_os_error(errno).kind());
         match (failure.code, system) {
             (ErrorCode::DiskFull, _) => Self::Full { verb, path },
             (ErrorCode::ReadOnly, _) => Self::ReadOnly { verb, path },
-            (ErrorCode::SystemIoFailure | ErrorCode::CannotOpen, Some(errno)) if is_full(errno) => {
-                Self::Full { verb, path }
-            }
-            (ErrorCode::SystemIoFailure | ErrorCode::CannotOpen, Some(libc::EROFS | libc::EACCES | libc::EPERM)) => {
-                Self::ReadOnly { verb, path }
-            }
+            (_, Some(kind)) if no_room(kind) => Self::Full { verb, path },
+            (_, Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)) => Self::ReadOnly { verb, path },
             (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => {
                 Self::Busy { verb, path, waited_ms: super::log::BUSY_MS }
             }
@@ -144,10 +142,10 @@ impl StoreError {
 impl From<FileError> for StoreError {
     fn from(error: FileError) -> Self {
         match error {
-            FileError::Io { verb, path, source } => match source.raw_os_error() {
-                Some(errno) if is_full(errno) => Self::Full { verb, path },
-                Some(libc::EROFS) => Self::ReadOnly { verb, path },
-                Some(libc::EACCES | libc::EPERM) if verb != "read" => Self::ReadOnly { verb, path },
+            FileError::Io { verb, path, source } => match source.kind() {
+                kind if no_room(kind) => Self::Full { verb, path },
+                ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { verb, path },
+                ErrorKind::PermissionDenied if verb != "read" => Self::ReadOnly { verb, path },
                 _ => Self::File(FileError::Io { verb, path, source }),
             },
             other => Self::File(other),
@@ -161,8 +159,8 @@ pub(super) fn io(verb: &'static str, path: &Path, source: io::Error) -> StoreErr
 }
 
 /// No space, over quota, or over the process's own limit on file sizes.
-fn is_full(errno: i32) -> bool {
-    matches!(errno, libc::ENOSPC | libc::EDQUOT | libc::EFBIG)
+fn no_room(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 fn is_damage(failure: &ffi::Error) -> bool {

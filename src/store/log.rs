@@ -33,6 +33,9 @@ pub(super) const BUSY_MS: u64 = 5_000;
 /// built upon: about 0.1 s. Larger ones show damage where they are read.
 const CHECKED_BYTES: u64 = 64 << 20;
 
+/// No database is smaller: the smallest page.
+const SMALLEST_BYTES: u64 = 512;
+
 /// The write-ahead file is cut back to this after a reader had made it grow.
 const WAL_BYTES: u64 = 16 << 20;
 
@@ -74,22 +77,27 @@ pub struct Batch<'a> {
     pub finished: Vec<ActionId>,
     /// Whether it must survive a power cut from the moment it is acknowledged. Costs a disk flush.
     pub must_not_lose: bool,
-    texts: Vec<(TextDigest, String)>,
+    /// Long texts that the events name; put in by [`Batch::put_text`].
+    pub texts: Texts,
 }
+
+/// Long texts about to be stored, each under its digest.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Texts(Vec<(TextDigest, String)>);
 
 impl Batch<'_> {
     /// Adds a long text; events of the same batch name it by the digest.
     pub fn put_text(&mut self, text: impl Into<String>) -> TextDigest {
         let text = text.into();
         let digest = TextDigest::of(&text);
-        self.texts.push((digest.clone(), text));
+        self.texts.0.push((digest.clone(), text));
         digest
     }
 
     /// Whether there is nothing to store.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.actions.is_empty() && self.finished.is_empty() && self.texts.is_empty()
+        self.events.is_empty() && self.actions.is_empty() && self.finished.is_empty() && self.texts.0.is_empty()
     }
 }
 
@@ -232,7 +240,7 @@ impl Log {
             Err(e) => return Err(io("read", path, e)),
         }
         let first = Self::open_reader(path, "");
-        let merged = fs::metadata(with_suffix(path, "-wal")).map_or(true, |meta| meta.len() == 0);
+        let merged = size(&with_suffix(path, "-wal")) == 0;
         match first {
             // Without a write-ahead file and in a folder that takes none, nobody can be writing.
             Err(StoreError::ReadOnly { .. } | StoreError::Sql { .. }) if merged && !takes_files(path) => {
@@ -353,6 +361,10 @@ impl Log {
         let version = match log.format()? {
             Format::Foreign => return Err(log.damaged("it is not a database of standup")),
             Format::Ours(version) => version,
+            // The database takes a file of a few bytes for an empty one, and would write over it.
+            Format::Fresh if (1..SMALLEST_BYTES).contains(&size(path)) => {
+                return Err(log.damaged("it was cut off in its first page"));
+            }
             Format::Fresh => 0,
         };
         log.set_up().map_err(|e| log.failed("open", e))?;
@@ -406,7 +418,7 @@ impl Log {
 
     /// Reads the database through, unless it is large, and counts that no event is missing.
     fn check(&self) -> Result<(), StoreError> {
-        if fs::metadata(&self.path).is_ok_and(|meta| meta.len() > CHECKED_BYTES) {
+        if size(&self.path) > CHECKED_BYTES {
             return Ok(());
         }
         let failed = |e| self.failed("check", e);
@@ -491,7 +503,7 @@ fn system_errno(conn: &Connection) -> i32 {
 
 fn insert(conn: &mut Connection, batch: &Batch<'_>) -> rusqlite::Result<Range<Seq>> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for (digest, text) in &batch.texts {
+    for (digest, text) in &batch.texts.0 {
         tx.prepare_cached("INSERT OR IGNORE INTO text (digest, body) VALUES (?1, ?2)")?
             .execute(params![digest.as_str(), text])?;
     }
@@ -570,7 +582,6 @@ fn make_private(path: &Path) -> Result<(), StoreError> {
 /// A write-ahead file that outlived its database holds events that a fresh database would throw
 /// away.
 fn wal_without_database(path: &Path) -> Option<&'static str> {
-    let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
     let orphan = size(path) == 0 && size(&with_suffix(path, "-wal")) > 0;
     orphan.then_some("the database is gone and its write-ahead file is not")
 }
@@ -594,6 +605,11 @@ fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
     }
     file::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
     Ok(aside)
+}
+
+/// Bytes in a file; 0 where there is none.
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -1,0 +1,3 @@
+//! Each room of floor 2 against the real outside: files, processes, full disks.
+
+mod store;
