@@ -1,0 +1,3 @@
+//! Each room against its real outside.
+
+mod verify;
