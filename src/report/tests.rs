@@ -104,7 +104,7 @@ fn a_retry_that_passed_is_no_failure() {
 fn failures_are_bounded_and_clipped() {
     let long = "n".repeat(5_000);
     let mut text = String::from("running 200000 tests\nfailures:\n");
-    (0..200_000).for_each(|n| text.push_str(&format!("    {n}{long}\n")[..60]));
+    (0..200_000).for_each(|n| text.push_str(&format!("    {n}{}\n", &long[..400])));
     text.push_str("\ntest result: FAILED. 0 passed; 200000 failed; 0 ignored\n");
     let mut lines = text.lines();
     let mut parser = Parser::new(&ReportFormat::Libtest);
@@ -144,7 +144,7 @@ fn numbers_too_large_saturate() {
     let _ = read(&ReportFormat::Libtest, text);
     let text =
         format!("     Summary [   0.1s] {max} tests run: {max} passed, {max} failed, {max} timed out, {max} skipped\n");
-    assert!(read(&ReportFormat::Nextest, text.repeat(2)).contradiction.is_some());
+    assert!(read(&ReportFormat::Nextest, text.repeat(2)).has_failures());
     let text = format!("=== {max} failed, {max} errors, {max} passed in 0.1s ===\n");
     assert!(read(&ReportFormat::Pytest, text).has_failures());
     let text = format!("<testsuites failures=\"{max}\" errors=\"{max}\"/>");
