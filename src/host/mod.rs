@@ -2,3 +2,4 @@
 
 mod osc;
 mod screen;
+pub mod transcript;

@@ -230,7 +230,7 @@ fn escape_end(data: &[u8], at: usize) -> End {
 }
 
 /// Bytes of an incomplete UTF-8 character at the end.
-fn partial_char(data: &[u8]) -> usize {
+pub(super) fn partial_char(data: &[u8]) -> usize {
     for back in 1..=data.len().min(3) {
         let byte = data[data.len() - back];
         let len = match byte {
@@ -347,7 +347,9 @@ mod tests {
 
     #[test]
     fn what_is_no_query_is_left_alone() {
-        for text in ["\x1b[?25l", "\x1b[1;2H", "\x1b[>1u", "\x1b[38;5;1m", "\x1b[22;0t", "\x1b(0", "\x1b7", "\x1b[>4;2m"] {
+        for text in
+            ["\x1b[?25l", "\x1b[1;2H", "\x1b[>1u", "\x1b[38;5;1m", "\x1b[22;0t", "\x1b(0", "\x1b7", "\x1b[>4;2m"]
+        {
             let seen = cut(text.as_bytes(), 1);
             assert_eq!(seen.clients, text.as_bytes(), "{text:?}");
         }

@@ -301,8 +301,13 @@ impl Painter {
         let row = usize::try_from(cursor.point.line.0).unwrap_or(0).saturating_sub(top);
         let cells = &term.grid()[cursor.point.line];
         let mut column = cursor.point.column.0;
-        if cursor.input_needs_wrap && cells[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
-            column = column.saturating_sub(1);
+        let is = |column: usize, flag| cells[Column(column)].flags.contains(flag);
+        if cursor.input_needs_wrap
+            && column > 0
+            && is(column, Flags::WIDE_CHAR_SPACER)
+            && is(column - 1, Flags::WIDE_CHAR)
+        {
+            column -= 1;
         }
         put!(self, "\x1b[{};{}H", row + 1, column + 1);
         if cursor.input_needs_wrap {
@@ -310,12 +315,9 @@ impl Painter {
             self.cell(cells, column, term.columns());
         }
         self.pen(&Pen::of(&cursor.template));
-        for (index, introducer) in [
-            (CharsetIndex::G0, '('),
-            (CharsetIndex::G1, ')'),
-            (CharsetIndex::G2, '*'),
-            (CharsetIndex::G3, '+'),
-        ] {
+        for (index, introducer) in
+            [(CharsetIndex::G0, '('), (CharsetIndex::G1, ')'), (CharsetIndex::G2, '*'), (CharsetIndex::G3, '+')]
+        {
             if cursor.charsets[index] == StandardCharset::SpecialCharacterAndLineDrawing {
                 put!(self, "\x1b{introducer}0");
             }
