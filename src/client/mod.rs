@@ -4,4 +4,7 @@
 //! **Invariant:** a terminal that was lent to this room is given back as it was. Must not know:
 //! arguments, exit codes, what a task is.
 
+pub mod attach;
 pub mod chord;
+mod modes;
+pub mod terminal;
