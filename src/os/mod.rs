@@ -10,4 +10,5 @@ pub mod locate;
 pub mod lock;
 pub mod process;
 pub mod run;
+pub mod signal;
 pub mod socket;
