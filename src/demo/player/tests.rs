@@ -1,5 +1,7 @@
 //! The player on a made-up terminal: what it shows decides what is typed next, so nothing waits.
 
+use std::path::PathBuf;
+
 use super::*;
 
 /// A terminal that types when it has seen something.
