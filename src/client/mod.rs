@@ -4,8 +4,8 @@
 //! **Invariant:** a terminal that was lent to this room is given back as it was. Must not know:
 //! policy, git, the board's looks, an agent's dialect.
 
-mod modes;
 pub mod attach;
 pub mod chord;
 pub mod control;
+mod modes;
 pub mod terminal;

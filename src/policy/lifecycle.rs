@@ -161,7 +161,12 @@ fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, e
     if let Some(checking) = attempt.checking.as_ref().filter(|c| c.action == action) {
         let run = checking.run;
         turn.attempt_event(id, Event::ChecksDropped { run, why: format!("{stage}: {error}") });
-        let verdict = Verdict { outcome: VerdictOutcome::Error, tree: None, checks: Vec::new(), why: format!("{stage}: {error}") };
+        let verdict = Verdict {
+            outcome: VerdictOutcome::Error,
+            tree: None,
+            checks: Vec::new(),
+            why: format!("{stage}: {error}"),
+        };
         turn.attempt_event(id, Event::VerdictReached { run, verdict });
         return;
     }

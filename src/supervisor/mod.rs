@@ -5,5 +5,7 @@
 
 pub mod driver;
 pub mod journal;
+pub mod place;
 pub mod server;
+pub mod surroundings;
 pub mod token;
