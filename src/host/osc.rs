@@ -347,7 +347,9 @@ mod tests {
 
     #[test]
     fn what_is_no_query_is_left_alone() {
-        for text in ["\x1b[?25l", "\x1b[1;2H", "\x1b[>1u", "\x1b[38;5;1m", "\x1b[22;0t", "\x1b(0", "\x1b7", "\x1b[>4;2m"] {
+        for text in
+            ["\x1b[?25l", "\x1b[1;2H", "\x1b[>1u", "\x1b[38;5;1m", "\x1b[22;0t", "\x1b(0", "\x1b7", "\x1b[>4;2m"]
+        {
             let seen = cut(text.as_bytes(), 1);
             assert_eq!(seen.clients, text.as_bytes(), "{text:?}");
         }

@@ -310,12 +310,9 @@ impl Painter {
             self.cell(cells, column, term.columns());
         }
         self.pen(&Pen::of(&cursor.template));
-        for (index, introducer) in [
-            (CharsetIndex::G0, '('),
-            (CharsetIndex::G1, ')'),
-            (CharsetIndex::G2, '*'),
-            (CharsetIndex::G3, '+'),
-        ] {
+        for (index, introducer) in
+            [(CharsetIndex::G0, '('), (CharsetIndex::G1, ')'), (CharsetIndex::G2, '*'), (CharsetIndex::G3, '+')]
+        {
             if cursor.charsets[index] == StandardCharset::SpecialCharacterAndLineDrawing {
                 put!(self, "\x1b{introducer}0");
             }

@@ -34,7 +34,9 @@ fn state(screen: &Screen) -> Vec<String> {
             } else if spacer && !orphan {
                 format!("{row},{column} spacer")
             } else {
-                let flags = cell.flags - hidden - if orphan { Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER } else { Flags::empty() };
+                let flags = cell.flags
+                    - hidden
+                    - if orphan { Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER } else { Flags::empty() };
                 format!(
                     "{row},{column} {c:?} {:?} {:?} {flags:?} {:?} {:?} {:?}",
                     cell.fg,
@@ -50,7 +52,13 @@ fn state(screen: &Screen) -> Vec<String> {
     let cursor = &grid.cursor;
     let template = &cursor.template;
     lines.push(format!("cursor {:?} hangs {}", cursor.point, cursor.input_needs_wrap));
-    lines.push(format!("pen {:?} {:?} {:?} {:?}", template.fg, template.bg, template.flags, template.underline_color()));
+    lines.push(format!(
+        "pen {:?} {:?} {:?} {:?}",
+        template.fg,
+        template.bg,
+        template.flags,
+        template.underline_color()
+    ));
     lines.push(format!("mode {:?}", term.mode()));
     let extra = &screen.model.extra;
     lines.push(format!("{:?} {:?} {:?}", extra.region, extra.charset, extra.cursor_style));
@@ -68,7 +76,8 @@ fn assert_repaints(original: &Screen) {
         assert_eq!(got, want, "repaint: {:?}", String::from_utf8_lossy(&bytes));
     }
     // A terminal in any other state ends up the same.
-    let mut used = screen(b"\x1b[?1049h\x1b[?1003;1006h\x1b[4h\x1b[?7l\x1b[3;5r\x1b[?6h\x1b[41;1mxyz\x1b(0\x1b[?25l\x1b=");
+    let mut used =
+        screen(b"\x1b[?1049h\x1b[?1003;1006h\x1b[4h\x1b[?7l\x1b[3;5r\x1b[?6h\x1b[41;1mxyz\x1b(0\x1b[?25l\x1b=");
     used.feed(&bytes);
     assert_eq!(state(&used), want);
 }
@@ -171,17 +180,30 @@ fn piece() -> impl Strategy<Value = String> {
         Just("\x08".to_owned()),
         (n.clone(), n.clone()).prop_map(|(r, c)| format!("\x1b[{r};{c}H")),
         (n.clone(), n.clone()).prop_map(|(t, b)| format!("\x1b[{t};{b}r")),
-        prop::sample::select(vec!["0", "1", "2", "3", "4", "4:3", "7", "8", "9", "22", "24", "27", "31", "39", "41", "49", "97", "104"])
-            .prop_map(|code| format!("\x1b[{code}m")),
+        prop::sample::select(vec![
+            "0", "1", "2", "3", "4", "4:3", "7", "8", "9", "22", "24", "27", "31", "39", "41", "49", "97", "104"
+        ])
+        .prop_map(|code| format!("\x1b[{code}m")),
         (0_u8..=255, 0_u8..=255).prop_map(|(a, b)| format!("\x1b[38;5;{a};48;2;{b};{a};0m")),
         (0_u8..=255).prop_map(|a| format!("\x1b[58:5:{a}m")),
-        (prop::sample::select(vec!['@', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'J', 'K', 'L', 'M', 'P', 'S', 'T', 'X', 'd']), 0_u16..5)
+        (
+            prop::sample::select(vec![
+                '@', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'J', 'K', 'L', 'M', 'P', 'S', 'T', 'X', 'd'
+            ]),
+            0_u16..5
+        )
             .prop_map(|(f, n)| format!("\x1b[{n}{f}")),
-        (prop::sample::select(vec![1, 5, 6, 7, 12, 25, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1049, 2004, 2031]), any::<bool>())
+        (
+            prop::sample::select(vec![1, 5, 6, 7, 12, 25, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1049, 2004, 2031]),
+            any::<bool>()
+        )
             .prop_map(|(m, on)| format!("\x1b[?{m}{}", if on { 'h' } else { 'l' })),
-        (prop::sample::select(vec![4, 20]), any::<bool>()).prop_map(|(m, on)| format!("\x1b[{m}{}", if on { 'h' } else { 'l' })),
-        prop::sample::select(vec!["\x1b7", "\x1b8", "\x1bM", "\x1bD", "\x1b=", "\x1b>", "\x1b(0", "\x1b(B", "\x1b)0", "\x0e", "\x0f", "\x1bc"])
-            .prop_map(str::to_owned),
+        (prop::sample::select(vec![4, 20]), any::<bool>())
+            .prop_map(|(m, on)| format!("\x1b[{m}{}", if on { 'h' } else { 'l' })),
+        prop::sample::select(vec![
+            "\x1b7", "\x1b8", "\x1bM", "\x1bD", "\x1b=", "\x1b>", "\x1b(0", "\x1b(B", "\x1b)0", "\x0e", "\x0f", "\x1bc"
+        ])
+        .prop_map(str::to_owned),
         (0_u8..32).prop_map(|k| format!("\x1b[>{k}u")),
         Just("\x1b[<1u".to_owned()),
         (0_u8..7).prop_map(|k| format!("\x1b[{k} q")),
