@@ -101,6 +101,11 @@ impl Tracker {
         self.alt.is_some()
     }
 
+    /// Whether undoing moves the cursor to the top: leaving the origin mode does, everywhere.
+    pub(super) fn undo_moves_cursor(&self) -> bool {
+        self.changed.contains(&6)
+    }
+
     /// Whether the last character written, if any, ended a line.
     pub(super) fn at_line_start(&self) -> bool {
         matches!(self.last, 0 | b'\n' | b'\r')
@@ -186,7 +191,8 @@ impl Tracker {
             (style.progress, "\x1b]9;4;0\x1b\\"),
             (style.insert, "\x1b[4l"),
             (style.newline, "\x1b[20l"),
-            (style.region, "\x1b[r"),
+            // Setting the region moves the cursor.
+            (style.region, "\x1b7\x1b[r\x1b8"),
         ] {
             if touched {
                 out.push_str(undo);
@@ -450,7 +456,7 @@ mod tests {
             (b"\x1b]8;id=1;https://example.invalid\x1b\\", "\\x1b]8;;\\x1b\\\\"),
             (b"\x1b]9;4;1;50\x07", "\\x1b]9;4;0\\x1b\\\\"),
             (b"\x1b[4h", "\\x1b[4l"),
-            (b"\x1b[2;5r", "\\x1b[r"),
+            (b"\x1b[2;5r", "\\x1b7\\x1b[r\\x1b8"),
             (b"\x1b[?7l", "\\x1b[?7h"),
             (b"\x1b]12;#ff0000\x07", "\\x1b]112\\x1b\\\\"),
             (b"\x1b[=1u", "\\x1b[=0u"),

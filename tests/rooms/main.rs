@@ -2,3 +2,6 @@
 
 mod store;
 mod verify;
+//! Each room against the real outside.
+
+mod attach;

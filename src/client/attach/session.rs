@@ -37,7 +37,11 @@ const REFRESH: Duration = Duration::from_millis(150);
 
 const SYNC_ON: &[u8] = b"\x1b[?2026h";
 const SYNC_OFF: &[u8] = b"\x1b[?2026l";
-const PUSH_TITLE: &[u8] = b"\x1b[22;0t";
+/// Saves what cannot be undone by a fixed sequence: the title, whether the wheel sends arrow keys
+/// (which terminals disagree about), and the cursor, which a snapshot may restore first of all.
+const SAVE: &[u8] = b"\x1b[22;0t\x1b[?1007s\x1b7";
+const RESTORE_WHEEL: &[u8] = b"\x1b[?1007r";
+const CLEAR: &[u8] = b"\x1b[H\x1b[J";
 const PASTE_END: &[u8] = b"\x1b[201~";
 /// The last line of any terminal.
 const BOTTOM: &[u8] = b"\x1b[9999;1H";
@@ -58,7 +62,8 @@ pub(super) struct Session {
     /// A snapshot that begins once the terminal has taken all before it.
     pending: Option<FromHost>,
     repaint: Repaint,
-    title_kept: bool,
+    /// [`SAVE`] was written.
+    saved: bool,
     /// The main screen shows the agent's, not what the person had there.
     main_taken: bool,
     /// The agent's main screen was not shown yet, because it was attached to on the other one.
@@ -112,7 +117,7 @@ impl Session {
             tracker: Tracker::new(),
             pending: None,
             repaint: Repaint::Awaited,
-            title_kept: false,
+            saved: false,
             main_taken: false,
             main_unknown: false,
             refresh_at: None,
@@ -290,7 +295,7 @@ impl Session {
         if self.given_back {
             self.given_back = false;
             self.tracker = Tracker::new();
-            (self.title_kept, self.main_taken) = (false, false);
+            (self.saved, self.main_taken) = (false, false);
         }
         self.screen.clear();
         self.repaint = Repaint::Awaited;
@@ -381,16 +386,16 @@ impl Session {
         let keep_alt = alt && self.tracker.is_alt();
         let undo = self.tracker.undo(keep_alt);
         let out = self.screen.tail();
-        if !self.title_kept {
-            self.title_kept = true;
-            out.extend_from_slice(PUSH_TITLE);
+        if !self.saved {
+            self.saved = true;
+            out.extend_from_slice(SAVE);
         }
         out.extend_from_slice(SYNC_ON);
         out.extend_from_slice(&undo);
         if alt {
             self.main_unknown |= !self.main_taken;
             if keep_alt {
-                out.extend_from_slice(b"\x1b[H\x1b[2J");
+                out.extend_from_slice(CLEAR);
             }
             return;
         }
@@ -400,7 +405,7 @@ impl Session {
             out.extend(std::iter::repeat_n(b'\n', usize::from(self.size.rows)));
         }
         self.main_unknown = false;
-        out.extend_from_slice(b"\x1b[H\x1b[2J");
+        out.extend_from_slice(CLEAR);
     }
 
     fn write_screen(&mut self) {
@@ -428,14 +433,18 @@ impl Session {
         }
         self.screen.clear();
         let mut last = self.tracker.undo(false);
-        let left_by_itself = matches!(ended, Some(Ended::AgentExited { code: Some(_), .. })) && !self.tracker.is_alt();
-        if left_by_itself {
+        let exited = matches!(ended, Some(Ended::AgentExited { code: Some(_), .. }));
+        if exited && !self.tracker.is_alt() && !self.tracker.undo_moves_cursor() {
+            // It left the cursor where it wanted it.
             last.extend_from_slice(if self.tracker.at_line_start() { b"" } else { b"\r\n" });
         } else if self.main_taken {
             last.extend_from_slice(BOTTOM);
             last.extend_from_slice(b"\r\n");
         }
         last.extend_from_slice(&self.tracker.undo_title());
+        if self.saved {
+            last.extend_from_slice(RESTORE_WHEEL);
+        }
         self.terminal.write_patiently(&last);
         self.terminal.restore();
     }
