@@ -380,6 +380,8 @@ pub enum HintSays {
     Failed,
     /// The quota is used up.
     Limit,
+    /// A person ended the turn.
+    Interrupted,
 }
 
 /// A line of a screen that explains a state without being one. The lowest match holds.

@@ -407,7 +407,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_fields_are_survived(name in "[A-Za-z]{0,12}", value in "[\\[\\]{}\":,a-z0-9]{0,40}") {
+        fn any_fields_are_survived(name in "[A-Za-z]{1,12}", value in "[\\[\\]{}\":,a-z0-9]{0,40}") {
             for dialect in [Dialect::Claude, Dialect::Codex, Dialect::CodexNotify] {
                 let _ = parse(dialect, value.as_bytes());
                 let json = serde_json::json!({"hook_event_name": name, "session_id": "s", "type": name, "thread-id": "s",

@@ -19,6 +19,12 @@ const MAX_OPTIONS: usize = 12;
 /// The longest line that is kept, in characters.
 const MAX_LINE: usize = 300;
 
+/// The most lines that a wrapped one goes on for.
+const MAX_WRAPPED: usize = 3;
+
+/// What the CLIs put before a line of their own.
+const MARKS: [char; 13] = ['●', '■', '⎿', '✻', '•', '◦', '❯', '›', '─', '└', '✔', '✗', '⏵'];
+
 /// A dialog that holds the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
@@ -83,11 +89,13 @@ pub fn read(adapter: &Adapter, screen: &str) -> Reading {
 }
 
 fn hint(adapter: &Adapter, lines: &[String]) -> Option<Hint> {
-    lines.iter().rev().find_map(|line| {
-        let rule = adapter.hint.iter().find(|rule| plain::any(&rule.any, line))?;
-        Some(Hint {
-            says: rule.says, text: line.trim_start_matches(['●', '■', '⎿', '✻', '•', '◦', ' ']).to_owned()
-        })
+    (0..lines.len()).rev().find_map(|i| {
+        let rule = adapter.hint.iter().find(|rule| plain::any(&rule.any, &lines[i]))?;
+        // A long line is wrapped; what follows up to the next mark is the rest of it.
+        let rest = lines[i + 1..].iter().take(MAX_WRAPPED).take_while(|line| !line.starts_with(MARKS));
+        let whole = std::iter::once(&lines[i]).chain(rest).map(String::as_str).collect::<Vec<_>>().join(" ");
+        let text = whole.trim_start_matches(|c| MARKS.contains(&c) || c == ' ').to_owned();
+        Some(Hint { says: rule.says, text })
     })
 }
 

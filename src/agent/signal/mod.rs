@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::model::state::{Ask, RunKind, Source};
 use crate::model::time::{Now, Span, Wall};
 
-use super::adapter::{Adapter, TitleSays};
+use super::adapter::{Adapter, HintSays, TitleSays};
 use super::evidence::{End, Evidence, Start};
 use super::hook::{Dialect, Event, HookEvent};
 use super::psp::{self, Board};
@@ -368,7 +368,7 @@ impl Weigher {
         let same = self.seen.as_ref().filter(|s| s.reading.prompt == reading.prompt && reading.prompt.is_some());
         let since = same.map_or(now, |s| s.since);
         if let Some(hint) = &reading.hint
-            && hint.says != super::adapter::HintSays::Retrying
+            && matches!(hint.says, HintSays::Failed | HintSays::Limit)
             && self.failed_now()
         {
             let text = hint.text.clone();
