@@ -57,7 +57,7 @@ pub struct Effective {
 /// # Errors
 /// Every mistake in it, in the order of the file. Where the file is no TOML, only that is said.
 pub fn parse(source: &Source<'_>) -> Result<Layer, Vec<ConfigError>> {
-    let text = Text::decode(source).map_err(|error| vec![error])?;
+    let text = Text::decode(source).map_err(|error| vec![*error])?;
     let (tree, syntax) = DeTable::parse_recoverable(text.text);
     if !syntax.is_empty() {
         let end = text.text.len();

@@ -12,8 +12,9 @@ use schemars::JsonSchema;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Place, Problem, nearest};
+use super::error::{ConfigError, Place, Problem};
 use super::source::{Kind, Text};
+use crate::model::text::nearest;
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]

@@ -41,9 +41,12 @@ pub(super) struct Text<'a> {
 pub(super) const BOM: &str = "\u{feff}";
 
 impl<'a> Text<'a> {
-    pub(super) fn decode(source: &Source<'a>) -> Result<Self, ConfigError> {
+    pub(super) fn decode(source: &Source<'a>) -> Result<Self, Box<ConfigError>> {
         let file: Arc<str> = source.label.into();
-        let at_start = |problem| ConfigError { place: Place { file: file.clone(), line: 1, column: 1 }, problem };
+        let at_start = |problem| {
+            let place = Place { file: file.clone(), line: 1, column: 1 };
+            Box::new(ConfigError { place, problem })
+        };
         let bytes = source.bytes;
         if bytes.len() > MAX_BYTES {
             return Err(at_start(Problem::TooLarge { bytes: bytes.len(), max: MAX_BYTES }));
@@ -55,7 +58,7 @@ impl<'a> Text<'a> {
                 let valid = std::str::from_utf8(&bytes[..offset]).expect("valid up to there, says the decoder");
                 let valid = valid.strip_prefix(BOM).unwrap_or(valid);
                 let place = Text::new(file, valid).place(valid.len());
-                Err(ConfigError { place, problem: Problem::Encoding { offset } })
+                Err(Box::new(ConfigError { place, problem: Problem::Encoding { offset } }))
             }
         }
     }
