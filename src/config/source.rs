@@ -37,6 +37,10 @@ pub(super) struct Text<'a> {
     line_starts: Vec<usize>,
 }
 
+/// Beyond so many bytes columns are bytes: counting characters for each value of one endless line
+/// would take minutes.
+const LONG_LINE: usize = 4_096;
+
 /// What some editors put before the first character.
 pub(super) const BOM: &str = "\u{feff}";
 
@@ -75,7 +79,8 @@ impl<'a> Text<'a> {
             offset -= 1;
         }
         let line = self.line_starts.partition_point(|&start| start <= offset);
-        let column = self.text[self.line_starts[line - 1]..offset].chars().count() + 1;
+        let before = &self.text[self.line_starts[line - 1]..offset];
+        let column = 1 + if before.len() > LONG_LINE { before.len() } else { before.chars().count() };
         let small = |n: usize| u32::try_from(n).expect("a file of 1 MiB has fewer lines and columns than 2^32");
         Place { file: self.file.clone(), line: small(line), column: small(column) }
     }

@@ -108,22 +108,22 @@ fn by_items<'a>(lines: &[Line<'a>], form: Form, faults: &mut Faults<'_>) -> Vec<
         let plain = !line.fenced && !is_indented(line.text);
         let starts = item(line.text)
             .filter(|item| plain && !is_rule(line.text) && item.number.is_some() == (form == Form::Numbers));
+        let blank = line.text.trim().is_empty();
+        let over = plain && (heading(line.text).is_some() || is_rule(line.text) || is_comment(line.text));
+        // What stands at the margin right below an item, and items of the other form, are its text.
+        let apart = plain && after_blank && item(line.text).is_none();
         if let Some(item) = starts {
             let (number, done) = (item.number, item.done == Some(true));
             raws.push(Raw { line: line.number, number, done, title: item.text, body: Vec::new() });
             ended = false;
-        } else if line.text.trim().is_empty() {
-            push(&mut raws, ended, line);
-        } else if plain && (heading(line.text).is_some() || is_rule(line.text) || is_comment(line.text)) {
+        } else if over && !blank {
             ended = true;
-        } else if plain && (after_blank || ended) && item(line.text).is_none() && !raws.is_empty() {
-            faults.at(line.number, 1, Problem::Stray);
-        } else if ended && !raws.is_empty() {
+        } else if !blank && !raws.is_empty() && (ended || apart) {
             faults.at(line.number, 1, Problem::Stray);
         } else {
             push(&mut raws, ended, line);
         }
-        after_blank = line.text.trim().is_empty();
+        after_blank = blank;
     }
     raws
 }

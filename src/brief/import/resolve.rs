@@ -10,6 +10,9 @@ use crate::model::id::TaskId;
 use crate::model::name::Slug;
 use crate::model::text::nearest;
 
+/// For so many unknown needs the nearest task is looked for: each look goes through the whole list.
+const GUESSES: usize = 5;
+
 /// Resolves the needs of a whole list.
 pub(super) fn resolve(drafts: Vec<Draft>, faults: &mut Faults<'_>) -> Vec<Imported> {
     let names = Names::of(&drafts);
@@ -24,7 +27,7 @@ pub(super) fn resolve(drafts: Vec<Draft>, faults: &mut Faults<'_>) -> Vec<Import
                 Some(Found::Task(task)) => imported.needs_tasks.push(task),
                 None if lenient => imported.notes.push(format!("{found} is not in this list and is taken as done")),
                 None => {
-                    let nearest = names.nearest(found);
+                    let nearest = if faults.errors.len() < GUESSES { names.nearest(found) } else { None };
                     faults.at(line, 1, Problem::UnknownNeed { found: found.clone(), nearest });
                 }
             }

@@ -1,0 +1,3 @@
+//! Each room against the real outside.
+
+mod brief;
