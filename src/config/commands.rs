@@ -62,11 +62,12 @@ struct Entry {
 }
 
 impl CommandSet {
-    /// The commands of a repository's files, laid over each other.
-    pub(super) fn of(raw: &Raw) -> Self {
+    /// The commands of a repository's files, laid over each other; `own` is what the user's say.
+    pub(super) fn of(raw: &Raw, own: &Raw) -> Self {
         let mut set = Self::default();
+        let own = |name: &AgentName| own.agents.as_ref().is_some_and(|all| all.value.0.contains_key(name));
         for (name, at) in raw.agents.iter().flat_map(|agents| &agents.value.0) {
-            set.agent(name, at);
+            set.agent(name, at, own(name));
         }
         if let Some(worktrees) = raw.worktrees.as_ref().map(|at| &at.value) {
             for command in worktrees.setup.iter().flat_map(|list| &list.value) {
@@ -149,14 +150,24 @@ impl CommandSet {
         self.entries.iter().map(line).collect()
     }
 
-    fn agent(&mut self, name: &AgentName, at: &At<RawAgent>) {
+    /// `own` is whether the user configures this agent too: then a repository that only says how
+    /// many run adds nothing, and a missing command is the user's.
+    fn agent(&mut self, name: &AgentName, at: &At<RawAgent>, own: bool) {
         let agent = &at.value;
+        let silent = agent.adapter.is_none()
+            && agent.command.is_none()
+            && agent.args.is_none()
+            && agent.env.is_none()
+            && agent.prompt.is_none();
+        if own && silent {
+            return;
+        }
         let args: Vec<String> =
             agent.args.iter().flat_map(|list| &list.value).map(|word| word.value.0.clone()).collect();
-        let command = settle::command(name, agent);
+        let command = settle::command(name, agent).filter(|_| agent.command.is_some() || !own);
         let shown = match &command {
             Some(command) => quoted(command.iter().chain(&args)),
-            None => format!("(the command of your own settings) {}", quoted(&args)),
+            None => format!("(the command of your own settings) {}", quoted(&args)).trim_end().to_owned(),
         };
         // The adapter and the way of the prompt decide what is added to the command.
         let mut words = vec![settle::adapter(name, agent)];

@@ -238,18 +238,6 @@ impl Problem {
     }
 }
 
-/// The nearest of `known` to what was written, if it is near enough to be meant.
-pub(super) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters may differ, and two always may: a swap plus a slip.
-    let reach = (written.chars().count() / 3).max(2);
-    known
-        .into_iter()
-        .map(|word| (strsim::damerau_levenshtein(&written.to_lowercase(), &word.to_lowercase()), word))
-        .filter(|(distance, word)| *distance <= reach && *distance < word.chars().count())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, word)| word)
-}
-
 fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|word| format!(" (did you mean {word}?)")).unwrap_or_default()
 }

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{Place, Problem, nearest};
+use super::error::{Place, Problem};
 use super::read::{At, Node, Read, Reader, join};
 use crate::model::name::{AgentName, CheckName, Pattern, RepoPath};
 use crate::model::settings::{
     LimitAction, MergeStrategy, PromptVia, ReportFormat, Requirement, SandboxMode, VerifyOn, bounds,
 };
+use crate::model::text::nearest;
 use crate::model::time::Span;
 
 /// A whole number from `MIN` to `MAX`.

@@ -57,7 +57,7 @@ pub struct Effective {
 /// # Errors
 /// Every mistake in it, in the order of the file. Where the file is no TOML, only that is said.
 pub fn parse(source: &Source<'_>) -> Result<Layer, Vec<ConfigError>> {
-    let text = Text::decode(source).map_err(|error| vec![error])?;
+    let text = Text::decode(source).map_err(|error| vec![*error])?;
     let (tree, syntax) = DeTable::parse_recoverable(text.text);
     if !syntax.is_empty() {
         let end = text.text.len();
@@ -85,18 +85,19 @@ pub fn parse(source: &Source<'_>) -> Result<Layer, Vec<ConfigError>> {
 /// What is wrong only when all are seen together: a name of an agent that none configures, an
 /// agent without a command, too few ports.
 pub fn merge(layers: impl IntoIterator<Item = Layer>) -> Result<Effective, Vec<ConfigError>> {
-    let (mut all, mut repository) = (Raw::default(), Raw::default());
-    for layer in layers {
-        if layer.kind == Kind::Repository {
-            repository = Raw::merge(repository, layer.raw.clone());
+    let (mut all, mut own, mut repository) = (Raw::default(), Raw::default(), Raw::default());
+    for Layer { kind, raw } in layers {
+        match kind {
+            Kind::User => own = Raw::merge(own, raw.clone()),
+            Kind::Repository => repository = Raw::merge(repository, raw.clone()),
         }
-        all = Raw::merge(all, layer.raw);
+        all = Raw::merge(all, raw);
     }
     let settings = settle::settle(&all).map_err(in_order)?;
     let mut places = BTreeMap::new();
     let nowhere = Place { file: "".into(), line: 0, column: 0 };
     all.trace("", &nowhere, &mut places);
-    Ok(Effective { settings, commands: CommandSet::of(&repository), places })
+    Ok(Effective { settings, commands: CommandSet::of(&repository, &own), places })
 }
 
 impl Effective {

@@ -12,8 +12,12 @@ use schemars::JsonSchema;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Place, Problem, nearest};
+use super::error::{ConfigError, Place, Problem};
 use super::source::{Kind, Text};
+use crate::model::text::nearest;
+
+/// For so many mistakes the key that was meant is looked for; nobody reads more.
+const GUESSES: usize = 100;
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,7 +138,7 @@ impl<'a> Reader<'a> {
 
     /// Records a key nobody reads, with the nearest that is read.
     pub(super) fn unknown(&mut self, offset: usize, key: String) {
-        let nearest = nearest_key(&key, &self.known);
+        let nearest = if self.errors.len() < GUESSES { nearest_key(&key, &self.known) } else { None };
         self.fail(offset, Problem::UnknownKey { key, nearest });
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use super::error::{ConfigError, Problem, nearest};
+use super::error::{ConfigError, Problem};
 use super::raw::{
     Raw, RawAgent, RawCheck, RawCheckIn, RawLimits, RawMerge, RawNotify, RawPorts, RawSandbox, RawVerify, RawWip,
     RawWorktrees,
@@ -19,6 +19,7 @@ use crate::model::settings::{
     AgentSettings, CheckInRules, CheckSettings, Limit, Limits, Merge, Notify, Ports, ReportFormat, Route, Sandbox,
     Settings, Verify, Wip, Worktrees,
 };
+use crate::model::text::nearest;
 use crate::model::time::Span;
 
 /// Time limit of a check that names none.

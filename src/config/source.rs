@@ -37,13 +37,20 @@ pub(super) struct Text<'a> {
     line_starts: Vec<usize>,
 }
 
+/// Beyond so many bytes columns are bytes: counting characters for each value of one endless line
+/// would take minutes.
+const LONG_LINE: usize = 4_096;
+
 /// What some editors put before the first character.
 pub(super) const BOM: &str = "\u{feff}";
 
 impl<'a> Text<'a> {
-    pub(super) fn decode(source: &Source<'a>) -> Result<Self, ConfigError> {
+    pub(super) fn decode(source: &Source<'a>) -> Result<Self, Box<ConfigError>> {
         let file: Arc<str> = source.label.into();
-        let at_start = |problem| ConfigError { place: Place { file: file.clone(), line: 1, column: 1 }, problem };
+        let at_start = |problem| {
+            let place = Place { file: file.clone(), line: 1, column: 1 };
+            Box::new(ConfigError { place, problem })
+        };
         let bytes = source.bytes;
         if bytes.len() > MAX_BYTES {
             return Err(at_start(Problem::TooLarge { bytes: bytes.len(), max: MAX_BYTES }));
@@ -55,7 +62,7 @@ impl<'a> Text<'a> {
                 let valid = std::str::from_utf8(&bytes[..offset]).expect("valid up to there, says the decoder");
                 let valid = valid.strip_prefix(BOM).unwrap_or(valid);
                 let place = Text::new(file, valid).place(valid.len());
-                Err(ConfigError { place, problem: Problem::Encoding { offset } })
+                Err(Box::new(ConfigError { place, problem: Problem::Encoding { offset } }))
             }
         }
     }
@@ -72,7 +79,8 @@ impl<'a> Text<'a> {
             offset -= 1;
         }
         let line = self.line_starts.partition_point(|&start| start <= offset);
-        let column = self.text[self.line_starts[line - 1]..offset].chars().count() + 1;
+        let before = &self.text[self.line_starts[line - 1]..offset];
+        let column = 1 + if before.len() > LONG_LINE { before.len() } else { before.chars().count() };
         let small = |n: usize| u32::try_from(n).expect("a file of 1 MiB has fewer lines and columns than 2^32");
         Place { file: self.file.clone(), line: small(line), column: small(column) }
     }

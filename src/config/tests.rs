@@ -438,9 +438,78 @@ fn filter_drivers_count_in_any_order() {
 
 #[test]
 fn the_users_own_commands_need_no_approval() {
-    let mine = parse(&user("schema = 1\n[agents.codex]\ncommand = [\"/opt/codex\"]\n")).expect("mine");
-    let theirs = parse(&repository("schema = 1\n[wip]\nbuild = 2\n")).expect("theirs");
-    assert!(merge([mine, theirs]).expect("both").commands.is_empty());
+    let mine = "schema = 1\n[agents.codex]\ncommand = [\"/opt/codex\"]\n";
+    let commands = |theirs: &str| {
+        merge([parse(&user(mine)).expect("mine"), parse(&repository(theirs)).expect("theirs")]).expect("both").commands
+    };
+    assert!(commands("schema = 1\n[wip]\nbuild = 2\n").is_empty());
+    assert!(commands("schema = 1\n[agents.codex]\nmax = 2\n").is_empty());
+    let lines = commands("schema = 1\n[agents.codex]\nargs = [\"--yolo\"]\n").lines();
+    assert_eq!(lines[0].command, "(the command of your own settings) --yolo");
+    assert_eq!(effective("schema = 1\n[agents.codex]\nmax = 2\n").commands.lines()[0].command, "codex");
+}
+
+#[test]
+fn values_are_set_in_every_way_of_writing_sections() {
+    for (text, path, value) in [
+        ("schema = 1\nwip.build = 3\n", "wip.review", "2"),
+        ("schema = 1\nwip = { build = 3 }\n", "wip.review", "2"),
+        ("schema = 1\nagents = { codex = {} }\nagent = \"codex\"\n", "agents.claude.max", "2"),
+        ("schema = 1\nagents.codex = {}\nagent = \"codex\"\n", "agents.claude.max", "2"),
+        ("schema = 1\n[agents.codex]\n[wip]\nbuild = 2\n", "base", "main"),
+        ("schema = 1\n[agents.codex]\n", "agents.codex.env.\"A\"", "1"),
+        ("schema = 1\n[worktrees]\nports = { range = \"1-9\" }\n", "worktrees.ports.per_task", "2"),
+        ("schema = 1\n[agents.codex]\nmax = 1", "agents.codex.env.HOME", "/x"),
+    ] {
+        let path = path.replace('"', "");
+        let changed = set(&repository(text), &path, value).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        let got = effective(&changed).get(&path).expect("known").expect("set");
+        assert_eq!(got.trim_matches('"'), value, "{changed}");
+        for (n, line) in text.lines().enumerate() {
+            assert!(changed.contains(line.trim_end_matches(" }")), "line {n} of {text} is in {changed}");
+        }
+    }
+}
+
+#[test]
+fn no_text_makes_the_reader_panic_or_hang() {
+    use proptest::prelude::*;
+    let pieces = prop::collection::vec(
+        prop_oneof![
+            Just("schema = 1\n"),
+            Just("[wip]\n"),
+            Just("build = "),
+            Just("3\n"),
+            Just("\"é\u{202e}\""),
+            Just("[[verify.check]]\n"),
+            Just("name = \"a\"\n"),
+            Just("run = 1\n"),
+            Just("[agents.codex]\n"),
+            Just("env = { A = \"1\" }\n"),
+            Just("[agents."),
+            Just("]\n"),
+            Just("\r\n"),
+            Just("{"),
+            Just("\u{feff}"),
+            Just("# c\n"),
+            Just("["),
+            Just("agent = \"{x}\"\n"),
+        ],
+        0..16,
+    );
+    proptest!(|(pieces in pieces)| {
+        let text = pieces.concat();
+        if let Ok(effective) = parse(&repository(&text)).and_then(|layer| merge([layer])) {
+            prop_assert_eq!(settings(&effective.show()), effective.settings);
+            let changed = set(&repository(&text), "wip.idle", "7m").expect("it was right before");
+            prop_assert_eq!(settings(&changed).wip.idle, Span::mins(7));
+        }
+    });
+    let endless =
+        format!("schema = 1\nwip = {{ {} }}\n", (0..60_000).map(|n| format!("k{n} = 1, ")).collect::<String>());
+    assert_eq!(parse(&repository(&endless)).expect_err("unknown keys").len(), 60_000);
+    let deep = format!("schema = 1\nbase = {}", "[".repeat(100_000));
+    assert!(parse(&repository(&deep)).is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Foreign text made fit for a terminal: titles, branches, briefs, log lines, questions.
+//! Foreign text made fit for a terminal (titles, branches, briefs, log lines, questions), and the
+//! word that was meant.
 //!
-//! **Invariant:** what leaves here holds no control character, no character that reorders or hides
+//! **Invariant:** what [`clean`] and its kin return holds no control character, no character that reorders or hides
 //! its neighbours, and is no wider than was asked. Must not know: any terminal.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -66,6 +67,19 @@ pub fn clean_lines(text: &str) -> String {
 #[must_use]
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
+}
+
+/// The nearest of `known` to what was written, if it is near enough to be meant: a third of the
+/// letters may differ, and two always may (a swap plus a slip).
+#[must_use]
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let reach = (written.chars().count() / 3).max(2);
+    known
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(&written.to_lowercase(), &word.to_lowercase()), word))
+        .filter(|(distance, word)| *distance <= reach && *distance < word.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
 }
 
 /// A line under construction; `fits` is the longest prefix (in bytes) that leaves room for `…`.
@@ -192,6 +206,15 @@ mod tests {
                 assert!(width(&clean(text, columns)) <= columns, "{text:?} in {columns}");
             }
         }
+    }
+
+    #[test]
+    fn the_word_that_was_meant_is_found() {
+        let known = ["build", "review", "machine", "idle"];
+        assert_eq!(nearest("biuld", known), Some("build"));
+        assert_eq!(nearest("Reveiw", known), Some("review"));
+        assert_eq!(nearest("xyz", known), None);
+        assert_eq!(nearest("at", ["a"]), None, "nothing of it is left");
     }
 
     #[test]

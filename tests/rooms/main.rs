@@ -5,3 +5,5 @@ mod verify;
 //! Each room against the real outside.
 
 mod attach;
+
+mod brief;
