@@ -56,6 +56,12 @@ impl Report {
         !self.failures.is_empty() || self.counts.is_some_and(|counts| counts.failed > 0)
     }
 
+    /// Whether it holds nothing at all.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.counts.is_none() && self.failures.is_empty()
+    }
+
     /// Whether it counts at least one test that ran.
     #[must_use]
     pub fn has_run(&self) -> bool {
