@@ -195,6 +195,11 @@ pub enum Observation {
         /// Its text, where the source tells.
         text: Option<String>,
     },
+    /// It takes its first prompt by typing, and can read now.
+    PromptWanted {
+        /// The prompt.
+        text: String,
+    },
     /// Its session.
     Session {
         /// The id.

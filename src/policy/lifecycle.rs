@@ -189,6 +189,10 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::State { state, readable, asks } => state_seen(turn, id, state, readable, asks),
         Observation::Began { evidence } => began(turn, id, evidence),
         Observation::PromptTaken { text } => prompt_taken(turn, id, text.as_deref()),
+        Observation::PromptWanted { text } => {
+            let msg = turn.next_msg();
+            turn.attempt_event(id, Event::MessageQueued { msg, from: From::Person, text, now: false });
+        }
         Observation::Session { session } => {
             if turn.current(id).is_some_and(|a| a.session.as_deref() != Some(session.as_str())) {
                 turn.attempt_event(id, Event::SessionLearned { session });

@@ -4,6 +4,7 @@
 //! only receives, turns and answers. Must not know: how anything looks to a person.
 
 pub mod driver;
+pub mod hosts;
 pub mod journal;
 pub mod place;
 pub mod server;
