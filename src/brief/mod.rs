@@ -1,7 +1,7 @@
 //! Markdown briefs and task lists: text in, briefs out.
 //!
-//! A brief is one Markdown file with optional YAML front matter. [`parse`] reads it, [`lint`]
-//! judges it, [`import`] makes briefs of a list of tasks.
+//! A brief is one Markdown file with optional YAML front matter. [`parse`] reads it, [`lint()`]
+//! judges it, [`import()`] makes briefs of a list of tasks.
 //!
 //! **Invariant:** [`Brief::source`] is what the person wrote, byte for byte, and is what the agent
 //! gets. Must not know: which tasks exist, how an agent is prompted, how errors are printed.

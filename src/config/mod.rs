@@ -60,10 +60,7 @@ pub fn parse(source: &Source<'_>) -> Result<Layer, Vec<ConfigError>> {
     let text = Text::decode(source).map_err(|error| vec![*error])?;
     let (tree, syntax) = DeTable::parse_recoverable(text.text);
     if !syntax.is_empty() {
-        let end = text.text.len();
-        let place = |error: &toml::de::Error| error.span().map_or(end, |span| span.start);
-        let errors =
-            syntax.iter().map(|e| text.error(place(e), Problem::Syntax { text: e.message().replace('`', "'") }));
+        let errors = syntax.iter().map(|error| syntax_error(&text, error));
         return Err(in_order(errors.collect()));
     }
     let mut reader = Reader::new::<Raw>(&text, source.kind);
@@ -163,6 +160,18 @@ impl UnknownKey {
         }
         Err(Self { key: path.to_owned(), nearest: read::nearest_key(path, &known) })
     }
+}
+
+/// A mistake of the TOML parser in our words.
+fn syntax_error(text: &Text<'_>, error: &toml::de::Error) -> ConfigError {
+    let span = error.span().unwrap_or(text.text.len()..text.text.len());
+    let told = error.message().replace('`', "'");
+    let told = match text.text.get(span.clone()) {
+        Some(key) if told == "duplicate key" => format!("{key} is written twice in this section"),
+        _ if told.starts_with("string values must be quoted") => "a text must stand in quotes".to_owned(),
+        _ => told,
+    };
+    text.error(span.start, Problem::Syntax { text: told })
 }
 
 /// Whether the file follows the one schema there is. Another one makes all other errors noise.

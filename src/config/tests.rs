@@ -88,6 +88,8 @@ fn syntax_errors_name_line_and_column_and_all_are_told() {
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].starts_with("agents.toml:3:") && told[0].contains("expected '='"), "{told:?}");
     assert!(told[1].starts_with("agents.toml:5:10: "), "{told:?}");
+    assert_eq!(one("[check_in]\nevery = 5m"), "agents.toml:3:9: a text must stand in quotes");
+    assert_eq!(one("[wip]\nbuild = 1\nbuild = 2"), "agents.toml:4:1: build is written twice in this section");
 }
 
 #[test]
