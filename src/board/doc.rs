@@ -11,7 +11,7 @@ use crate::model::event::NeedKind;
 use crate::model::id::TaskId;
 use crate::model::name::{AgentName, BranchName, CheckName, Oid};
 use crate::model::state::{RunKind, Source};
-use crate::model::task::{Column, Mode};
+use crate::model::task::{Column, Mode, Priority};
 use crate::model::time::Wall;
 use crate::model::verdict::{CheckOutcome, TestCounts, VerdictOutcome};
 
@@ -124,7 +124,7 @@ pub struct Task {
     /// How much is handed over.
     pub mode: Mode,
     /// Higher goes first.
-    pub priority: i32,
+    pub priority: Priority,
     /// Tasks that must be Done before.
     pub needs: Vec<TaskId>,
     /// The newest attempt.

@@ -355,6 +355,16 @@ impl Mode {
     /// Every mode with its name in files and on the command line.
     pub const WORDS: &[(&str, Self)] =
         &[("delegate", Self::Delegate), ("checkpoint", Self::Checkpoint), ("own", Self::Own)];
+
+    /// Its name in files and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delegate => "delegate",
+            Self::Checkpoint => "checkpoint",
+            Self::Own => "own",
+        }
+    }
 }
 
 /// What starts first; the greater one wins.

@@ -69,30 +69,7 @@ impl std::str::FromStr for Column {
     }
 }
 
-/// How much is handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The agent builds; you review.
-    #[default]
-    Delegate,
-    /// The agent plans first.
-    Checkpoint,
-    /// You build; the agent helps.
-    Own,
-}
-
-impl Mode {
-    /// Its name in files and on the command line.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Delegate => "delegate",
-            Self::Checkpoint => "checkpoint",
-            Self::Own => "own",
-        }
-    }
-}
+pub use super::settings::{Mode, Priority};
 
 /// One acceptance criterion of a brief.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +105,7 @@ pub struct TaskSpec {
     pub mode: Mode,
     /// Higher goes first.
     #[serde(default)]
-    pub priority: i32,
+    pub priority: Priority,
     /// Tasks that must be Done before.
     #[serde(default)]
     pub needs: Vec<TaskId>,

@@ -1,9 +1,6 @@
 //! Each room of floor 2 against the real outside: files, processes, full disks.
 
+mod attach;
+mod brief;
 mod store;
 mod verify;
-//! Each room against the real outside.
-
-mod attach;
-
-mod brief;
