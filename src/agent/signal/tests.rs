@@ -350,7 +350,11 @@ fn a_limit_with_a_time_is_limited_until_then() {
     s.hook("UserPromptSubmit", r#","prompt":"x""#).hook("StopFailure", message).is(RunKind::Limited, Source::Hook);
     let until = s.weigher.trouble(at(s.ms)).and_then(|t| t.until).expect("a time");
     assert_eq!(until.to_string(), "2026-11-20T23:00:00.000Z");
-    s.after(Span::mins(30)).is(RunKind::Idle, Source::Hook);
+    s.after(Span::mins(20));
+    s.ms = s.weigher.wake_at(at(s.ms)).expect("the end of the limit").0 - 1;
+    s.is(RunKind::Limited, Source::Hook);
+    s.ms += 1;
+    s.is(RunKind::Idle, Source::Hook);
     assert!(!s.state().turn_over);
 }
 
