@@ -220,8 +220,8 @@ fn notify(fields: Fields<'_>) -> Result<Option<HookEvent>, HookError> {
     let name = fields.require("type")?;
     let session = fields.require("thread-id")?;
     let inputs = fields.0.get("input-messages").and_then(Value::as_array);
-    let last_input = inputs.and_then(|i| i.first()).and_then(Value::as_str).unwrap_or_default();
-    if is_title(last_input) {
+    let first_input = inputs.and_then(|i| i.first()).and_then(Value::as_str).unwrap_or_default();
+    if is_title(first_input) {
         return Ok(None);
     }
     let event = match name {

@@ -63,7 +63,7 @@ fn keys_are_a_paste_then_enter_and_clear_the_composer_after_an_interrupt() {
     let claude = builtin("claude").expect("claude").input;
     let paste = Key::Write(b"\x1b[200~a\n\tb\x1b[201~".to_vec());
     let enter = [Key::Pause(150), Key::Write(b"\r".to_vec())];
-    assert_eq!(keys(&claude, "a\r\n\tb", false), [&[paste.clone()], &enter[..]].concat());
+    assert_eq!(keys(&claude, "a\r\n\tb", false), [std::slice::from_ref(&paste), &enter[..]].concat());
     assert_eq!(keys(&claude, "a\r\n\tb", true), [&[Key::Write(vec![0x15]), paste.clone()], &enter[..]].concat());
     let codex = builtin("codex").expect("codex").input;
     assert_eq!(keys(&codex, "a\n\tb", true).len(), 3, "nothing to clear there");

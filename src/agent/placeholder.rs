@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a value is put in as it is, into one argument, and never read again: a brief that
 //! contains `{task}` stays as it was written. Braces around anything but a lower-case word (JSON,
-//! inline TOML) are left alone; `{{word}}` is a literal `{word}`.
+//! inline TOML) are left alone; `{{word}}` is a literal `{word}`. Must not know: where values come from.
 
 use std::collections::BTreeMap;
 

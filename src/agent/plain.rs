@@ -1,6 +1,7 @@
 //! Foreign text made fit to be stored and compared, and the patterns that are laid over it.
 //!
 //! **Invariant:** what leaves here is one line without control or direction characters, and bounded.
+//! Must not know: whose text it is.
 
 /// The most characters of a foreign text that are kept.
 pub const MAX: usize = 2_000;

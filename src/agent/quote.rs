@@ -1,6 +1,7 @@
 //! Text as one word of another language: a POSIX shell, TOML.
 //!
-//! **Invariant:** what the other language reads back is the text, byte by byte.
+//! **Invariant:** what the other language reads back is the text, byte by byte. Must not know: what
+//! the words are for.
 
 /// One word of a POSIX shell.
 #[must_use]

@@ -21,6 +21,9 @@ pub struct Owner {
     pub cwd: String,
     /// When it began.
     pub at: Option<Wall>,
+    /// Whether it is the agent's own conversation. A sub-agent's lies in the same place, with the
+    /// same folder in it, and must not be resumed instead.
+    pub main: bool,
 }
 
 /// Why a line names no owner.
@@ -53,6 +56,8 @@ struct Meta {
     cwd: String,
     #[serde(default)]
     timestamp: Option<Wall>,
+    #[serde(default)]
+    thread_source: Option<String>,
 }
 
 /// Reads the first line of a rollout file of Codex.
@@ -68,7 +73,9 @@ pub fn rollout_owner(first_line: &[u8]) -> Result<Owner, TranscriptError> {
     if rollout.kind != "session_meta" {
         return Err(form(&format!("it is of type {}", rollout.kind)));
     }
-    Ok(Owner { session: plain::line(&rollout.payload.id, 80), cwd: rollout.payload.cwd, at: rollout.payload.timestamp })
+    let meta = rollout.payload;
+    let main = meta.thread_source.is_none_or(|source| source == "user");
+    Ok(Owner { session: plain::line(&meta.id, 80), cwd: meta.cwd, at: meta.timestamp, main })
 }
 
 /// The folder name under which Claude Code keeps the conversations of a working directory. Paths of
@@ -88,7 +95,15 @@ mod tests {
         let owner = rollout_owner(line).expect("recorded");
         assert_eq!(owner.session.len(), 36);
         assert_eq!(owner.cwd, "/home/dev/probe/wt");
-        assert!(owner.at.is_some());
+        assert!(owner.at.is_some() && owner.main);
+    }
+
+    #[test]
+    fn a_sub_agents_rollout_is_not_the_agents() {
+        let line = include_str!("../../tests/recordings/codex-rollout-first-line.json");
+        let part = line.replace(r#""thread_source": "user""#, r#""thread_source": "subagent""#);
+        assert_ne!(part, line);
+        assert!(!rollout_owner(part.as_bytes()).expect("a rollout").main);
     }
 
     #[test]

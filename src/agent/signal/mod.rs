@@ -347,14 +347,13 @@ impl Weigher {
                 }
                 self.status_busy = Some(now);
             }
-            if file.status != Status::Idle {
+            if file.status == Status::Busy {
                 self.turn(Source::StatusFile, now);
             }
         }
         let at = before.filter(|(status, _)| *status == file.status).map_or(now, |(_, at)| at);
-        if self.session.is_none() {
-            self.session = Some(file.session.clone());
-        }
+        // The file is of our process alone: where it names another conversation, ours moved there.
+        self.session = Some(file.session.clone());
         self.status = Some((file, at));
     }
 
