@@ -4,9 +4,11 @@
 //! knows what a task, an agent or a worktree is.
 
 pub mod clock;
+pub mod detach;
 pub mod file;
 pub mod locate;
 pub mod lock;
 pub mod process;
 pub mod run;
+pub mod signal;
 pub mod socket;

@@ -1,0 +1,6 @@
+//! Each room of floor 2 against the real outside: files, processes, full disks.
+
+mod attach;
+mod brief;
+mod store;
+mod verify;
