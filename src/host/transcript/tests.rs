@@ -146,5 +146,5 @@ fn text_is_what_a_person_saw() {
     got.extend(lines.push(&output("0123456789012345678901234\r\na\r\nb\r\nc\r\nd\x1b]0;t\x07")));
     got.extend(lines.push(&output("\x1b[?1049h\x1b[Hmenu\x1b[?1049l")));
     got.extend(lines.finish());
-    assert_eq!(got, ["0123456789012345678901234", "menu", "a", "b", "c", "d"]);
+    assert_eq!(got, ["menu", "0123456789012345678901234", "a", "b", "c", "d"]);
 }
