@@ -7,8 +7,10 @@ mod scripted;
 use std::time::Duration;
 
 use outer::Outer;
+use proptest::prelude::*;
 use rustix::process::Signal;
 use scripted::{Scripted, alt_snapshot, main_snapshot};
+use standup::client::terminal::reset_sequence;
 use standup::wire::host::{FromHost, SnapshotReason, ToHost};
 
 /// Both sides, with the greeting and the first snapshot done.
@@ -128,6 +130,7 @@ fn a_stopped_client_lends_the_terminal_back_and_repaints_when_it_goes_on() {
     outer.wait_for_bytes(b"loud");
     outer.signal(Signal::TSTP);
     outer.wait_stopped();
+    outer.wait_for_bytes(b"\x1b[?1007r");
     outer.assert_modes_at_rest();
     outer.signal(Signal::CONT);
     host.expect("a request for a snapshot", |frame| matches!(frame, ToHost::SnapshotRequest(_)));
@@ -348,6 +351,80 @@ fn nobody_listening_is_an_error() {
     let line = outer.wait_ended();
     assert!(line.starts_with("error: reach the host"), "{line}");
     outer.assert_given_back();
+}
+
+/// What programs do to a terminal, the more and the less usual.
+const ACTS: &[&str] = &[
+    "\x1b[?1049h",
+    "\x1b[?1049l",
+    "\x1b[?25l",
+    "\x1b[?7l",
+    "\x1b[?1h",
+    "\x1b[?6h",
+    "\x1b[?1000h",
+    "\x1b[?1002;1006h",
+    "\x1b[?1003h",
+    "\x1b[?1005h",
+    "\x1b[?1004h",
+    "\x1b[?2004h",
+    "\x1b[?2004l",
+    "\x1b[?2026h",
+    "\x1b[?2026l",
+    "\x1b[>1u",
+    "\x1b[>31u",
+    "\x1b[<u",
+    "\x1b[<9u",
+    "\x1b[=3;1u",
+    "\x1b=",
+    "\x1b>",
+    "\x1b[4h",
+    "\x1b[20h",
+    "\x1b[31;44m",
+    "\x1b[7m",
+    "\x1b[m",
+    "\x1b(0",
+    "\x0e",
+    "\x1b[3 q",
+    "\x1b]0;title\x07",
+    "\x1b]10;#ff0000\x1b\\",
+    "\x1b]8;;https://example.invalid\x1b\\",
+    "\x1b[5;10r",
+    "\x1b7",
+    "\x1b8",
+    "\x1bc",
+    "\x1bP1$r0m\x1b\\",
+    "\x1b[22;0t",
+    "text\r\n",
+];
+
+fn acts() -> impl Strategy<Value = Vec<u8>> {
+    (prop::collection::vec(prop::sample::select(ACTS), 0..40), 0..6usize).prop_map(|(acts, lost)| {
+        let mut bytes = acts.concat().into_bytes();
+        bytes.truncate(bytes.len().saturating_sub(lost));
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #[test]
+    fn the_reset_sequence_brings_any_terminal_to_rest(acts in acts()) {
+        outer::assert_output_at_rest(&[&acts[..], &reset_sequence()].concat());
+    }
+}
+
+proptest! {
+    // Each case is a client of its own.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+    #[test]
+    fn whatever_the_agent_does_to_the_terminal_is_undone(acts in acts()) {
+        let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+        host.output(&acts);
+        host.close();
+        outer.wait_exit();
+        outer.assert_model_at_rest();
+        outer.assert_line_given_back();
+    }
 }
 
 #[test]
