@@ -411,7 +411,7 @@ impl Host {
             let key = KeyRequest { msg_id: id + 2, if_signal_seq: Some(self.seq), bytes };
             send(stream, &ToHost::Key(key)).await?;
         }
-        let request = TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true };
+        let request = TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true, withhold_on: withheld() };
         send(stream, &ToHost::Type(request)).await
     }
 
@@ -519,6 +519,12 @@ impl Host {
 fn is_same(a: &Told, b: &Told) -> bool {
     let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.readable);
     key(a) == key(b) && a.state.text == b.state.text && a.asks == b.asks
+}
+
+/// A report that contains one of these, between the text and Enter, means that Enter would answer
+/// a question which was not there before.
+fn withheld() -> Vec<String> {
+    vec!["state=blocked".to_owned()]
 }
 
 fn number(msg: MsgId) -> u64 {

@@ -4,9 +4,12 @@
 //! only receives, turns and answers. Must not know: how anything looks to a person.
 
 pub mod driver;
+mod effects;
+mod environment;
 pub mod hosts;
 pub mod journal;
 pub mod place;
 pub mod server;
 pub mod surroundings;
 pub mod token;
+mod world;
