@@ -1,3 +1,4 @@
 //! Each room of floor 2 against the real outside: files, processes, full disks.
 
 mod store;
+mod watch;
