@@ -187,8 +187,8 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             self.degrade(id, format!("{kind} does not tell what changes from other machines"));
         } else if let Some(why) = self.unsupported.clone() {
             self.degrade(id, why);
-        } else if self.plant(id) {
-            self.ready(id);
+        } else {
+            self.plant(id, Self::ready);
         }
     }
 
@@ -241,18 +241,14 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
         watches.len()
     }
 
-    /// Watches all of a tree, anew where it was before. Says so where that is not possible;
-    /// returns whether it is.
-    fn plant(&mut self, id: u32) -> bool {
+    /// Watches all of a tree, anew where it was before, and tells so by `tell`; or tells why not.
+    fn plant(&mut self, id: u32, tell: impl FnOnce(&mut Self, u32)) {
         match self.plant_quietly(id) {
             Ok(letters) => {
+                tell(self, id);
                 self.tell_letters(id, letters);
-                true
             }
-            Err(stopped) => {
-                self.stopped(id, stopped);
-                false
-            }
+            Err(stopped) => self.stopped(id, stopped),
         }
     }
 
@@ -380,11 +376,13 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             if !is_watched || !(dropped || rules_changed) {
                 continue;
             }
-            if self.plant(id) && dropped {
-                // What was pending is part of what was missed.
-                self.debounce.forget(key);
-                (self.sink)(WatchEvent::Overflow { key });
-            }
+            self.plant(id, |engine, _| {
+                if dropped {
+                    // What was pending is part of what was missed.
+                    engine.debounce.forget(key);
+                    (engine.sink)(WatchEvent::Overflow { key });
+                }
+            });
         }
     }
 

@@ -156,7 +156,8 @@ fn an_unending_writer_is_told_a_few_times_a_second() {
         n += 1;
     }
     let told = tree.rest();
-    assert!((3..=8).contains(&told.len()), "{} events for {n} writes", told.len());
+    let most = began.elapsed().as_millis() / 300 + 1;
+    assert!(!told.is_empty() && told.len() as u128 <= most, "{} events for {n} writes", told.len());
     for event in told {
         let WatchEvent::Changed { paths, .. } = event else { panic!("{event:?}") };
         assert!(paths.len() <= SAMPLE);
