@@ -4,3 +4,4 @@ mod attach;
 mod brief;
 mod store;
 mod verify;
+mod watch;
