@@ -160,6 +160,7 @@ impl Session {
                     self.link.fill()?;
                 }
             }
+            self.stop_dropping()?;
             self.send_resize()?;
         }
     }
@@ -256,16 +257,21 @@ impl Session {
         if self.link.is_full() && self.dropping.is_none() {
             self.dropping = Some(in_paste);
         }
-        if let Some(cut_paste) = self.dropping {
+        if self.dropping.is_some() {
             keys.clear();
-            if !self.link.is_full() && !self.scanner.in_paste() {
-                self.dropping = None;
-                // The agent must not take all that follows for a part of the paste.
-                keys.extend_from_slice(if cut_paste { PASTE_END } else { b"" });
-            }
         }
         self.send_keys(keys)?;
         Ok(None)
+    }
+
+    /// The host takes keys again. The rest of a paste that was cut stays away, and the agent must
+    /// not take all that follows for a part of it.
+    fn stop_dropping(&mut self) -> Result<(), AttachError> {
+        if self.dropping.is_some() && !self.link.is_full() && !self.scanner.in_paste() {
+            let cut_paste = self.dropping.take() == Some(true);
+            self.send_keys(if cut_paste { PASTE_END.to_vec() } else { Vec::new() })?;
+        }
+        Ok(())
     }
 
     fn send_keys(&mut self, keys: Vec<u8>) -> Result<(), AttachError> {
