@@ -1,1 +1,8 @@
-//! What a person sees: the view model and its text.
+//! What a person sees: documents for scripts, text for eyes, both made of the board alone.
+//!
+//! **Invariant:** pure; the same board and the same instant give the same bytes. Must not know:
+//! terminals, files, sockets.
+
+pub mod doc;
+pub mod text;
+pub mod view;

@@ -1,10 +1,11 @@
 //! Speaks to a supervisor, or straight to a host: [`attach`] is a person's terminal on an agent's
-//! PTY, and works while no supervisor runs.
+//! PTY, and works while no supervisor runs; [`control`] asks a supervisor.
 //!
 //! **Invariant:** a terminal that was lent to this room is given back as it was. Must not know:
-//! arguments, exit codes, what a task is.
+//! policy, git, the board's looks, an agent's dialect.
 
 pub mod attach;
 pub mod chord;
+pub mod control;
 mod modes;
 pub mod terminal;

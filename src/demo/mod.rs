@@ -1,1 +1,14 @@
-//! The scratch repository and the scripted player of `standup demo`.
+//! The demo: a scratch repository with tasks, and the scripted player that works on them.
+//!
+//! [`scratch`] lays the repository and its briefs; [`player`] is the agent behind the hidden verb
+//! `__demo-agent`: a real program on a real terminal that edits, commits, asks, checks in, fails
+//! once and mends it. **Invariant:** friendly acts only, and nothing outside the folder it was
+//! started in. Must not know: supervisor, store and policy; the demo goes through the same doors
+//! as any other agent and any other repository.
+
+pub mod keys;
+pub mod player;
+mod report;
+pub mod scratch;
+pub mod script;
+pub mod tty;

@@ -230,7 +230,7 @@ fn escape_end(data: &[u8], at: usize) -> End {
 }
 
 /// Bytes of an incomplete UTF-8 character at the end.
-fn partial_char(data: &[u8]) -> usize {
+pub(super) fn partial_char(data: &[u8]) -> usize {
     for back in 1..=data.len().min(3) {
         let byte = data[data.len() - back];
         let len = match byte {

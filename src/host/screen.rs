@@ -98,10 +98,10 @@ struct Mail {
 struct Mailbox(Rc<RefCell<Mail>>);
 
 impl Mailbox {
-    fn reply(&self, text: &str) {
+    fn reply(&self, text: &[u8]) {
         let mail = &mut *self.0.borrow_mut();
         if mail.replies.len() + text.len() <= MAX_REPLIES {
-            mail.replies.extend_from_slice(text.as_bytes());
+            mail.replies.extend_from_slice(text);
         }
     }
 }
@@ -109,7 +109,7 @@ impl Mailbox {
 impl EventListener for Mailbox {
     fn send_event(&self, event: Event) {
         match event {
-            Event::PtyWrite(text) => self.reply(&text),
+            Event::PtyWrite(text) => self.reply(text.as_bytes()),
             Event::Bell => self.0.borrow_mut().bells += 1,
             _ => {}
         }
@@ -165,6 +165,11 @@ impl Screen {
     /// Answers to queries since the last call, for the agent's terminal.
     pub(super) fn take_replies(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.model.mail.0.borrow_mut().replies)
+    }
+
+    /// Queues an answer behind those of the model.
+    pub(super) fn reply(&mut self, bytes: &[u8]) {
+        self.model.mail.reply(bytes);
     }
 
     /// How often the bell rang since the last call.
@@ -442,13 +447,13 @@ impl Handler for Model {
     fn dynamic_color_sequence(&mut self, prefix: String, index: usize, terminator: &str) {
         let Rgb { r, g, b } = self.color(index);
         let text = format!("\x1b]{prefix};rgb:{r:02x}{r:02x}/{g:02x}{g:02x}/{b:02x}{b:02x}{terminator}");
-        self.mail.reply(&text);
+        self.mail.reply(text.as_bytes());
     }
 
     fn text_area_size_pixels(&mut self) {
         let (height, width) = (usize::from(CELL_PIXELS.0), usize::from(CELL_PIXELS.1));
         let text = format!("\x1b[4;{};{}t", self.term.screen_lines() * height, self.term.columns() * width);
-        self.mail.reply(&text);
+        self.mail.reply(text.as_bytes());
     }
 
     fn set_hyperlink(&mut self, link: Option<Hyperlink>) {

@@ -3,10 +3,18 @@
 //! **Invariant:** pure; nothing here reads a clock, a file or a random number. Must not know:
 //! any other room.
 
+pub mod action;
+pub mod attempt;
+pub mod board;
 pub mod checkin;
+pub mod event;
 pub mod id;
+pub mod input;
+pub mod message;
 pub mod name;
 pub mod settings;
 pub mod state;
+pub mod task;
+pub mod text;
 pub mod time;
 pub mod verdict;

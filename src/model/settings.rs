@@ -338,6 +338,128 @@ pub struct Route {
     pub agent: AgentName,
 }
 
+/// How much is handed over to the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It works alone within its bounds.
+    #[default]
+    Delegate,
+    /// It plans, you approve, it works; a second agent reviews.
+    Checkpoint,
+    /// You work, it assists; the task cannot land by itself.
+    Own,
+}
+
+impl Mode {
+    /// Every mode with its name in files and on the command line.
+    pub const WORDS: &[(&str, Self)] =
+        &[("delegate", Self::Delegate), ("checkpoint", Self::Checkpoint), ("own", Self::Own)];
+
+    /// Its name in files and on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delegate => "delegate",
+            Self::Checkpoint => "checkpoint",
+            Self::Own => "own",
+        }
+    }
+}
+
+/// What starts first; the greater one wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// When nothing else is left.
+    Low,
+    /// As it came.
+    #[default]
+    Normal,
+    /// Before the others.
+    High,
+    /// Now.
+    Urgent,
+}
+
+impl Priority {
+    /// Every priority with its name in files and on the command line.
+    pub const WORDS: &[(&str, Self)] =
+        &[("low", Self::Low), ("normal", Self::Normal), ("high", Self::High), ("urgent", Self::Urgent)];
+}
+
+/// What one task changes of [`Limits`]; `None` leaves the configured value.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitOverrides {
+    /// Time since the attempt started.
+    pub wall_clock: Option<Span>,
+    /// Check-ins missed.
+    pub late_check_ins: Option<u32>,
+    /// Red verdicts in a row.
+    pub red_verdicts: Option<u32>,
+    /// The same failure in a row.
+    pub same_failure: Option<u32>,
+    /// Lines changed.
+    pub changed_lines: Option<u64>,
+    /// Files changed.
+    pub changed_files: Option<u64>,
+    /// Tokens, as the agent reports them.
+    pub tokens: Option<u64>,
+    /// Cost in US dollars, as the agent reports it.
+    pub cost_usd: Option<f64>,
+    /// On a touch of something off-limits.
+    pub off_limits: Option<LimitAction>,
+    /// On any other limit.
+    pub action: Option<LimitAction>,
+}
+
+impl Limits {
+    /// These limits with a task's own values in place of some.
+    #[must_use]
+    pub fn with(self, own: &LimitOverrides) -> Self {
+        Self {
+            wall_clock: own.wall_clock.unwrap_or(self.wall_clock),
+            late_check_ins: own.late_check_ins.unwrap_or(self.late_check_ins),
+            red_verdicts: own.red_verdicts.unwrap_or(self.red_verdicts),
+            same_failure: own.same_failure.unwrap_or(self.same_failure),
+            changed_lines: own.changed_lines.unwrap_or(self.changed_lines),
+            changed_files: own.changed_files.unwrap_or(self.changed_files),
+            tokens: own.tokens.or(self.tokens),
+            cost_usd: own.cost_usd.or(self.cost_usd),
+            off_limits: own.off_limits.unwrap_or(self.off_limits),
+            action: own.action.unwrap_or(self.action),
+        }
+    }
+}
+
+impl LimitAction {
+    /// Every action with its name in files.
+    pub const WORDS: &[(&str, Self)] =
+        &[("ask", Self::Ask), ("warn", Self::Warn), ("takeover", Self::Takeover), ("stop", Self::Stop)];
+}
+
+/// The greatest values a file may ask for. More is a slip of the keyboard: each is far above what
+/// one person can follow on one machine.
+pub mod bounds {
+    /// Attempts, tasks in review, agents at once.
+    pub const WIP: u64 = 1_000;
+    /// Things counted in a row: reminders, late check-ins, red verdicts.
+    pub const IN_A_ROW: u64 = 1_000;
+    /// Lines changed in one attempt.
+    pub const LINES: u64 = 10_000_000;
+    /// Files changed in one attempt.
+    pub const FILES: u64 = 1_000_000;
+    /// Tokens spent in one attempt.
+    pub const TOKENS: u64 = 1_000_000_000_000;
+    /// US dollars spent in one attempt.
+    pub const COST_USD: f64 = 1_000_000.0;
+    /// Worktrees whose checks run at once.
+    pub const PARALLEL: u64 = 64;
+    /// Ports handed to one attempt.
+    pub const PORTS: u64 = 100;
+}
+
 impl Default for Settings {
     /// The defaults of the documentation: what an empty `agents.toml` means.
     fn default() -> Self {

@@ -59,6 +59,12 @@ pub struct CheckResult {
     pub why: String,
     /// The end of its output, clipped, control characters removed.
     pub tail: String,
+    /// The command that ran: evidence of another command is none.
+    #[serde(default)]
+    pub command: String,
+    /// What else there is to say, a sentence each: processes it left, a log that is cut.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// The checks of one run taken together.
@@ -86,4 +92,7 @@ pub struct Verdict {
     pub tree: Option<Oid>,
     /// One by one, in order.
     pub checks: Vec<CheckResult>,
+    /// Why it is stale or an error, as one sentence; empty where the checks speak for themselves.
+    #[serde(default)]
+    pub why: String,
 }

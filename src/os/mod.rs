@@ -4,6 +4,7 @@
 //! knows what a task, an agent or a worktree is.
 
 pub mod clock;
+pub mod detach;
 pub mod file;
 pub mod locate;
 pub mod lock;

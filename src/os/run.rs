@@ -17,11 +17,22 @@ use rustix::process::{Pid, Signal};
 /// How long a group has between TERM and KILL.
 const TERM_GRACE: Duration = Duration::from_millis(500);
 
-/// After the program itself ended, how long a child that kept its output open is waited for.
+/// After the program itself ended, how long a child that kept its output open is waited for. Only
+/// time spent waiting counts: what the program wrote is read to its end, however slow the sink is.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// Chunks in flight between the readers and the caller; each is at most 64 KiB.
+/// Chunks in flight between the readers and the caller; each is at most [`CHUNK`].
 const QUEUE: usize = 16;
+
+/// Bytes read at once.
+const CHUNK: usize = 64 << 10;
+
+/// What a program can have written before it ended and we have not seen: both pipes (64 KiB by
+/// default on Linux, at most 1 MiB), the queue and the readers' buffers. More is another's.
+const IN_FLIGHT: usize = (2 << 20) + (QUEUE + 2) * CHUNK;
+
+/// How often a program that runs without output is looked at.
+const TICK: Duration = Duration::from_millis(500);
 
 /// A program to run, and its bounds.
 #[derive(Debug, Clone)]
@@ -207,7 +218,21 @@ impl Run {
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn stream(&self, mut sink: impl FnMut(Stream, &[u8]) -> bool) -> Result<Ended, RunError> {
+    pub fn stream(&self, sink: impl FnMut(Stream, &[u8]) -> bool) -> Result<Ended, RunError> {
+        self.stream_then(sink, |_| {})
+    }
+
+    /// Like [`Run::stream`]; `at_end` is called once the program itself has ended and before the
+    /// rest of its process group is killed, with the number of that group. There it can be seen
+    /// what the program left behind.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn stream_then(
+        &self,
+        mut sink: impl FnMut(Stream, &[u8]) -> bool,
+        at_end: impl FnOnce(u32),
+    ) -> Result<Ended, RunError> {
         let began = Instant::now();
         let mut child = self.spawn()?;
         let group = Pid::from_child(&child);
@@ -218,28 +243,40 @@ impl Run {
 
         let deadline = self.timeout.map(|limit| began + limit);
         let (mut timed_out, mut aborted) = (false, false);
-        let mut ended: Option<(ExitStatus, Instant)> = None;
+        let mut ended: Option<ExitStatus> = None;
+        let (mut late, mut idle) = (0, Duration::ZERO);
         loop {
-            let tick = if ended.is_some() { Duration::from_millis(20) } else { Duration::from_millis(500) };
+            let tick = if ended.is_some() { Duration::from_millis(20) } else { TICK };
             let wait = deadline.map_or(tick, |d| tick.min(d.saturating_duration_since(Instant::now())));
-            match rx.recv_timeout(wait.max(Duration::from_millis(1))) {
-                Ok((stream, chunk)) => aborted |= !sink(stream, &chunk),
+            let asked = Instant::now();
+            let next = rx.recv_timeout(wait.max(Duration::from_millis(1)));
+            idle += if ended.is_some() { asked.elapsed() } else { Duration::ZERO };
+            match next {
+                Ok((stream, chunk)) => {
+                    late += if ended.is_some() { chunk.len() } else { 0 };
+                    aborted |= !sink(stream, &chunk);
+                }
                 Err(mpsc::RecvTimeoutError::Timeout) => aborted |= !sink(Stream::Out, &[]),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
             if ended.is_none() {
-                ended = self.try_wait(&mut child)?.map(|status| (status, Instant::now()));
+                ended = self.try_wait(&mut child)?;
             }
             timed_out |= ended.is_none() && deadline.is_some_and(|d| Instant::now() >= d);
-            if timed_out || aborted || ended.is_some_and(|(_, at)| at.elapsed() > DRAIN) {
+            if timed_out || aborted || late > IN_FLIGHT || idle > DRAIN {
                 break;
             }
         }
         let status = match ended {
-            Some((status, _)) => status,
+            Some(status) => status,
             None if timed_out || aborted => self.end(&mut child, group)?,
-            None => self.wait_until(&mut child, group, deadline, &mut timed_out)?,
+            None => {
+                let status = self.wait_silent(&mut child, group, deadline, || sink(Stream::Out, &[]))?;
+                (timed_out, aborted) = (status.1, status.2);
+                status.0
+            }
         };
+        at_end(group.as_raw_nonzero().get().unsigned_abs());
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
         let duration = began.elapsed();
         Ok(Ended { code: status.code(), signal: status.signal(), timed_out, aborted, duration })
@@ -266,47 +303,67 @@ impl Run {
         child.try_wait().map_err(|source| RunError::Wait { program: self.program.clone(), source })
     }
 
-    /// Both streams are closed; the program itself may go on without them.
-    fn wait_until(
+    /// Both streams are closed; the program itself may go on without them. Returns its status,
+    /// and whether the time limit or `go_on` ended it.
+    fn wait_silent(
         &self,
         child: &mut Child,
         group: Pid,
         deadline: Option<Instant>,
-        timed_out: &mut bool,
-    ) -> Result<ExitStatus, RunError> {
-        let Some(deadline) = deadline else {
-            return child.wait().map_err(|source| RunError::Wait { program: self.program.clone(), source });
-        };
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<(ExitStatus, bool, bool), RunError> {
+        let ending = Ending::of(group);
         loop {
             if let Some(status) = self.try_wait(child)? {
-                return Ok(status);
+                return Ok((status, false, false));
             }
-            if Instant::now() >= deadline {
-                *timed_out = true;
-                return self.end(child, group);
+            if deadline.is_some_and(|d| Instant::now() >= d) {
+                return Ok((self.end(child, group)?, true, false));
             }
-            thread::sleep(Duration::from_millis(5));
+            if !go_on() {
+                return Ok((self.end(child, group)?, false, true));
+            }
+            ending.wait(deadline.map_or(TICK, |d| TICK.min(d.saturating_duration_since(Instant::now()))));
         }
     }
 
     fn end(&self, child: &mut Child, group: Pid) -> Result<ExitStatus, RunError> {
         let _ = rustix::process::kill_process_group(group, Signal::TERM);
         let until = Instant::now() + TERM_GRACE;
+        let ending = Ending::of(group);
         while Instant::now() < until {
             if let Some(status) = self.try_wait(child)? {
                 return Ok(status);
             }
-            thread::sleep(Duration::from_millis(5));
+            ending.wait(until.saturating_duration_since(Instant::now()));
         }
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
         child.wait().map_err(|source| RunError::Wait { program: self.program.clone(), source })
     }
 }
 
+/// Waits for the end of a child that is not reaped yet, without looking again and again.
+struct Ending(Option<std::os::fd::OwnedFd>);
+
+impl Ending {
+    /// Until the child is reaped its number is its own.
+    fn of(child: Pid) -> Self {
+        Self(rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty()).ok())
+    }
+
+    /// Returns when it ended or after `limit`, sooner where the system has no pidfd.
+    fn wait(&self, limit: Duration) {
+        let Some(fd) = &self.0 else { return thread::sleep(limit.min(Duration::from_millis(5))) };
+        let mut fds = [rustix::event::PollFd::new(fd, rustix::event::PollFlags::IN)];
+        let limit = rustix::event::Timespec::try_from(limit.max(Duration::from_millis(1))).ok();
+        let _ = rustix::event::poll(&mut fds, limit.as_ref());
+    }
+}
+
 fn read_into(pipe: Option<impl Read + Send + 'static>, stream: Stream, tx: mpsc::SyncSender<(Stream, Vec<u8>)>) {
     let Some(mut pipe) = pipe else { return };
     thread::spawn(move || {
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; CHUNK];
         loop {
             match pipe.read(&mut buffer) {
                 Ok(0) => return,
@@ -371,6 +428,54 @@ mod tests {
     fn a_program_that_closes_its_streams_still_meets_its_limit() {
         let out = sh("exec >&- 2>&-; sleep 60").timeout(Duration::from_millis(100)).output().expect("runs");
         assert!(out.ended.timed_out);
+    }
+
+    #[test]
+    fn a_program_that_closes_its_streams_can_still_be_ended() {
+        let mut looks = 0;
+        let ended = sh("exec >&- 2>&-; sleep 60").stream(|_, _| {
+            looks += 1;
+            looks < 3
+        });
+        let ended = ended.expect("runs");
+        assert!(ended.aborted && ended.duration < Duration::from_secs(10), "{ended:?}");
+    }
+
+    #[test]
+    fn a_slow_reader_gets_all_that_was_written() {
+        let mut got = 0;
+        let ended = sh("head -c 2000000 /dev/zero").stream(|_, chunk| {
+            got += chunk.len();
+            thread::sleep(Duration::from_millis(if chunk.is_empty() { 0 } else { 40 }));
+            true
+        });
+        assert!(ended.expect("runs").is_success());
+        assert_eq!(got, 2_000_000);
+    }
+
+    #[test]
+    fn a_child_that_goes_on_writing_does_not_hold_us() {
+        for chatter in ["while :; do echo x; sleep 0.01; done", "yes"] {
+            let ended = sh(&format!("{chatter} & exit 0")).timeout(Duration::from_secs(30)).stream(|_, _| true);
+            let ended = ended.expect("runs");
+            assert!(ended.is_success() && ended.duration < Duration::from_secs(10), "{chatter}: {ended:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_in_the_group_can_be_seen_at_the_end() {
+        let mut left = Vec::new();
+        let run = sh("sleep 60 >/dev/null 2>&1 & exit 0");
+        let ended = run.stream_then(
+            |_, _| true,
+            |group| {
+                let stat = crate::os::process::Stat::read;
+                left = crate::os::process::all();
+                left.retain(|&pid| stat(pid).is_some_and(|s| s.group == group));
+            },
+        );
+        assert!(ended.expect("runs").is_success());
+        assert_eq!(left.len(), 1);
     }
 
     #[test]

@@ -1,1 +1,21 @@
 //! All decisions: a pure machine from inputs to events, actions and reasons.
+//!
+//! **Invariant:** [`Machine::step`] changes the board only through events, and the same events
+//! folded again give the same board. What is only observed (slots, freshness, what can be typed
+//! to) may be set without an event, because a restart observes it again.
+//! Must not know: clocks, files, processes, git, agents' dialects.
+
+pub mod overlap;
+pub mod rest;
+
+mod admission;
+mod attention;
+mod command;
+mod fold;
+mod lifecycle;
+mod machine;
+mod messages;
+mod reconcile;
+mod turn;
+
+pub use machine::{Machine, Step};

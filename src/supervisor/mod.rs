@@ -1,1 +1,12 @@
-//! Joins the pure machine to the world.
+//! Joins the pure machine to the world: the loop, the effects, the control socket.
+//!
+//! **Invariant:** only the driver changes the board, only the loop turns the driver, and the loop
+//! only receives, turns and answers. Must not know: how anything looks to a person.
+
+pub mod driver;
+pub mod hosts;
+pub mod journal;
+pub mod place;
+pub mod server;
+pub mod surroundings;
+pub mod token;

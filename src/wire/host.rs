@@ -405,6 +405,10 @@ pub struct TypeRequest {
     /// Whether Enter follows.
     #[serde(default)]
     pub submit: bool,
+    /// Enter is held back if, between the text and it, a state report arrives that contains one
+    /// of these: it would answer a question that was not there before.
+    #[serde(default)]
+    pub withhold_on: Vec<String>,
 }
 
 /// Raw keys to send.
@@ -431,6 +435,9 @@ pub struct MsgIds {
 pub struct Typed {
     /// Its number.
     pub msg_id: u64,
+    /// Whether Enter was held back: the text stands in the agent's input, unsent.
+    #[serde(default)]
+    pub withheld: bool,
 }
 
 /// A message was not written.

@@ -1,3 +1,6 @@
-//! Each room against the real outside.
+//! Each room of floor 2 against the real outside: files, processes, full disks.
 
 mod attach;
+mod brief;
+mod store;
+mod verify;

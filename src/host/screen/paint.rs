@@ -61,7 +61,8 @@ impl Screen {
         let term = &self.model.term;
         let alternate = self.is_alternate();
         let mut painter = Painter { out: Vec::with_capacity(8 << 10), pen: Pen::PLAIN };
-        painter.text("\x1b[?2026h\x1b[m\x1b]8;;\x1b\\\x1b[?1049l\x1b[?6l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b(B\x1b)B\x0f");
+        // Whatever sequence the terminal is in the middle of ends here.
+        painter.text("\x1b\\\x1b[?2026h\x1b[m\x1b]8;;\x1b\\\x1b[?1049l\x1b[?6l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b(B\x1b)B\x0f");
         painter.text(if alternate { "\x1b[?1049h\x1b[H\x1b[J" } else { "\x1b[H\x1b[J" });
         let above = if alternate { 0 } else { scrollback.min(term.grid().history_size()) };
         painter.grid(term.grid(), above);
@@ -301,8 +302,13 @@ impl Painter {
         let row = usize::try_from(cursor.point.line.0).unwrap_or(0).saturating_sub(top);
         let cells = &term.grid()[cursor.point.line];
         let mut column = cursor.point.column.0;
-        if cursor.input_needs_wrap && cells[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
-            column = column.saturating_sub(1);
+        let is = |column: usize, flag| cells[Column(column)].flags.contains(flag);
+        if cursor.input_needs_wrap
+            && column > 0
+            && is(column, Flags::WIDE_CHAR_SPACER)
+            && is(column - 1, Flags::WIDE_CHAR)
+        {
+            column -= 1;
         }
         put!(self, "\x1b[{};{}H", row + 1, column + 1);
         if cursor.input_needs_wrap {

@@ -28,7 +28,10 @@ fn state(screen: &Screen) -> Vec<String> {
                 || (spacer && !left.is_some_and(|c| c.flags.contains(Flags::WIDE_CHAR)));
             let c = if cell.c.is_control() || orphan { ' ' } else { cell.c };
             let visible = Flags::ALL_UNDERLINES | Flags::INVERSE | Flags::STRIKEOUT;
-            let blank = c == ' ' && !cell.flags.intersects(visible) && !spacer && cell.zerowidth().is_none();
+            let blank = c == ' '
+                && !cell.flags.intersects(visible)
+                && (!spacer || orphan)
+                && cell.zerowidth().is_none_or(<[char]>::is_empty);
             let text = if blank {
                 format!("{row},{column} blank {:?}", cell.bg)
             } else if spacer && !orphan {
@@ -41,7 +44,7 @@ fn state(screen: &Screen) -> Vec<String> {
                     "{row},{column} {c:?} {:?} {:?} {flags:?} {:?} {:?} {:?}",
                     cell.fg,
                     cell.bg,
-                    cell.zerowidth(),
+                    cell.zerowidth().unwrap_or_default(),
                     cell.underline_color(),
                     cell.hyperlink().map(|l| l.uri().to_owned())
                 )
@@ -213,6 +216,11 @@ fn piece() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn a_repaint_equals_the_original(pieces in prop::collection::vec(piece(), 0..40)) {
-        assert_repaints(&screen(pieces.concat().as_bytes()));
+        let original = screen(pieces.concat().as_bytes());
+        // A cursor that a restore put outside the margins cannot be sent there in origin mode.
+        let (row, region) = (original.model.term.grid().cursor.point.line.0, original.model.extra.region);
+        let inside = region.is_none_or(|(top, end)| (top..end).contains(&usize::try_from(row).expect("row")));
+        prop_assume!(inside || !original.model.term.mode().contains(TermMode::ORIGIN));
+        assert_repaints(&original);
     }
 }

@@ -242,7 +242,7 @@ mod tests {
         let error = decode_all(&mut Decoder::new(), &[0x02, 0xff, 0xff, 0xff, 0xff]).expect_err("too long");
         assert!(matches!(error, WireError::TooLong { tag: 2, .. }));
         let text = "x".repeat(MAX_PAYLOAD);
-        let big = ToHost::Type(TypeRequest { msg_id: 1, if_signal_seq: None, text, submit: true });
+        let big = ToHost::Type(TypeRequest { msg_id: 1, if_signal_seq: None, text, submit: true, withhold_on: vec![] });
         let mut out = Vec::new();
         assert!(matches!(big.encode(&mut out), Err(WireError::TooLong { .. })));
         assert!(out.is_empty());

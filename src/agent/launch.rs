@@ -1,0 +1,585 @@
+//! How an agent is started: a request and an adapter in, an argument vector and an environment out.
+//!
+//! **Invariant:** always an argument vector, never a shell. Only the agent's own hooks pass through
+//! one, and there every word is quoted. The user's arguments come after the adapter's and before
+//! the prompt; where they speak of approvals, the adapter is silent about them. Must not know:
+//! where programs lie, which environment is there.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::model::id::{AttemptNo, TaskId};
+use crate::model::name::BranchName;
+use crate::model::settings::{AgentSettings, PromptVia};
+
+use super::adapter::{Adapter, ApprovalRules, HookRules, HookStyle, McpRules, Mode, ModeRules, OscAnswer};
+use super::placeholder::{self, PlaceholderError};
+use super::{plain, quote};
+
+/// The longest single argument that Linux passes to a program: 128 KiB less the closing zero.
+pub const MAX_ARG_BYTES: usize = 128 * 1024 - 1;
+
+/// The longest session id that is put into a command.
+const MAX_SESSION: usize = 64;
+
+/// Variables that tell a program about the terminal or the repository that the supervisor was
+/// started in, and so would make an agent behave by where that was.
+pub const SCRUBBED: &[&str] = &[
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "TERM_PROGRAM",
+    "TERM_PROGRAM_VERSION",
+    "TERM_SESSION_ID",
+    "COLORTERM",
+    "LINES",
+    "COLUMNS",
+    "TMUX",
+    "TMUX_PANE",
+    "STY",
+    "ZELLIJ",
+    "ZELLIJ_SESSION_NAME",
+    "ZELLIJ_PANE_ID",
+    "KITTY_WINDOW_ID",
+    "KITTY_PID",
+    "KITTY_PUBLIC_KEY",
+    "KITTY_LISTEN_ON",
+    "KITTY_INSTALLATION_DIR",
+    "WEZTERM_PANE",
+    "WEZTERM_UNIX_SOCKET",
+    "WEZTERM_EXECUTABLE",
+    "ITERM_SESSION_ID",
+    "LC_TERMINAL",
+    "LC_TERMINAL_VERSION",
+    "ALACRITTY_WINDOW_ID",
+    "ALACRITTY_SOCKET",
+    "GHOSTTY_RESOURCES_DIR",
+    "GHOSTTY_BIN_DIR",
+    "KONSOLE_VERSION",
+    "KONSOLE_DBUS_SESSION",
+    "VTE_VERSION",
+    "WT_SESSION",
+    "WINDOWID",
+    "VSCODE_IPC_HOOK_CLI",
+    "VSCODE_INJECTION",
+    "TERMINAL_EMULATOR",
+];
+
+/// What is to be started.
+#[derive(Debug, Clone)]
+pub struct LaunchRequest<'a> {
+    /// The task.
+    pub task: TaskId,
+    /// The try.
+    pub attempt: AttemptNo,
+    /// Where it works.
+    pub worktree: &'a Path,
+    /// Its branch.
+    pub branch: &'a BranchName,
+    /// The stored brief, absolute.
+    pub brief: &'a Path,
+    /// The first prompt; `None` starts it at an empty one.
+    pub prompt: Option<&'a str>,
+    /// How much is handed over.
+    pub mode: Mode,
+    /// Under `checkpoint`: whether the plan was approved.
+    pub plan_approved: bool,
+    /// A new session's id, where the adapter takes one (a UUID).
+    pub session: Option<&'a str>,
+    /// The session to go on with.
+    pub resume: Option<&'a str>,
+    /// This program, absolute: hooks, notify and MCP call it.
+    pub standup: &'a Path,
+    /// Folders that may be written beside the worktree; see [`commit_roots`].
+    pub writable_roots: &'a [PathBuf],
+    /// Whether hooks are configured. Where they are not, a notify program is, if the CLI has one.
+    pub hooks: bool,
+    /// Whether our MCP server is configured.
+    pub mcp: bool,
+}
+
+/// Which conversation it will be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Session {
+    /// This one: chosen by us, or resumed.
+    Chosen(String),
+    /// Its id is learned from what it reports.
+    Learned,
+}
+
+/// A command, ready but for the program's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// Program (not yet looked up) and arguments.
+    pub argv: Vec<String>,
+    /// Set in its environment.
+    pub env_set: BTreeMap<String, String>,
+    /// Removed from what it inherits.
+    pub env_unset: Vec<String>,
+    /// How the prompt goes.
+    pub prompt_via: PromptVia,
+    /// Whether the prompt was too long for an argument and names the brief's file instead.
+    pub prompt_by_file: bool,
+    /// Written to its standard input, then end of file.
+    pub stdin: Option<String>,
+    /// Typed once it is ready.
+    pub type_after_start: Option<String>,
+    /// Queries its terminal must answer.
+    pub answers: Vec<OscAnswer>,
+    /// Which conversation it will be.
+    pub session: Session,
+    /// The argument that skips approvals, if one does.
+    pub unconfined: Option<String>,
+    /// Whether hooks were configured.
+    pub hooks: bool,
+    /// What a person should know about this command; sentences.
+    pub notes: Vec<String>,
+}
+
+/// Why there is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// Neither the settings nor the adapter name a program.
+    #[error("the agent names no program; set command = [\"…\"]")]
+    NoProgram,
+    /// A path that cannot be put into a command.
+    #[error("{path:?} is not UTF-8 and cannot be handed to the agent")]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A NUL byte ends an argument early.
+    #[error("{what} holds a NUL byte at {offset}")]
+    Nul {
+        /// What holds it.
+        what: String,
+        /// Its offset in bytes.
+        offset: usize,
+    },
+    /// An argument longer than the kernel passes on.
+    #[error("{what} has {bytes} bytes; one argument holds at most {MAX_ARG_BYTES}")]
+    TooLong {
+        /// What is too long.
+        what: String,
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// A placeholder without a value.
+    #[error(transparent)]
+    Placeholder(#[from] PlaceholderError),
+    /// The adapter cannot resume.
+    #[error("the adapter {adapter:?} knows no way to resume a session")]
+    Resume {
+        /// The adapter.
+        adapter: String,
+    },
+    /// The adapter wants an id for a new session.
+    #[error("the adapter {adapter:?} needs an id for a new session")]
+    Session {
+        /// The adapter.
+        adapter: String,
+    },
+    /// A session id that could be read as something else.
+    #[error("{id:?} is no session id: letters, digits, '-' and '_', at most {MAX_SESSION}")]
+    SessionForm {
+        /// What was given.
+        id: String,
+    },
+    /// A variable name that cannot be set.
+    #[error("{name:?} is no name of an environment variable")]
+    Env {
+        /// The name.
+        name: String,
+    },
+    /// The user's own settings for the CLI could not be joined with ours.
+    #[error("the value of {flag} is neither a file nor an object of JSON: {text}")]
+    Settings {
+        /// The flag.
+        flag: String,
+        /// What the parser says.
+        text: String,
+    },
+}
+
+/// The folders in which a commit from a linked worktree writes, tight enough that hooks and
+/// configuration stay out of reach: objects, refs and logs of the common directory, and the
+/// worktree's own git directory. The caller leaves out those that do not exist.
+#[must_use]
+pub fn commit_roots(common_dir: &Path, worktree_git_dir: &Path) -> Vec<PathBuf> {
+    let mut roots: Vec<PathBuf> = ["objects", "refs", "logs"].iter().map(|name| common_dir.join(name)).collect();
+    roots.push(worktree_git_dir.to_owned());
+    roots
+}
+
+/// Checks the placeholders of an agent's command and arguments, as is done when settings load.
+///
+/// # Errors
+/// The first that has no meaning there.
+pub fn check_placeholders(settings: &AgentSettings) -> Result<(), PlaceholderError> {
+    settings.command.iter().chain(&settings.args).try_for_each(|word| placeholder::check(word, placeholder::USER))
+}
+
+/// The argument by which an agent's settings skip approvals, if one does.
+#[must_use]
+pub fn unconfined(adapter: &Adapter, settings: &AgentSettings) -> Option<String> {
+    let words: Vec<String> = settings.command.iter().chain(&settings.args).cloned().collect();
+    adapter.approvals.find(&adapter.approvals.unconfined, &words)
+}
+
+/// Builds the command.
+///
+/// # Errors
+/// [`LaunchError`] says which part cannot be.
+pub fn launch(adapter: &Adapter, settings: &AgentSettings, request: &LaunchRequest<'_>) -> Result<Launch, LaunchError> {
+    let command = if settings.command.is_empty() { &adapter.program } else { &settings.command };
+    if command.first().is_none_or(|program| program.is_empty()) {
+        return Err(LaunchError::NoProgram);
+    }
+    let mut notes = Vec::new();
+    let (prompt, by_file) = prompt_text(adapter, request)?;
+    let values = values(request, prompt.as_deref())?;
+    let fill = |word: &String| placeholder::fill(word, &values);
+    let user: Vec<String> = command.iter().chain(&settings.args).cloned().collect();
+    let via = prompt_via(adapter, settings, &user);
+
+    let mut argv: Vec<String> = command.iter().map(fill).collect::<Result<_, _>>()?;
+    let resume: Vec<String> = resume_args(adapter, request)?;
+    let (first, later) = if adapter.launch.resume_first { (resume, Vec::new()) } else { (Vec::new(), resume) };
+    argv.extend(first);
+    argv.extend(adapter.launch.args.iter().map(fill).collect::<Result<Vec<_>, _>>()?);
+    argv.extend(later);
+    let session = session(adapter, request, &mut argv)?;
+    if adapter.approvals.find(&adapter.approvals.own, &user).is_none() {
+        argv.extend(mode_args(adapter, request, &values)?);
+    }
+    let mut args = settings.args.clone();
+    let hooks = extras(adapter, request, &mut args, &mut argv, &mut notes)?;
+    argv.extend(args.iter().map(fill).collect::<Result<Vec<_>, _>>()?);
+    let unconfined = adapter.approvals.find(&adapter.approvals.unconfined, &argv);
+    if let (PromptVia::Arg, Some(prompt)) = (via, &prompt) {
+        argv.extend(adapter.launch.before_prompt.iter().cloned());
+        argv.push(prompt.clone());
+    }
+    check_argv(&argv)?;
+    let (env_set, env_unset) = environment(adapter, settings)?;
+    Ok(Launch {
+        argv,
+        env_set,
+        env_unset,
+        prompt_via: via,
+        prompt_by_file: by_file && matches!(via, PromptVia::Arg | PromptVia::None),
+        stdin: whole(request, via, PromptVia::Stdin),
+        type_after_start: whole(request, via, PromptVia::Type),
+        answers: adapter.answer.clone(),
+        session,
+        unconfined,
+        hooks,
+        notes,
+    })
+}
+
+/// The prompt as it was given, where no argument bounds it.
+fn whole(request: &LaunchRequest<'_>, via: PromptVia, wanted: PromptVia) -> Option<String> {
+    request.prompt.filter(|_| via == wanted).map(str::to_owned)
+}
+
+/// The prompt for an argument, and whether it only names the brief's file.
+fn prompt_text(adapter: &Adapter, request: &LaunchRequest<'_>) -> Result<(Option<String>, bool), LaunchError> {
+    let Some(prompt) = request.prompt else { return Ok((None, false)) };
+    if let Some(offset) = prompt.find('\0') {
+        return Err(LaunchError::Nul { what: "the prompt".to_owned(), offset });
+    }
+    if prompt.len() <= MAX_ARG_BYTES {
+        return Ok((Some(prompt.to_owned()), false));
+    }
+    let Some(template) = &adapter.launch.file_prompt else {
+        return Err(LaunchError::TooLong { what: "the prompt".to_owned(), bytes: prompt.len() });
+    };
+    let values = values(request, None)?;
+    Ok((Some(placeholder::fill(template, &values)?), true))
+}
+
+fn values(request: &LaunchRequest<'_>, prompt: Option<&str>) -> Result<BTreeMap<&'static str, String>, LaunchError> {
+    Ok([
+        ("brief", text(request.brief)?.to_owned()),
+        ("prompt", prompt.unwrap_or_default().to_owned()),
+        ("worktree", text(request.worktree)?.to_owned()),
+        ("task", request.task.to_string()),
+        ("branch", request.branch.as_str().to_owned()),
+    ]
+    .into())
+}
+
+fn text(path: &Path) -> Result<&str, LaunchError> {
+    path.to_str().ok_or_else(|| LaunchError::Path { path: path.to_owned() })
+}
+
+fn prompt_via(adapter: &Adapter, settings: &AgentSettings, user: &[String]) -> PromptVia {
+    let named = || user.iter().any(|w| placeholder::mentions(w, "brief") || placeholder::mentions(w, "prompt"));
+    // A command that names the brief itself would otherwise be given it twice.
+    let open = || if named() { PromptVia::None } else { PromptVia::Arg };
+    adapter.launch.prompt.or(settings.prompt).unwrap_or_else(open)
+}
+
+fn resume_args(adapter: &Adapter, request: &LaunchRequest<'_>) -> Result<Vec<String>, LaunchError> {
+    let Some(id) = request.resume else { return Ok(Vec::new()) };
+    if adapter.launch.resume.is_empty() {
+        return Err(LaunchError::Resume { adapter: adapter.name.clone() });
+    }
+    session_words(&adapter.launch.resume, "resume", id)
+}
+
+fn session_words(words: &[String], name: &'static str, id: &str) -> Result<Vec<String>, LaunchError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    // A learned id comes out of a file that an agent can write: it must not become an option.
+    if id.is_empty() || id.len() > MAX_SESSION || id.starts_with('-') || !id.chars().all(plain) {
+        return Err(LaunchError::SessionForm { id: id.to_owned() });
+    }
+    let values = [(name, id.to_owned())].into();
+    Ok(words.iter().map(|word| placeholder::fill(word, &values)).collect::<Result<_, _>>()?)
+}
+
+fn session(adapter: &Adapter, request: &LaunchRequest<'_>, argv: &mut Vec<String>) -> Result<Session, LaunchError> {
+    if let Some(id) = request.resume {
+        return Ok(Session::Chosen(id.to_owned()));
+    }
+    if adapter.launch.session.is_empty() {
+        return Ok(Session::Learned);
+    }
+    let id = request.session.ok_or_else(|| LaunchError::Session { adapter: adapter.name.clone() })?;
+    argv.extend(session_words(&adapter.launch.session, "session", id)?);
+    Ok(Session::Chosen(id.to_owned()))
+}
+
+fn mode_args(
+    adapter: &Adapter,
+    request: &LaunchRequest<'_>,
+    values: &BTreeMap<&str, String>,
+) -> Result<Vec<String>, LaunchError> {
+    let none = ModeRules::default();
+    let mut rules = adapter.mode.get(&request.mode).unwrap_or(&none);
+    if let Some(next) = rules.approved.filter(|_| request.plan_approved) {
+        rules = adapter.mode.get(&next).unwrap_or(&none);
+    }
+    let mut args: Vec<String> = rules.args.iter().map(|w| placeholder::fill(w, values)).collect::<Result<_, _>>()?;
+    for root in request.writable_roots {
+        let value = [("root", text(root)?.to_owned())].into();
+        for word in &rules.root {
+            args.push(placeholder::fill(word, &value)?);
+        }
+    }
+    Ok(args)
+}
+
+/// Hooks, notify and MCP. Takes the user's own settings object out of `args` to join it with ours,
+/// because a CLI takes only one. Returns whether hooks were configured.
+fn extras(
+    adapter: &Adapter,
+    request: &LaunchRequest<'_>,
+    args: &mut Vec<String>,
+    argv: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) -> Result<bool, LaunchError> {
+    let standup = text(request.standup)?;
+    let mut hooked = false;
+    if let Some(rules) = &adapter.hooks {
+        hooked = match rules.style {
+            HookStyle::SettingsJson => settings_json(rules, request.hooks, standup, args, argv, notes)?,
+            HookStyle::ConfigToml => {
+                if request.hooks {
+                    argv.extend(rules.args.iter().cloned());
+                    argv.extend(config_toml(rules, standup));
+                }
+                request.hooks
+            }
+        };
+    }
+    if let Some(rules) = adapter.notify.as_ref().filter(|_| !hooked) {
+        let value = [("notify", quote::toml_array(&[standup, "hook", "codex-notify"]))].into();
+        for word in &rules.args {
+            argv.push(placeholder::fill(word, &value)?);
+        }
+    }
+    if let Some(rules) = adapter.mcp.as_ref().filter(|_| request.mcp) {
+        argv.extend(mcp(rules, standup));
+    }
+    Ok(hooked)
+}
+
+/// One settings object: the adapter's, the hooks, and over them the user's own.
+fn settings_json(
+    rules: &HookRules,
+    hooks: bool,
+    standup: &str,
+    args: &mut Vec<String>,
+    argv: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) -> Result<bool, LaunchError> {
+    let base = rules.settings.as_deref().unwrap_or("{}");
+    let mut all = object(&rules.flag, base)?;
+    if hooks {
+        // The CLI runs a hook through a shell.
+        let command = quote::sh_command(&[standup, "hook", "claude"]);
+        let hook = json!([{"hooks": [{"type": "command", "command": command, "timeout": rules.timeout_s}]}]);
+        let events: Map<String, Value> = rules.events.iter().map(|e| (e.clone(), hook.clone())).collect();
+        join(&mut all, [("hooks".to_owned(), Value::Object(events))].into_iter().collect());
+    }
+    if let Some((range, own)) = flag_value(args, &rules.flag) {
+        if !own.trim_start().starts_with('{') {
+            notes.push(format!(
+                "{} names a file, and the agent takes only one: hooks and renderer are left as that file has them",
+                rules.flag
+            ));
+            return Ok(false);
+        }
+        let own = object(&rules.flag, &own)?;
+        args.drain(range);
+        join(&mut all, own);
+    }
+    if !all.is_empty() {
+        argv.extend([rules.flag.clone(), Value::Object(all).to_string()]);
+    }
+    Ok(hooks)
+}
+
+fn object(flag: &str, text: &str) -> Result<Map<String, Value>, LaunchError> {
+    serde_json::from_str(text).map_err(|e| LaunchError::Settings { flag: flag.to_owned(), text: e.to_string() })
+}
+
+/// Lays `over` over `under`: objects join, lists are put one after the other, else `over` holds.
+fn join(under: &mut Map<String, Value>, over: Map<String, Value>) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Object(a)), Value::Object(b)) => join(a, b),
+            (Some(Value::Array(a)), Value::Array(b)) => a.extend(b),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Where the last `flag VALUE` or `flag=VALUE` stands, and its value.
+fn flag_value(args: &[String], flag: &str) -> Option<(std::ops::Range<usize>, String)> {
+    (0..args.len()).rev().find_map(|i| {
+        if args[i] == flag {
+            return args.get(i + 1).map(|value| (i..i + 2, value.clone()));
+        }
+        let value = args[i].strip_prefix(flag)?.strip_prefix('=')?;
+        Some((i..i + 1, value.to_owned()))
+    })
+}
+
+fn config_toml(rules: &HookRules, standup: &str) -> Vec<String> {
+    let command = quote::toml(&quote::sh_command(&[standup, "hook", "codex"]));
+    let one = |event: &String| {
+        let hook = format!("{{type=\"command\",command={command},timeout={}}}", rules.timeout_s);
+        [rules.flag.clone(), format!("hooks.{event}=[{{hooks=[{hook}]}}]")]
+    };
+    rules.events.iter().flat_map(one).collect()
+}
+
+fn mcp(rules: &McpRules, standup: &str) -> [String; 2] {
+    let value = match rules.style {
+        HookStyle::SettingsJson => {
+            json!({"mcpServers": {"standup": {"command": standup, "args": ["mcp"]}}}).to_string()
+        }
+        HookStyle::ConfigToml => {
+            format!("mcp_servers.standup={{command={},args=[\"mcp\"]}}", quote::toml(standup))
+        }
+    };
+    [rules.flag.clone(), value]
+}
+
+fn check_argv(argv: &[String]) -> Result<(), LaunchError> {
+    for (i, word) in argv.iter().enumerate() {
+        if let Some(offset) = word.find('\0') {
+            return Err(LaunchError::Nul { what: format!("argument {i}"), offset });
+        }
+        if word.len() > MAX_ARG_BYTES {
+            return Err(LaunchError::TooLong { what: format!("argument {i}"), bytes: word.len() });
+        }
+    }
+    Ok(())
+}
+
+fn environment(
+    adapter: &Adapter,
+    settings: &AgentSettings,
+) -> Result<(BTreeMap<String, String>, Vec<String>), LaunchError> {
+    let mut set = adapter.env.set.clone();
+    set.extend(settings.env.clone());
+    for (name, value) in &set {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(LaunchError::Env { name: name.clone() });
+        }
+        if let Some(offset) = value.find('\0') {
+            return Err(LaunchError::Nul { what: format!("the variable {name}"), offset });
+        }
+    }
+    let scrubbed = SCRUBBED.iter().map(|name| (*name).to_owned());
+    let unset = scrubbed.chain(adapter.env.unset.iter().cloned()).filter(|name| !set.contains_key(name)).collect();
+    Ok((set, unset))
+}
+
+impl ApprovalRules {
+    /// The first of `words` that one of `rules` speaks of, as it was written.
+    #[must_use]
+    pub fn find(&self, rules: &[String], words: &[String]) -> Option<String> {
+        let end = words.iter().position(|w| w == "--").unwrap_or(words.len());
+        let words = &words[..end];
+        (0..words.len()).find_map(|i| rules.iter().find_map(|rule| self.says(rule, words, i)))
+    }
+
+    fn says(&self, rule: &str, words: &[String], i: usize) -> Option<String> {
+        let (flag, value) = rule.split_once(' ').map_or((rule, None), |(f, v)| (f, Some(v)));
+        if let Some(wanted) = value.filter(|_| self.config_flags.iter().any(|f| f == flag)) {
+            let (written, given) = self.config_flags.iter().find_map(|f| given(f, words, i))?;
+            return config_says(wanted, &given).then_some(written);
+        }
+        match value {
+            Some(wanted) => given(flag, words, i).filter(|(_, v)| v == wanted).map(|(written, _)| written),
+            None if words[i] == flag || plain::matches(flag, &words[i]) => Some(words[i].clone()),
+            None => given(flag, words, i).filter(|(written, _)| !written.contains(' ')).map(|(written, _)| written),
+        }
+    }
+}
+
+/// The value that `words[i]` gives to `flag` (`-f v`, `-fv`, `--flag v`, `--flag=v`), as written and as meant.
+fn given(flag: &str, words: &[String], i: usize) -> Option<(String, String)> {
+    let word = &words[i];
+    if word == flag {
+        let value = words.get(i + 1)?;
+        return Some((format!("{word} {value}"), value.clone()));
+    }
+    let short = flag.len() == 2 && flag.starts_with('-');
+    let rest = word.strip_prefix(flag)?;
+    let value = rest.strip_prefix('=').or_else(|| rest.strip_prefix("").filter(|_| short))?;
+    Some((word.clone(), value.to_owned()))
+}
+
+/// Whether `given` (`key=value`, or an object of JSON) sets the key of `wanted`, to its value if it has one.
+fn config_says(wanted: &str, given: &str) -> bool {
+    let (key, value) = wanted.split_once('=').map_or((wanted, None), |(k, v)| (k, Some(v)));
+    if let Ok(object) = serde_json::from_str::<Map<String, Value>>(given) {
+        let found = object_at(&object, key);
+        return found.is_some_and(|f| value.is_none_or(|v| f.as_str() == Some(v)));
+    }
+    let Some((k, v)) = given.split_once('=') else { return false };
+    plain::matches(key, k.trim()) && value.is_none_or(|wanted| v.trim().trim_matches(['"', '\'']) == wanted)
+}
+
+fn object_at<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        None => object.get(path),
+        Some((first, rest)) => object_at(object.get(first)?.as_object()?, rest),
+    }
+}
+
+#[cfg(test)]
+#[path = "launch_tests.rs"]
+mod tests;

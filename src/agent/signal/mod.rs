@@ -1,0 +1,476 @@
+//! One attempt's signals, weighed: what is it doing, and who says so.
+//!
+//! Sources in order of trust: OSC 7501, the CLI's status file, its hooks and notify, the title, the
+//! screen, bytes and CPU and files, the process. The first that has something to say holds. A
+//! screen may only promote to waiting; nothing promotes to "turn over" but a source that said so.
+//!
+//! **Invariant:** [`Weigher::state`] is a function of what was observed and of `now`; between two
+//! observations it changes only at [`Weigher::wake_at`]. Must not know: policy, checks, columns.
+
+use std::sync::Arc;
+
+use crate::model::state::{Ask, RunKind, Source};
+use crate::model::time::{Now, Span, Wall};
+
+use super::adapter::{Adapter, HintSays, TitleSays};
+use super::evidence::{End, Evidence, Start};
+use super::hook::{Dialect, Event, HookEvent};
+use super::psp::{self, Board};
+use super::screen::{self, Prompt, Reading};
+use super::status_file::{Status, StatusFile};
+use super::{limit, plain, title};
+
+mod weigh;
+
+/// Something that was seen of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// A report by OSC 7501.
+    Psp(psp::Report),
+    /// The status file as it is now; `None` once it is gone.
+    Status(Option<StatusFile>),
+    /// A hook or notify.
+    Hook(HookEvent),
+    /// The terminal title changed.
+    Title(String),
+    /// The screen settled; its rows as plain text.
+    Screen(String),
+    /// It wrote to its terminal.
+    Output,
+    /// CPU time of its whole tree since the last look, in percent of one core.
+    Cpu {
+        /// How much.
+        percent: u32,
+    },
+    /// A file of its worktree changed.
+    Files,
+    /// Whether a child of the turn lives (a tool it runs).
+    ToolChild {
+        /// Whether one does.
+        alive: bool,
+    },
+    /// We interrupted its turn.
+    Interrupted,
+    /// Its process ended.
+    Exited(End),
+    /// Its host is gone, and with it the terminal.
+    Lost,
+}
+
+/// What a weigher is told once.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The agent's dialect.
+    pub adapter: Arc<Adapter>,
+    /// No sign of life for this long is `quiet`.
+    pub silence: Span,
+    /// Local offset from UTC in seconds, for times that a CLI prints.
+    pub utc_offset_s: i32,
+    /// Whether the launch carries the first prompt, so that a turn is expected.
+    pub prompted: bool,
+    /// The session, where it was chosen.
+    pub session: Option<String>,
+    /// The CLI's version where it was found and is none this adapter was tried with.
+    pub unknown_version: Option<String>,
+}
+
+/// One row of `state --explain`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SignalView {
+    /// Who.
+    pub source: Source,
+    /// What it says.
+    pub kind: RunKind,
+    /// In words; may be empty.
+    pub text: String,
+    /// How long ago, in milliseconds.
+    pub age: Span,
+    /// Its trust: 7 for OSC 7501 down to 0 for the process.
+    pub weight: u8,
+    /// Whether the run state is its word.
+    pub counted: bool,
+    /// Why it counts or does not.
+    pub why: String,
+}
+
+/// What went wrong with the last turn, by nobody's decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The error, as plain text; may be empty.
+    pub text: String,
+    /// Whether it wants a login.
+    pub login: bool,
+    /// Whether it is a usage limit.
+    pub limit: bool,
+    /// When the limit ends, if that was said.
+    pub until: Option<Wall>,
+}
+
+/// What a claim says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Working,
+    Waiting(Ask),
+    TurnOver,
+    AtRest,
+    Failed,
+    /// The turn is over, but work it left behind runs on.
+    Background,
+}
+
+/// What a hook said last.
+#[derive(Debug, Clone)]
+struct HookClaim {
+    source: Source,
+    says: Says,
+    text: String,
+    at: Now,
+}
+
+/// The last screen.
+#[derive(Debug, Clone)]
+struct Seen {
+    reading: Reading,
+    /// Since when its dialog stands unchanged.
+    since: Now,
+    at: Now,
+}
+
+/// One attempt's signals.
+#[derive(Debug, Clone)]
+pub struct Weigher {
+    rules: Rules,
+    launched: Now,
+    board: Board,
+    /// Whether OSC 7501 said `done` since it last said `working`.
+    psp_finished: bool,
+    status: Option<(StatusFile, Now)>,
+    /// When the status file last began to say `busy`, if it ever did.
+    status_busy: Option<Now>,
+    hook: Option<HookClaim>,
+    /// When a hook last said that the turn ended.
+    stopped: Option<Now>,
+    background: Option<(Vec<String>, Now)>,
+    last_message: Option<String>,
+    failure: Option<String>,
+    limit_until: Option<Wall>,
+    title: Option<(TitleSays, Now)>,
+    seen: Option<Seen>,
+    last_sign: Now,
+    tool_child: bool,
+    interrupted: Option<Now>,
+    evidence: Evidence,
+    lost: Option<Now>,
+    session: Option<String>,
+    transcript: Option<String>,
+    /// Observations of other sessions, which were passed over.
+    foreign: u64,
+}
+
+impl Weigher {
+    /// Begins with the launch.
+    #[must_use]
+    pub fn new(rules: Rules, launched: Now) -> Self {
+        let evidence = Evidence { reports: rules.adapter.reports, ..Evidence::default() };
+        let session = rules.session.clone();
+        Self {
+            rules,
+            launched,
+            board: Board::default(),
+            psp_finished: false,
+            status: None,
+            status_busy: None,
+            hook: None,
+            stopped: None,
+            background: None,
+            last_message: None,
+            failure: None,
+            limit_until: None,
+            title: None,
+            seen: None,
+            last_sign: launched,
+            tool_child: false,
+            interrupted: None,
+            evidence,
+            lost: None,
+            session,
+            transcript: None,
+            foreign: 0,
+        }
+    }
+
+    /// Takes what was seen at `now`.
+    pub fn observe(&mut self, now: Now, seen: Observation) {
+        match seen {
+            Observation::Psp(report) => self.psp(report, now),
+            Observation::Status(file) => self.status_file(file, now),
+            Observation::Hook(event) => self.hook(event, now),
+            Observation::Title(text) => self.on_title(&text, now),
+            Observation::Screen(text) => self.screen(&text, now),
+            Observation::Output => {
+                self.evidence.output = true;
+                self.sign(now);
+            }
+            Observation::Cpu { percent } => {
+                if percent > self.rules.adapter.idle_cpu_percent {
+                    self.sign(now);
+                }
+            }
+            Observation::Files => {
+                self.evidence.changed = true;
+                self.sign(now);
+            }
+            Observation::ToolChild { alive } => {
+                if self.tool_child && !alive {
+                    self.last_sign = now;
+                }
+                self.tool_child = alive;
+            }
+            Observation::Interrupted => self.interrupted = Some(now),
+            Observation::Exited(end) => self.evidence.end = self.evidence.end.or(Some((end, now))),
+            Observation::Lost => self.lost = self.lost.or(Some(now)),
+        }
+    }
+
+    /// Whether the launch counts as started.
+    #[must_use]
+    pub fn start(&self, now: Now) -> Start {
+        self.evidence.start(now)
+    }
+
+    /// The conversation's id, once it is known.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// Where the conversation is kept, once it is known.
+    #[must_use]
+    pub fn transcript(&self) -> Option<&str> {
+        self.transcript.as_deref()
+    }
+
+    /// The last thing the agent said at the end of a turn.
+    #[must_use]
+    pub fn last_message(&self) -> Option<&str> {
+        self.last_message.as_deref()
+    }
+
+    /// The question with which the last turn ended in prose, if it did: the agent rests, but waits.
+    #[must_use]
+    pub fn asks_in_prose(&self) -> Option<String> {
+        prose_question(self.last_message.as_deref()?)
+    }
+
+    /// The dialog that holds the screen, as the last settled screen shows it.
+    #[must_use]
+    pub fn prompt(&self) -> Option<&Prompt> {
+        self.seen.as_ref().and_then(|s| s.reading.prompt.as_ref())
+    }
+
+    /// What was observed of other sessions than this attempt's.
+    #[must_use]
+    pub fn foreign(&self) -> u64 {
+        self.foreign
+    }
+
+    fn sign(&mut self, now: Now) {
+        self.last_sign = now;
+        self.evidence.acted.get_or_insert(now);
+    }
+
+    /// A turn is seen to run; the first time is the start.
+    fn turn(&mut self, source: Source, now: Now) {
+        self.evidence.turn.get_or_insert((source, now));
+    }
+
+    /// A new turn: what was said of the one before is no longer so.
+    fn begin(&mut self) {
+        self.background = None;
+        self.last_message = None;
+        self.failure = None;
+        self.limit_until = None;
+        self.interrupted = None;
+        self.stopped = None;
+    }
+
+    fn fail(&mut self, text: &str, now: Now) {
+        if text.is_empty() {
+            return;
+        }
+        if limit::is_limit(text) {
+            self.limit_until = limit::reset(text, now.wall, self.rules.utc_offset_s).or(self.limit_until);
+        }
+        self.failure = Some(plain::line(text, plain::MAX));
+    }
+
+    fn psp(&mut self, report: psp::Report, now: Now) {
+        self.sign(now);
+        if report.id.is_none() {
+            let before = self.board.root().map(|r| r.report.state);
+            let in_turn = matches!(before, Some(psp::State::Working | psp::State::Blocked));
+            match report.state {
+                psp::State::Working => {
+                    if !in_turn {
+                        self.begin();
+                    }
+                    self.psp_finished = false;
+                    self.turn(Source::Osc7501, now);
+                }
+                psp::State::Done => {
+                    self.psp_finished = true;
+                    self.turn(Source::Osc7501, now);
+                }
+                psp::State::Error => {
+                    self.psp_finished = false;
+                    self.fail(&report.msg, now);
+                    self.turn(Source::Osc7501, now);
+                }
+                psp::State::Blocked => self.psp_finished = false,
+                psp::State::Idle | psp::State::Clear => {}
+            }
+        }
+        self.board.apply(report, now);
+    }
+
+    fn status_file(&mut self, file: Option<StatusFile>, now: Now) {
+        let Some(file) = file else {
+            self.status = None;
+            return;
+        };
+        let before = self.status.as_ref().map(|(f, at)| (f.status, *at));
+        if before.is_none_or(|(status, _)| status != file.status) {
+            self.sign(now);
+            if file.status == Status::Busy && !matches!(before, Some((Status::Waiting(_), _))) {
+                if self.board.root().is_none() {
+                    self.begin();
+                }
+                self.status_busy = Some(now);
+            }
+            if file.status == Status::Busy {
+                self.turn(Source::StatusFile, now);
+            }
+        }
+        let at = before.filter(|(status, _)| *status == file.status).map_or(now, |(_, at)| at);
+        // The file is of our process alone: where it names another conversation, ours moved there.
+        self.session = Some(file.session.clone());
+        self.status = Some((file, at));
+    }
+
+    fn on_title(&mut self, text: &str, now: Now) {
+        // A spinner turns many times a second; only its being there is news.
+        self.title = title::says(&self.rules.adapter.title, text).map(|says| (says, now));
+    }
+
+    fn screen(&mut self, text: &str, now: Now) {
+        let reading = screen::read(&self.rules.adapter, text);
+        let same = self.seen.as_ref().filter(|s| s.reading.prompt == reading.prompt && reading.prompt.is_some());
+        let since = same.map_or(now, |s| s.since);
+        if let Some(hint) = &reading.hint
+            && matches!(hint.says, HintSays::Failed | HintSays::Limit)
+            && self.failed_now()
+        {
+            let text = hint.text.clone();
+            // The screen only lends words to an error that a better source reported without any.
+            if self.failure.is_none() {
+                self.fail(&text, now);
+            }
+        }
+        self.seen = Some(Seen { reading, since, at: now });
+    }
+
+    fn failed_now(&self) -> bool {
+        let psp = self.board.root().is_some_and(|r| r.report.state == psp::State::Error);
+        psp || self.hook.as_ref().is_some_and(|h| h.says == Says::Failed)
+    }
+
+    fn hook(&mut self, event: HookEvent, now: Now) {
+        let moved = matches!(&event.event, Event::SessionStart { source } if source != "compact");
+        if self.session.as_deref().is_some_and(|own| own != event.session) && !moved {
+            self.foreign += 1;
+            return;
+        }
+        self.session = Some(event.session);
+        self.transcript = event.transcript.or(self.transcript.take());
+        self.sign(now);
+        if event.agent_id.is_some() {
+            // A part's acts are signs of life; only the whole says what the whole does.
+            return;
+        }
+        let source = if event.dialect == Dialect::CodexNotify { Source::Notify } else { Source::Hook };
+        let (says, text) = match event.event {
+            Event::SessionStart { source } if source == "compact" => return,
+            Event::SessionStart { .. } => (Says::AtRest, String::new()),
+            Event::PromptSubmitted { .. } => {
+                self.begin();
+                (Says::Working, String::new())
+            }
+            Event::ToolStart { tool } | Event::ToolEnd { tool } => (Says::Working, tool),
+            Event::PermissionAsked { tool, what } => (Says::Waiting(ask_of(&tool)), asked(&tool, &what)),
+            Event::Notification { kind, message } => match self.notified(&kind, message) {
+                Some(claim) => claim,
+                None => return,
+            },
+            Event::TurnEnded { last_message, background } => self.ended(last_message, background, now),
+            Event::TurnFailed { error, message } => {
+                self.fail(message.as_deref().unwrap_or(&error), now);
+                (Says::Failed, error)
+            }
+            Event::Interrupted => (Says::AtRest, "interrupted".to_owned()),
+            Event::SessionEnded { .. } => {
+                self.hook = None;
+                return;
+            }
+            Event::PartStarted | Event::PartEnded | Event::Other { .. } => return,
+        };
+        if !matches!(says, Says::AtRest) {
+            self.turn(source, now);
+        }
+        self.hook = Some(HookClaim { source, says, text, at: now });
+    }
+
+    fn ended(&mut self, last: Option<String>, background: Vec<String>, now: Now) -> (Says, String) {
+        self.last_message = last;
+        self.stopped = Some(now);
+        let text = background.join(", ");
+        let says = if background.is_empty() { Says::TurnOver } else { Says::Background };
+        self.background = Some((background, now)).filter(|(b, _)| !b.is_empty());
+        (says, text)
+    }
+
+    /// What a notification adds. `idle_prompt` after a minute at rest tells of a turn whose end no
+    /// hook told: it was interrupted.
+    fn notified(&self, kind: &str, message: String) -> Option<(Says, String)> {
+        let says = self.hook.as_ref().map(|h| h.says);
+        match kind {
+            "permission_prompt" if !matches!(says, Some(Says::Waiting(_))) => {
+                Some((Says::Waiting(Ask::Permission), message))
+            }
+            "idle_prompt" if matches!(says, Some(Says::Working | Says::Waiting(_))) => {
+                Some((Says::AtRest, "interrupted".to_owned()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a tool's permission dialog is to a person.
+fn ask_of(tool: &str) -> Ask {
+    if matches!(tool, "AskUserQuestion" | "request_user_input") { Ask::Question } else { Ask::Permission }
+}
+
+fn asked(tool: &str, what: &str) -> String {
+    if what.is_empty() { tool.to_owned() } else { format!("{tool}: {what}") }
+}
+
+/// The last line of a message, if it asks something.
+#[must_use]
+pub fn prose_question(message: &str) -> Option<String> {
+    let closing = ['*', '_', '`', '"', '\'', ')', ']', '”', '’', ' '];
+    let line = message.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    let bare = line.trim_end_matches(closing);
+    (bare.ends_with('?') || bare.ends_with('？')).then(|| plain::line(line, 500))
+}
+
+#[cfg(test)]
+mod tests;

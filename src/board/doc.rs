@@ -1,0 +1,354 @@
+//! The documents of `--json`: names that scripts rely on. Only ever extended.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::model::attempt::{DiffStat, Exit};
+use crate::model::board::HoldKind;
+use crate::model::checkin::Claim;
+use crate::model::event::NeedKind;
+use crate::model::id::TaskId;
+use crate::model::name::{AgentName, BranchName, CheckName, Oid};
+use crate::model::state::{RunKind, Source};
+use crate::model::task::{Column, Mode, Priority};
+use crate::model::time::Wall;
+use crate::model::verdict::{CheckOutcome, TestCounts, VerdictOutcome};
+
+/// The version of all documents.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A document with its head.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Document<T> {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Which document.
+    pub kind: &'static str,
+    /// What it says.
+    #[serde(flatten)]
+    pub body: T,
+}
+
+impl<T> Document<T> {
+    /// Puts the head on.
+    #[must_use]
+    pub fn new(kind: &'static str, body: T) -> Self {
+        Self { schema_version: SCHEMA_VERSION, kind, body }
+    }
+}
+
+/// `status`
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// The main checkout.
+    pub repo: PathBuf,
+    /// The branch attempts start from, where one is known.
+    pub base: Option<String>,
+    /// Who supervises.
+    pub supervisor: Supervisor,
+    /// Whether tasks are started while there is room.
+    pub dispatch: bool,
+    /// What must be said first.
+    pub banners: Vec<String>,
+    /// Limits and what uses them.
+    pub wip: Wip,
+    /// Every task.
+    pub tasks: Vec<Task>,
+    /// Why tasks do not go on.
+    pub holds: Vec<Hold>,
+}
+
+/// Who supervises.
+#[derive(Debug, Serialize)]
+pub struct Supervisor {
+    /// Whether one runs.
+    pub running: bool,
+    /// Its pid.
+    pub pid: Option<u32>,
+    /// Since when.
+    pub since: Option<Wall>,
+}
+
+/// Limits and what uses them.
+#[derive(Debug, Serialize)]
+pub struct Wip {
+    /// Attempts in Build.
+    pub build: Used,
+    /// Tasks in Review.
+    pub review: Used,
+    /// Agents on this machine.
+    pub machine: Used,
+}
+
+/// One limit.
+#[derive(Debug, Serialize)]
+pub struct Used {
+    /// In use.
+    pub used: u32,
+    /// At most; `null` for no limit.
+    pub limit: Option<u32>,
+}
+
+/// Why a task does not go on.
+#[derive(Debug, Serialize)]
+pub struct Hold {
+    /// Which.
+    pub task: TaskId,
+    /// Why.
+    pub because: HoldKind,
+    /// The particulars.
+    pub text: String,
+}
+
+/// One task.
+#[derive(Debug, Serialize)]
+pub struct Task {
+    /// `T7`
+    pub id: TaskId,
+    /// 7
+    pub number: u32,
+    /// Short name.
+    pub slug: String,
+    /// One line.
+    pub title: String,
+    /// Where it stands.
+    pub column: Column,
+    /// What its agent is doing.
+    pub state: State,
+    /// What is the matter.
+    pub flags: Vec<&'static str>,
+    /// Who does it, or would.
+    pub agent: Option<AgentName>,
+    /// How much is handed over.
+    pub mode: Mode,
+    /// Higher goes first.
+    pub priority: Priority,
+    /// Tasks that must be Done before.
+    pub needs: Vec<TaskId>,
+    /// The newest attempt.
+    pub attempt: Option<Attempt>,
+    /// Reports.
+    pub checkin: Option<CheckIn>,
+    /// What the checks showed.
+    pub verdict: Option<Verdict>,
+    /// What differs from the base.
+    pub diff: Option<Diff>,
+    /// Why you are needed.
+    pub needs_you: Option<NeedsYou>,
+}
+
+/// What an agent is doing.
+#[derive(Debug, Serialize)]
+pub struct State {
+    /// That.
+    pub kind: RunKind,
+    /// Who says so.
+    pub source: Option<Source>,
+    /// How long ago, in seconds.
+    pub age_s: u64,
+}
+
+/// One attempt.
+#[derive(Debug, Serialize)]
+pub struct Attempt {
+    /// Which try.
+    pub number: u32,
+    /// Its branch.
+    pub branch: BranchName,
+    /// Its worktree.
+    pub worktree: PathBuf,
+    /// Where it started.
+    pub base_oid: Option<Oid>,
+    /// Its host, while it lives.
+    pub host_pid: Option<u32>,
+    /// Its agent, while it lives.
+    pub agent_pid: Option<u32>,
+    /// The agent's own session.
+    pub agent_session: Option<String>,
+    /// When.
+    pub started_at: Option<Wall>,
+    /// How the agent ended.
+    pub exit: Option<Exit>,
+}
+
+/// Reports of an attempt.
+#[derive(Debug, Serialize)]
+pub struct CheckIn {
+    /// The last one.
+    pub last_at: Option<Wall>,
+    /// The next one, where a deadline runs.
+    pub due_at: Option<Wall>,
+    /// Whether it is late.
+    pub late: bool,
+    /// Reminders issued.
+    pub nudges: u32,
+}
+
+/// What the checks showed.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    /// Taken together; `stale` as soon as a byte has changed since.
+    pub outcome: VerdictOutcome,
+    /// Of which tree.
+    pub tree: Option<Oid>,
+    /// One by one.
+    pub checks: Vec<Check>,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// Which.
+    pub name: CheckName,
+    /// How it ended.
+    pub outcome: CheckOutcome,
+    /// Its exit code.
+    pub exit_code: Option<i32>,
+    /// In seconds.
+    pub duration_s: f64,
+    /// Tests, where they are counted.
+    pub tests: Option<TestCounts>,
+    /// Failed tests that did not fail at the base.
+    pub new_failures: Vec<String>,
+    /// Why it did not pass.
+    pub why: String,
+}
+
+/// What differs from the base.
+#[derive(Debug, Serialize)]
+pub struct Diff {
+    /// Numbers.
+    #[serde(flatten)]
+    pub stat: DiffStat,
+}
+
+/// Why you are needed.
+#[derive(Debug, Serialize)]
+pub struct NeedsYou {
+    /// Since when.
+    pub since: Wall,
+    /// Why.
+    pub kind: NeedKind,
+    /// The question.
+    pub question: String,
+}
+
+/// `show`
+#[derive(Debug, Serialize)]
+pub struct Show {
+    /// The task.
+    #[serde(flatten)]
+    pub task: Task,
+    /// The brief, as it was given.
+    pub brief: String,
+    /// When is it done?
+    pub criteria: Vec<Criterion>,
+    /// What its agents reported.
+    pub checkins: Vec<ShownCheckIn>,
+    /// What was said to its agents.
+    pub messages: Vec<Message>,
+    /// All its attempts.
+    pub attempts: Vec<PastAttempt>,
+    /// What happened.
+    pub timeline: Vec<Moment>,
+    /// Touches of what is off-limits.
+    pub violations: Vec<String>,
+    /// Why its agent is called unconfined.
+    pub unconfined: Option<String>,
+}
+
+/// One acceptance criterion.
+#[derive(Debug, Serialize)]
+pub struct Criterion {
+    /// Its number.
+    pub n: u32,
+    /// What must be true.
+    pub text: String,
+    /// Whether the agent says so.
+    pub met_claimed: bool,
+    /// The check that shows it.
+    pub shown_by: Option<CheckName>,
+}
+
+/// One report.
+#[derive(Debug, Serialize)]
+pub struct ShownCheckIn {
+    /// When.
+    pub at: Wall,
+    /// Which way it came.
+    pub via: crate::model::checkin::Via,
+    /// Where the agent says it stands.
+    pub state: Claim,
+    /// What it did.
+    pub did: String,
+    /// What it does next.
+    pub next: String,
+    /// What is in its way.
+    pub blockers: Vec<String>,
+    /// What it asks.
+    pub question: Option<String>,
+    /// Criteria it says are met.
+    pub met: Vec<u32>,
+    /// What was observed beside it.
+    pub facts: serde_json::Map<String, serde_json::Value>,
+    /// Where the facts say otherwise.
+    pub contradictions: Vec<String>,
+}
+
+/// What was said to an agent.
+#[derive(Debug, Serialize)]
+pub struct Message {
+    /// When.
+    pub at: Wall,
+    /// By whom.
+    pub from: crate::model::message::From,
+    /// What.
+    pub text: String,
+    /// How far it has come: `queued`, `typing`, `typed`, `delivered`, `delivery unknown`, `withdrawn`.
+    pub delivery: &'static str,
+    /// What it waits for.
+    pub held: Option<String>,
+}
+
+/// An attempt, in short.
+#[derive(Debug, Serialize)]
+pub struct PastAttempt {
+    /// Which try.
+    pub number: u32,
+    /// Who.
+    pub agent: AgentName,
+    /// Its branch.
+    pub branch: BranchName,
+    /// How it stands or ended.
+    pub end: String,
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize)]
+pub struct Moment {
+    /// When.
+    pub at: Wall,
+    /// What, as the log names it.
+    pub event: String,
+    /// What, for people.
+    pub text: String,
+}
+
+/// `events`
+#[derive(Debug, Serialize)]
+pub struct LoggedEvent {
+    /// Its place in the log.
+    pub seq: u64,
+    /// When.
+    pub at: Wall,
+    /// The task.
+    pub task: Option<TaskId>,
+    /// The attempt.
+    pub attempt: Option<u32>,
+    /// What happened.
+    pub event: String,
+    /// Particulars.
+    pub data: serde_json::Value,
+}

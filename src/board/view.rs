@@ -1,0 +1,384 @@
+//! The board as documents.
+
+use std::path::PathBuf;
+
+use crate::model::attempt::{Attempt, DiffStat, End, Phase};
+use crate::model::board::{Board, Task};
+use crate::model::event::{Event, NeedKind};
+use crate::model::id::TaskId;
+use crate::model::message::Delivery;
+use crate::model::name::AgentName;
+use crate::model::settings::Limit;
+use crate::model::state::RunKind;
+use crate::model::time::Now;
+use crate::model::verdict::VerdictOutcome;
+use crate::wire::control::{Logged, Supervisor};
+
+use super::doc;
+
+/// What surrounds a board that is shown.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The main checkout.
+    pub repo: PathBuf,
+    /// The branch attempts start from.
+    pub base: Option<String>,
+    /// Who supervises, if anybody.
+    pub supervisor: Option<Supervisor>,
+    /// Now.
+    pub now: Now,
+}
+
+/// The whole board.
+#[must_use]
+pub fn status(board: &Board, scene: &Scene) -> doc::Status {
+    let wip = board.surroundings.as_ref().map(|s| s.settings.wip);
+    let limit = |of: Option<Limit>| of.and_then(Limit::max);
+    doc::Status {
+        repo: scene.repo.clone(),
+        base: scene.base.clone(),
+        supervisor: doc::Supervisor {
+            running: scene.supervisor.is_some(),
+            pid: scene.supervisor.as_ref().map(|s| s.process.pid),
+            since: scene.supervisor.as_ref().map(|s| s.since.wall),
+        },
+        dispatch: board.dispatch,
+        banners: scene.supervisor.as_ref().map(|s| s.banners.clone()).unwrap_or_default(),
+        wip: doc::Wip {
+            build: doc::Used { used: board.build_used(), limit: limit(wip.map(|w| w.build)) },
+            review: doc::Used { used: board.review_used(), limit: limit(wip.map(|w| w.review)) },
+            machine: doc::Used { used: board.machine.used, limit: limit(wip.map(|w| w.machine)) },
+        },
+        tasks: board.tasks.values().map(|t| task(board, t, scene)).collect(),
+        holds: board
+            .holds
+            .iter()
+            .map(|h| doc::Hold { task: h.task, because: h.because, text: h.text.clone() })
+            .collect(),
+    }
+}
+
+/// One task.
+#[must_use]
+pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
+    let newest = task.attempt();
+    doc::Task {
+        id: task.id,
+        number: task.id.number(),
+        slug: task.spec.slug.to_string(),
+        title: task.spec.title.clone(),
+        column: task.column,
+        state: state(newest, scene),
+        flags: flags(task),
+        agent: agent(board, task),
+        mode: task.spec.mode,
+        priority: task.spec.priority,
+        needs: task.spec.needs.clone(),
+        attempt: newest.map(|a| attempt(a, scene)),
+        checkin: newest.map(|a| check_in(task, a)),
+        verdict: newest.and_then(verdict),
+        diff: newest.and_then(|a| a.diff).map(|stat| doc::Diff { stat }),
+        needs_you: task.needs_you.as_ref().map(|n| doc::NeedsYou {
+            since: n.since,
+            kind: n.kind,
+            question: n.question.clone(),
+        }),
+    }
+}
+
+/// Who works on a task, or was asked to; else the agent that would be taken, where there is but one.
+fn agent(board: &Board, task: &Task) -> Option<AgentName> {
+    let settings = board.surroundings.as_ref().map(|s| &s.settings);
+    task.attempt()
+        .map(|a| a.agent.clone())
+        .or_else(|| task.spec.agent.clone())
+        .or_else(|| settings.and_then(|s| s.agent.clone()))
+        .or_else(|| settings.filter(|s| s.agents.len() == 1).and_then(|s| s.agents.keys().next().cloned()))
+}
+
+fn state(attempt: Option<&Attempt>, scene: &Scene) -> doc::State {
+    let Some(attempt) = attempt else { return doc::State { kind: RunKind::None, source: None, age_s: 0 } };
+    let checks_show = attempt.checking.is_some() && matches!(attempt.run.kind, RunKind::Idle | RunKind::Exited);
+    let kind = if checks_show {
+        RunKind::Checking
+    } else if scene.supervisor.is_none() && attempt.is_active() {
+        // Nobody has looked since the supervisor went.
+        RunKind::Unknown
+    } else {
+        attempt.run.kind
+    };
+    let source = attempt.run.source.filter(|_| kind == attempt.run.kind);
+    doc::State { kind, source, age_s: scene.now.wall.since(attempt.run.at.wall).as_secs() }
+}
+
+fn flags(task: &Task) -> Vec<&'static str> {
+    let mut flags = Vec::new();
+    let Some(attempt) = task.attempt() else { return flags };
+    let outcome = attempt.judged.as_ref().map(|j| j.verdict.outcome);
+    let mut flag = |on: bool, name| {
+        if on {
+            flags.push(name);
+        }
+    };
+    flag(task.needs_you.is_some(), "needs-you");
+    flag(task.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Late), "late");
+    flag(task.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::OffLimits), "off-limits");
+    flag(outcome == Some(VerdictOutcome::Red), "red");
+    flag(outcome == Some(VerdictOutcome::None) || (outcome.is_none() && is_past_build(task)), "unverified");
+    flag(attempt.diff.is_some_and(|d| d.behind > 0), "stale-base");
+    flags
+}
+
+fn is_past_build(task: &Task) -> bool {
+    use crate::model::task::Column;
+    matches!(task.column, Column::Review | Column::Done)
+}
+
+fn attempt(attempt: &Attempt, scene: &Scene) -> doc::Attempt {
+    let host = attempt.host().filter(|_| scene.now.boot == live_boot(attempt).unwrap_or(scene.now.boot));
+    doc::Attempt {
+        number: attempt.no.get(),
+        branch: attempt.branch.clone(),
+        worktree: attempt.worktree.clone(),
+        base_oid: attempt.base_oid.clone(),
+        host_pid: host.map(|h| h.host.pid),
+        agent_pid: host.map(|h| h.agent.pid),
+        agent_session: attempt.session.clone(),
+        started_at: attempt.started_at,
+        exit: match attempt.end() {
+            Some(End::Exited { exit }) => Some(*exit),
+            Some(End::Stopped { exit, .. }) => *exit,
+            _ => None,
+        },
+    }
+}
+
+fn live_boot(attempt: &Attempt) -> Option<crate::model::time::Boot> {
+    match &attempt.phase {
+        Phase::Live { since, .. } => Some(since.boot),
+        _ => None,
+    }
+}
+
+fn check_in(task: &Task, attempt: &Attempt) -> doc::CheckIn {
+    let last_at = task.check_ins.iter().rev().find(|c| c.attempt == attempt.no).map(|c| c.at);
+    let late = task.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Late);
+    doc::CheckIn { last_at, due_at: None, late, nudges: 0 }
+}
+
+fn verdict(attempt: &Attempt) -> Option<doc::Verdict> {
+    let judged = attempt.judged.as_ref()?;
+    let checks = judged
+        .verdict
+        .checks
+        .iter()
+        .map(|c| doc::Check {
+            name: c.name.clone(),
+            outcome: c.outcome,
+            exit_code: c.exit_code,
+            duration_s: seconds(c.duration_ms),
+            tests: c.tests,
+            new_failures: c.failures.iter().map(|f| f.test.clone()).collect(),
+            why: c.why.clone(),
+        })
+        .collect();
+    let outcome = if attempt.is_stale() { VerdictOutcome::Stale } else { judged.verdict.outcome };
+    Some(doc::Verdict { outcome, tree: judged.verdict.tree.clone(), checks })
+}
+
+fn seconds(ms: u64) -> f64 {
+    std::time::Duration::from_millis(ms).as_secs_f64()
+}
+
+/// One task with all that is known of it.
+#[must_use]
+pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logged]) -> Option<doc::Show> {
+    let found = board.tasks.get(&id)?;
+    let last = found.check_ins.last().map(|c| c.check_in.met.clone()).unwrap_or_default();
+    let criteria = found.spec.criteria.iter().map(|c| doc::Criterion {
+        n: c.n,
+        text: c.text.clone(),
+        met_claimed: last.contains(&c.n),
+        shown_by: None,
+    });
+    let unconfined = found.attempt().and_then(|a| {
+        board.surroundings.as_ref().and_then(|s| s.agents.get(&a.agent)).and_then(|facts| facts.unconfined.clone())
+    });
+    Some(doc::Show {
+        task: task(board, found, scene),
+        brief,
+        criteria: criteria.collect(),
+        checkins: found.check_ins.iter().map(shown_check_in).collect(),
+        messages: found.messages.iter().map(message).collect(),
+        attempts: found.attempts.iter().map(past).collect(),
+        timeline: log.iter().map(moment).collect(),
+        violations: Vec::new(),
+        unconfined,
+    })
+}
+
+fn shown_check_in(received: &crate::model::board::ReceivedCheckIn) -> doc::ShownCheckIn {
+    let c = &received.check_in;
+    doc::ShownCheckIn {
+        at: received.at,
+        via: received.via,
+        state: c.state,
+        did: c.did.clone(),
+        next: c.next.clone(),
+        blockers: c.blockers.clone(),
+        question: c.question.clone(),
+        met: c.met.clone(),
+        facts: serde_json::Map::new(),
+        contradictions: Vec::new(),
+    }
+}
+
+fn message(m: &crate::model::message::Message) -> doc::Message {
+    let (delivery, held) = match &m.delivery {
+        Delivery::Queued { held, .. } => ("queued", (!held.is_empty()).then(|| held.clone())),
+        Delivery::Typing { .. } => ("typing", None),
+        Delivery::Typed { .. } => ("typed", None),
+        Delivery::Delivered => ("delivered", None),
+        Delivery::Unknown => ("delivery unknown", None),
+        Delivery::Withdrawn => ("withdrawn", None),
+    };
+    doc::Message { at: m.at, from: m.from, text: m.text.clone(), delivery, held }
+}
+
+fn past(a: &Attempt) -> doc::PastAttempt {
+    let end = match &a.phase {
+        Phase::Preparing { .. } => "its worktree is being made".to_owned(),
+        Phase::Launching { .. } => "its agent is being started".to_owned(),
+        Phase::Live { .. } => "alive".to_owned(),
+        Phase::Ended { end, .. } => end_text(end),
+    };
+    doc::PastAttempt { number: a.no.get(), agent: a.agent.clone(), branch: a.branch.clone(), end }
+}
+
+/// How an attempt ended, for people.
+#[must_use]
+pub fn end_text(end: &End) -> String {
+    match end {
+        End::Failed { stage, error } => format!("{stage} failed: {error}"),
+        End::Exited { exit } => format!("the agent ended with {exit}"),
+        End::Stopped { .. } => "stopped".into(),
+        End::Lost { why } => format!("lost: {why}"),
+    }
+}
+
+fn moment(logged: &Logged) -> doc::Moment {
+    let event = &logged.record.event;
+    doc::Moment { at: logged.at.wall, event: event.name().to_owned(), text: sentence(event) }
+}
+
+/// An event as a sentence without its subject.
+#[must_use]
+pub fn sentence(event: &Event) -> String {
+    match event {
+        Event::TaskAdded { spec } => format!("added: {}", spec.title),
+        Event::TaskEdited { .. } => "edited".into(),
+        Event::TaskMoved { from, to, reason, .. } if reason.is_empty() => format!("{from} → {to}"),
+        Event::TaskMoved { from, to, reason, .. } => format!("{from} → {to}: {reason}"),
+        Event::DispatchSet { on } => if *on { "dispatching" } else { "no longer dispatching" }.into(),
+        Event::AttemptPlanned { agent, branch, .. } => format!("attempt by {agent} on {branch}"),
+        Event::WorktreeReady { base_oid, base, .. } => format!("worktree ready at {base} ({})", base_oid.short()),
+        Event::LaunchPlanned { resume, .. } => if *resume { "resuming the agent" } else { "starting the agent" }.into(),
+        Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
+        Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
+        Event::AttemptFailed { stage, error } => format!("{stage} failed: {error}"),
+        Event::SessionLearned { session } => format!("the agent's session is {session}"),
+        Event::StateChanged { state } => state_sentence(state),
+        Event::WorkFinished { by } => format!("finished: {by}"),
+        Event::QuestionAsked { text } => format!("asks: {text}"),
+        Event::QuestionSettled {} => "the question is settled".into(),
+        Event::CheckInReceived { check_in, .. } => format!("checked in: {}", check_in.did),
+        Event::CheckInRefused { why } => format!("a check-in was refused: {why}"),
+        Event::ChecksStarted { .. } => "checks started".into(),
+        Event::VerdictReached { verdict, .. } => verdict_sentence(verdict),
+        Event::ChecksDropped { why, .. } => format!("checks dropped: {why}"),
+        Event::MessageQueued { text, .. } => format!("message: {text}"),
+        Event::MessageTyping { .. } => "typing the message".into(),
+        Event::MessageHeld { why, .. } => format!("the message waits: {why}"),
+        Event::MessageTyped { .. } => "the message is written".into(),
+        Event::MessageDelivered { evidence, .. } => format!("the message arrived: {evidence}"),
+        Event::MessageUnconfirmed { .. } => "delivery unknown".into(),
+        Event::MessageWithdrawn { why, .. } => format!("the message was withdrawn: {why}"),
+        Event::StopAsked { .. } => "stopping".into(),
+        Event::AttemptStopped { leftovers, .. } => with_leftovers("stopped", *leftovers),
+        Event::StartAsked { .. } => "to be started".into(),
+        Event::AgentExited { exit, leftovers, .. } => {
+            with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
+        }
+        Event::HostLost { why, .. } => format!("lost: {why}"),
+        Event::NeedsYouRaised { question, .. } => format!("needs you: {question}"),
+        Event::NeedsYouCleared {} => "no longer needs you".into(),
+        Event::DiffObserved { diff, .. } => diff_text(diff),
+    }
+}
+
+fn with_leftovers(text: &str, leftovers: u32) -> String {
+    match leftovers {
+        0 => text.to_owned(),
+        1 => format!("{text}; 1 process it left was ended"),
+        n => format!("{text}; {n} processes it left were ended"),
+    }
+}
+
+fn state_sentence(state: &crate::model::state::RunState) -> String {
+    let name = run_name(state.kind);
+    if state.text.is_empty() { name.to_owned() } else { format!("{name}: {}", state.text) }
+}
+
+fn verdict_sentence(verdict: &crate::model::verdict::Verdict) -> String {
+    let outcome = outcome_name(verdict.outcome);
+    let failed: Vec<&str> = verdict.checks.iter().filter(|c| !c.why.is_empty()).map(|c| c.name.as_str()).collect();
+    if failed.is_empty() { format!("checks: {outcome}") } else { format!("checks: {outcome} ({})", failed.join(", ")) }
+}
+
+/// The name of a run state.
+#[must_use]
+pub fn run_name(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::None => "none",
+        RunKind::Starting => "starting",
+        RunKind::Working => "working",
+        RunKind::Waiting => "waiting",
+        RunKind::Idle => "idle",
+        RunKind::Quiet => "quiet",
+        RunKind::Limited => "limited",
+        RunKind::Checking => "checking",
+        RunKind::Stopped => "stopped",
+        RunKind::Exited => "exited",
+        RunKind::Lost => "lost",
+        RunKind::Unknown => "unknown",
+    }
+}
+
+/// The name of a verdict.
+#[must_use]
+pub fn outcome_name(outcome: VerdictOutcome) -> &'static str {
+    match outcome {
+        VerdictOutcome::Green => "green",
+        VerdictOutcome::Red => "red",
+        VerdictOutcome::Stale => "stale",
+        VerdictOutcome::None => "none",
+        VerdictOutcome::Error => "error",
+    }
+}
+
+/// `3 files +12 −4, 2 commits, uncommitted changes`
+#[must_use]
+pub fn diff_text(diff: &DiffStat) -> String {
+    if diff.files == 0 && diff.commits == 0 {
+        return "no change".into();
+    }
+    let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let mut text = format!("{} +{} −{}", plural(diff.files, "file"), diff.insertions, diff.deletions);
+    if diff.commits > 0 {
+        text.push_str(&format!(", {}", plural(diff.commits, "commit")));
+    }
+    if diff.dirty {
+        text.push_str(", uncommitted changes");
+    }
+    text
+}

@@ -1,0 +1,175 @@
+//! The two streams of a person's terminal: stdout is the answer, stderr the narration.
+//!
+//! A closed pipe ends the output silently. Colour only on a terminal, unless told otherwise.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::board::text::{Paint, Tone};
+
+use super::error::{Code, Failure};
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How a person is spoken to.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    /// Whether answers are JSON.
+    pub json: bool,
+    /// Whether the narration is left out.
+    pub quiet: bool,
+    /// Whether every question is answered with yes.
+    pub yes: bool,
+    /// Whether nothing may be asked.
+    pub no_input: bool,
+    color_out: bool,
+    color_err: bool,
+    columns: usize,
+}
+
+/// Columns where nobody tells.
+const COLUMNS: usize = 100;
+
+impl Ui {
+    /// By flags and environment.
+    #[must_use]
+    pub fn new(json: bool, quiet: bool, yes: bool, no_input: bool, color: Color) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
+        let wants = |terminal: bool| match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) => false,
+            Color::Auto if set("CLICOLOR_FORCE") => true,
+            Color::Auto => terminal && std::env::var("TERM").as_deref() != Ok("dumb"),
+        };
+        let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+        Self {
+            json,
+            quiet,
+            yes,
+            no_input,
+            color_out: wants(io::stdout().is_terminal()),
+            color_err: wants(io::stderr().is_terminal()),
+            columns: if columns == 0 { COLUMNS } else { columns },
+        }
+    }
+
+    /// The answer, as text.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written, except for a closed pipe.
+    pub fn answer(&self, text: &str) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        let newline = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
+        written(out.write_all(text.as_bytes()).and_then(|()| out.write_all(newline.as_bytes())).and_then(|()| out.flush()))
+    }
+
+    /// The answer, as bytes.
+    ///
+    /// # Errors
+    /// As [`Ui::answer`].
+    pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        written(out.write_all(bytes).and_then(|()| out.flush()))
+    }
+
+    /// The answer, as one JSON line.
+    ///
+    /// # Errors
+    /// As [`Ui::answer`].
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(value).map_err(|e| Failure::new(Code::Bug, e.to_string()))?;
+        self.answer(&text)
+    }
+
+    /// Something said beside the answer.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
+
+    /// What to do next, to paste.
+    pub fn hint(&self, command: &str) {
+        self.say(&format!("{} {command}", paint(self.color_err, Tone::Dim, "hint:")));
+    }
+
+    /// A failure, the last thing said.
+    pub fn fail(&self, failure: &Failure) {
+        let mut err = io::stderr().lock();
+        if self.json {
+            let _ = writeln!(err, "{}", failure.to_json());
+            return;
+        }
+        let _ = writeln!(err, "{} {}", paint(self.color_err, Tone::Bad, "error:"), failure.text);
+        for hint in &failure.hints {
+            let _ = writeln!(err, "{} {hint}", paint(self.color_err, Tone::Dim, "hint:"));
+        }
+    }
+
+    /// Whether a person can be asked something.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        !self.no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Asks a yes-or-no question; `--yes` answers it.
+    ///
+    /// # Errors
+    /// [`Code::Policy`] where nobody can be asked and `--yes` is not given.
+    pub fn confirm(&self, question: &str, otherwise: &str) -> Result<bool, Failure> {
+        if self.yes {
+            return Ok(true);
+        }
+        if !self.can_ask() {
+            return Err(Failure::new(Code::Policy, otherwise.to_owned()).hint("add --yes to go ahead"));
+        }
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{question} [y/N] ");
+        let _ = err.flush();
+        let mut line = String::new();
+        io::stdin().read_line(&mut line)?;
+        Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+impl Paint for Ui {
+    fn paint(&self, tone: Tone, text: &str) -> String {
+        paint(self.color_out, tone, text)
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+}
+
+fn paint(on: bool, tone: Tone, text: &str) -> String {
+    let code = match tone {
+        Tone::Bold => "1",
+        Tone::Dim => "2",
+        Tone::Good => "32",
+        Tone::Bad => "31",
+        Tone::Warn => "33",
+        Tone::Plain => "",
+    };
+    if !on || code.is_empty() { text.to_owned() } else { format!("\x1b[{code}m{text}\x1b[0m") }
+}
+
+/// A reader that went away wants no more; everything else is a failure.
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|e| Failure::new(Code::Failure, format!("cannot write the answer: {e}"))),
+    }
+}

@@ -1,0 +1,290 @@
+//! A connection to the supervisor: found, started if absent, spoken to line by line.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::id::Seq;
+use crate::model::input::{Command, Refusal, Reply};
+use crate::os::detach::{self, DetachError};
+use crate::os::file::FileError;
+use crate::os::locate;
+use crate::os::socket::{self, SocketError};
+use crate::store::StoreError;
+use crate::store::layout::Layout;
+use crate::store::token::Token;
+use crate::wire::control::{Answer, Hello, Known, Logged, Request, VERSIONS, Welcome};
+
+/// How long a supervisor may take to come up: it replays its log and looks at every host.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long an agent's report may take before it goes to the outbox instead: hooks must never
+/// hold an agent up.
+const AGENT_LIMIT: Duration = Duration::from_millis(700);
+
+/// Why the supervisor could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// None runs.
+    #[error("no supervisor runs for this repository")]
+    Absent,
+    /// It could not be started.
+    #[error("cannot start the supervisor{}", said(log))]
+    Start {
+        /// The end of its log.
+        log: String,
+        /// Why.
+        #[source]
+        source: DetachError,
+    },
+    /// It said no.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The socket failed.
+    #[error("cannot reach the supervisor")]
+    Socket(#[source] SocketError),
+    /// The connection broke.
+    #[error("the supervisor closed the connection")]
+    Broken(#[source] io::Error),
+    /// It answered something else than was asked.
+    #[error("the supervisor answered something unexpected: {0}")]
+    Unexpected(String),
+    /// The token or the layout cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log of the supervisor cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+fn said(log: &str) -> String {
+    if log.is_empty() { String::new() } else { format!("; it said: {log}") }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Client {
+    read: BufReader<UnixStream>,
+    write: UnixStream,
+    welcome: Welcome,
+}
+
+impl Client {
+    /// Connects to the supervisor of a repository, if one runs.
+    ///
+    /// # Errors
+    /// [`ClientError::Absent`] where none does.
+    pub fn connect(layout: &Layout) -> Result<Self, ClientError> {
+        let path = layout.control_socket()?;
+        let token = match Token::load(&layout.user_token()) {
+            Ok(token) => token,
+            Err(_) if !layout.user_token().exists() => return Err(ClientError::Absent),
+            Err(error) => return Err(error.into()),
+        };
+        Self::open(&path, token.secret())
+    }
+
+    /// Connects, and starts a supervisor first where none runs.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn connect_or_start(layout: &Layout, root: &Path) -> Result<Self, ClientError> {
+        match Self::connect(layout) {
+            Err(ClientError::Absent) => {
+                start(layout, root)?;
+                Self::connect(layout)
+            }
+            other => other,
+        }
+    }
+
+    /// Connects to a socket with a token.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn open(path: &Path, token: &str) -> Result<Self, ClientError> {
+        let stream = match socket::connect(path) {
+            Ok(stream) => stream,
+            Err(SocketError::Io { source, .. })
+                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            {
+                return Err(ClientError::Absent);
+            }
+            Err(error) => return Err(ClientError::Socket(error)),
+        };
+        socket::require_own_peer(&stream).map_err(ClientError::Socket)?;
+        let write = stream.try_clone().map_err(ClientError::Broken)?;
+        let mut read = BufReader::new(stream);
+        let hello =
+            Hello { versions: VERSIONS, version: env!("CARGO_PKG_VERSION").to_owned(), token: token.to_owned() };
+        send(&write, &hello)?;
+        let line = read_line(&mut read)?;
+        match serde_json::from_str::<Welcome>(&line) {
+            Ok(welcome) => Ok(Self { read, write, welcome }),
+            Err(_) => match serde_json::from_str::<Answer>(&line) {
+                Ok(Answer::Refused(refusal)) => Err(ClientError::Refused(refusal)),
+                _ => Err(ClientError::Unexpected(line)),
+            },
+        }
+    }
+
+    /// Who answered.
+    #[must_use]
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// Sends a request and takes its answer.
+    ///
+    /// # Errors
+    /// [`ClientError`]; a refusal is [`ClientError::Refused`].
+    pub fn ask(&mut self, request: &Request) -> Result<Answer, ClientError> {
+        send(&self.write, request)?;
+        match self.next()? {
+            Answer::Refused(refusal) => Err(ClientError::Refused(refusal)),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Everything that is known.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn board(&mut self) -> Result<Known, ClientError> {
+        match self.ask(&Request::Board {})? {
+            Answer::Known(known) => Ok(*known),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has a command carried out.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn command(&mut self, command: Command, texts: Vec<String>) -> Result<(Reply, Seq), ClientError> {
+        match self.ask(&Request::Command { command, texts })? {
+            Answer::Done { reply, seq } => Ok((reply, seq)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Follows the log from `from` on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn follow(self, from: Seq) -> Result<Follower, ClientError> {
+        send(&self.write, &Request::Follow { from })?;
+        Ok(Follower { client: self })
+    }
+
+    /// Bounds how long each answer is waited for; `None` waits for ever.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    pub fn set_patience(&self, limit: Option<Duration>) -> Result<(), ClientError> {
+        self.write.set_read_timeout(limit).map_err(ClientError::Broken)?;
+        self.write.set_write_timeout(limit).map_err(ClientError::Broken)
+    }
+
+    fn next(&mut self) -> Result<Answer, ClientError> {
+        let line = read_line(&mut self.read)?;
+        serde_json::from_str(&line).map_err(|_| ClientError::Unexpected(clip(&line)))
+    }
+}
+
+/// A connection that only receives events.
+#[derive(Debug)]
+pub struct Follower {
+    client: Client,
+}
+
+impl Follower {
+    /// The next event; waits for it at most `limit`. `None`: none came in time.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`] when the supervisor ends.
+    pub fn next(&mut self, limit: Option<Duration>) -> Result<Option<Logged>, ClientError> {
+        // A limit of zero would mean none to the socket.
+        let limit = limit.map(|l| l.max(Duration::from_millis(1)));
+        self.client.set_patience(limit)?;
+        match self.client.next() {
+            Ok(Answer::Event(logged)) => Ok(Some(*logged)),
+            Ok(Answer::Refused(refusal)) => Err(ClientError::Refused(refusal)),
+            Ok(other) => Err(unexpected(&other)),
+            Err(ClientError::Broken(error))
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Sends one request with an attempt's token, within the time an agent may be held up.
+///
+/// # Errors
+/// [`ClientError`]; the caller then writes to the outbox.
+pub fn report(path: &Path, token: &str, request: &Request) -> Result<(), ClientError> {
+    let mut client = Client::open(path, token)?;
+    client.set_patience(Some(AGENT_LIMIT))?;
+    client.ask(request).map(|_| ())
+}
+
+/// Starts a supervisor and waits until it can be asked.
+fn start(layout: &Layout, root: &Path) -> Result<(), ClientError> {
+    layout.prepare()?;
+    let log_path = layout.supervisor_log();
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&log_path)
+        .map_err(|e| FileError::io("write", &log_path, e))?;
+    let before = log.metadata().map(|m| m.len()).unwrap_or(0);
+    let exe = locate::this_binary().map_err(ClientError::Broken)?;
+    let args: [&std::ffi::OsStr; 5] =
+        ["-C".as_ref(), root.as_os_str(), "supervisor".as_ref(), "run".as_ref(), "--greet".as_ref()];
+    match detach::start(&exe, args, root, log, START_LIMIT) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(ClientError::Start { log: tail(&log_path, before), source }),
+    }
+}
+
+/// What was written to a log since `from`, on one line, its end only.
+fn tail(path: &Path, from: u64) -> String {
+    let bytes = crate::os::file::read_bounded(path, 64 << 20).unwrap_or_default();
+    let start = usize::try_from(from).unwrap_or(0).min(bytes.len());
+    let text = String::from_utf8_lossy(&bytes[start..]).into_owned();
+    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    clip(lines.last().unwrap_or(&""))
+}
+
+fn send(mut write: &UnixStream, value: &impl Serialize) -> Result<(), ClientError> {
+    let mut line = serde_json::to_vec(value).map_err(|e| ClientError::Broken(io::Error::other(e)))?;
+    line.push(b'\n');
+    write.write_all(&line).map_err(ClientError::Broken)
+}
+
+fn read_line(read: &mut impl BufRead) -> Result<String, ClientError> {
+    let mut line = String::new();
+    let got = read.read_line(&mut line).map_err(ClientError::Broken)?;
+    if got == 0 || !line.ends_with('\n') {
+        return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(line)
+}
+
+fn unexpected<T: Serialize + DeserializeOwned>(answer: &T) -> ClientError {
+    ClientError::Unexpected(clip(&serde_json::to_string(answer).unwrap_or_default()))
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(400).collect()
+}

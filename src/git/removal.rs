@@ -1,0 +1,174 @@
+//! Takes away what this room made, and only that.
+//!
+//! A folder is renamed first, so that it is gone at once and nobody enters it, then deleted
+//! without following links. Git's own `worktree remove` is not used: it deletes the folder that
+//! the entry names, and an agent can write the entry.
+//!
+//! **Invariant:** a folder is removed only if it still is the very one that was made.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::cli::Git;
+use super::error::GitError;
+use super::repo::Repository;
+use super::site::HEADS;
+use crate::model::name::{BranchName, Oid};
+
+/// What one creation made so far. Dropped without [`Made::keep`], it takes everything back.
+#[derive(Debug)]
+pub(super) struct Made<'a> {
+    git: &'a Git,
+    repo: &'a Repository,
+    /// The branch, and the commit it was made at.
+    pub branch: Option<(BranchName, Oid)>,
+    /// Folders above the worktree, outermost first.
+    pub parents: Vec<PathBuf>,
+    /// Folders made whole: worktree, entry, shadow.
+    pub folders: Vec<Folder>,
+    /// An empty folder that stood where the worktree went.
+    pub was_there: Option<PathBuf>,
+}
+
+/// A folder, and which one it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Folder {
+    path: PathBuf,
+    id: (u64, u64),
+}
+
+impl Folder {
+    /// Remembers which folder stands at `path`.
+    pub(super) fn at(path: &Path) -> Result<Self, GitError> {
+        let meta = fs::symlink_metadata(path).map_err(|e| GitError::io("read", path, e))?;
+        Ok(Self { path: path.to_owned(), id: (meta.dev(), meta.ino()) })
+    }
+
+    /// Removes it, if it is still there and still the same.
+    pub(super) fn remove(&self) -> Result<(), GitError> {
+        let meta = match fs::symlink_metadata(&self.path) {
+            Ok(meta) => meta,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(GitError::io("read", &self.path, e)),
+        };
+        if !meta.is_dir() || (meta.dev(), meta.ino()) != self.id {
+            return Ok(());
+        }
+        let gone = away(&self.path)?;
+        fs::remove_dir_all(&gone).map_err(|e| GitError::io("remove", &gone, e))
+    }
+}
+
+/// Renames a folder to a hidden name beside it, and returns that name.
+fn away(path: &Path) -> Result<PathBuf, GitError> {
+    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    // An entry's neighbours are read by every git, so what is being removed leaves that folder.
+    let parent = if parent.ends_with("worktrees") { parent.parent().unwrap_or(parent) } else { parent };
+    let hidden = tempfile::Builder::new()
+        .prefix(&format!(".{}.gone-", name.chars().take(80).collect::<String>()))
+        .tempdir_in(parent)
+        .map_err(|e| GitError::io("make a folder in", parent, e))?
+        .keep();
+    fs::rename(path, &hidden).map_err(|e| {
+        let _ = fs::remove_dir(&hidden);
+        GitError::io("move away", path, e)
+    })?;
+    Ok(hidden)
+}
+
+impl<'a> Made<'a> {
+    /// Nothing yet.
+    pub(super) fn new(git: &'a Git, repo: &'a Repository) -> Self {
+        Self { git, repo, branch: None, parents: Vec::new(), folders: Vec::new(), was_there: None }
+    }
+
+    /// Makes the missing folders above the worktree.
+    pub(super) fn make_parents(&mut self, dir: &Path) -> Result<(), GitError> {
+        let missing: Vec<&Path> = dir.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists()).collect();
+        for path in missing.into_iter().rev() {
+            match fs::create_dir(path) {
+                Ok(()) => self.parents.push(path.to_owned()),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(GitError::io("make", path, e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// It is all wanted: nothing is taken back.
+    pub(super) fn keep(mut self) {
+        self.branch = None;
+        self.parents.clear();
+        self.folders.clear();
+        self.was_there = None;
+    }
+
+    /// Takes everything back, last made first.
+    ///
+    /// # Errors
+    /// The first thing that could not be removed; the rest was tried all the same.
+    pub(super) fn undo(mut self) -> Result<(), GitError> {
+        self.take_back()
+    }
+
+    fn take_back(&mut self) -> Result<(), GitError> {
+        let mut outcome = Ok(());
+        while let Some(folder) = self.folders.pop() {
+            outcome = outcome.and(folder.remove());
+        }
+        if let Some((branch, oid)) = self.branch.take() {
+            outcome = outcome.and(delete_branch(self.git, self.repo, &branch, &oid));
+        }
+        while let Some(parent) = self.parents.pop() {
+            // Somebody else may have put something into it.
+            let _ = fs::remove_dir(parent);
+        }
+        if let Some(path) = self.was_there.take() {
+            let _ = fs::create_dir(path);
+        }
+        outcome
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.take_back() {
+            tracing::warn!(%error, "a part of a failed worktree could not be removed");
+        }
+    }
+}
+
+/// Deletes a branch that still stands at `oid`; one that moved is kept.
+pub(super) fn delete_branch(git: &Git, repo: &Repository, branch: &BranchName, oid: &Oid) -> Result<(), GitError> {
+    let full = format!("{HEADS}{branch}");
+    if repo.find_reference(git, &full)?.as_ref() != Some(oid) {
+        return Ok(());
+    }
+    repo.call(git, &["update-ref", "--no-deref", "-d", &full, oid.as_str()]).read().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_folder_is_removed_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (outside, inside) = (dir.path().join("outside"), dir.path().join("inside"));
+        fs::create_dir(&outside).expect("outside");
+        fs::write(outside.join("precious"), "x").expect("file");
+        fs::create_dir(&inside).expect("inside");
+        std::os::unix::fs::symlink(&outside, inside.join("link")).expect("link");
+        let folder = Folder::at(&inside).expect("folder");
+        folder.remove().expect("remove");
+        assert!(!inside.exists() && outside.join("precious").exists());
+
+        fs::create_dir(dir.path().join("other")).expect("other");
+        fs::rename(dir.path().join("other"), &inside).expect("another folder at the same path");
+        folder.remove().expect("nothing to do");
+        assert!(inside.exists(), "it is not the folder that was made");
+        assert_eq!(fs::read_dir(dir.path()).expect("dir").count(), 2, "nothing is left beside");
+    }
+}

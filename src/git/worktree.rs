@@ -1,0 +1,393 @@
+//! Makes a worktree for one attempt, proves it, and takes it back whole if anything fails.
+//!
+//! **Invariant:** after an error neither folder nor branch nor entry is left, and nothing that
+//! was there before is touched. Must not know: what the attempt is for.
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use super::carry;
+use super::cli::Git;
+use super::error::{GitError, plain};
+use super::private::Private;
+use super::register::{self, Entry};
+use super::removal::{Folder, Made, delete_branch};
+use super::repo::{FilterDriver, Repository};
+use super::shadow::Shadow;
+use super::site::{HEADS, Site, read_line};
+use super::tree::OURS;
+use crate::model::name::{BranchName, Oid, Pattern};
+
+/// A checkout may fetch large files and missing objects.
+const CHECKOUT_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Entries of a taken folder that an error names.
+const MAX_NAMED: usize = 3;
+
+/// What to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The worktree; absolute, outside every checkout.
+    pub path: PathBuf,
+    /// The new branch.
+    pub branch: BranchName,
+    /// The commit it starts at.
+    pub base: Oid,
+    /// Why the worktree is locked against pruning, such as `standup:T7/1`.
+    pub reason: String,
+    /// Untracked files of the main checkout to copy.
+    pub copy: Vec<Pattern>,
+    /// Untracked files or folders of the main checkout to link to.
+    pub link: Vec<Pattern>,
+    /// Processes that write files; `None` for one per processor.
+    pub workers: Option<NonZeroU32>,
+    /// All files, even if the main checkout is sparse.
+    pub full_checkout: bool,
+    /// Filter drivers of the repository's own configuration that a person approved, as
+    /// [`Repository::local_filters`] listed them. Others are not run.
+    pub filters: Vec<FilterDriver>,
+    /// Our folder for locks.
+    pub lock_dir: PathBuf,
+    /// The attempt's folder for [`Shadow`]; made here, opened again with [`Shadow::open`].
+    pub shadow_dir: PathBuf,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub struct Created {
+    /// Where everything lies.
+    pub site: Site,
+    /// Its branch.
+    pub branch: BranchName,
+    /// The commit it starts at.
+    pub base_oid: Oid,
+    /// Our folder in it: `<worktree>/.standup/run`, with `outbox` and `inbox`.
+    pub run_dir: PathBuf,
+    /// What a person should know, as whole sentences.
+    pub notes: Vec<String>,
+    /// The look into it.
+    pub shadow: Shadow,
+}
+
+/// Makes the worktree of a plan.
+///
+/// # Errors
+/// [`GitError::BranchExists`]: take the next attempt's number. [`GitError::PathTaken`],
+/// [`GitError::Registered`], [`GitError::InsideCheckout`], [`GitError::BadPath`],
+/// [`GitError::OursIsTracked`], [`GitError::Filter`], [`GitError::DiskFull`] and what git says;
+/// nothing is left behind.
+pub fn create(git: &Git, repo: &Repository, plan: &Plan) -> Result<Created, GitError> {
+    require_own_folder(git, repo, &plan.base)?;
+    let mut made = Made::new(git, repo);
+    match build(git, repo, plan, &mut made) {
+        Ok(created) => {
+            made.keep();
+            Ok(created)
+        }
+        Err(error) => {
+            // The first error is the one that says what to do.
+            let _lock = register::lock(repo, &plan.lock_dir).ok();
+            if let Err(rest) = made.undo() {
+                tracing::warn!(%rest, "a part of a failed worktree could not be removed");
+            }
+            Err(error)
+        }
+    }
+}
+
+fn build(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Result<Created, GitError> {
+    let mut notes = Vec::new();
+    let site = {
+        let _lock = register::lock(repo, &plan.lock_dir)?;
+        let worktree = prepare_path(git, repo, plan, made)?;
+        register::register(git, repo, plan, &worktree, made)?
+    };
+    if plan.shadow_dir.exists() {
+        Folder::at(&plan.shadow_dir)?.remove()?;
+    }
+    let shadow = Shadow::open(git, repo, &site, &plan.shadow_dir, &plan.filters);
+    if plan.shadow_dir.exists() {
+        made.folders.push(Folder::at(&plan.shadow_dir)?);
+    }
+    let shadow = shadow?;
+    check_out(git, repo, plan, &site, shadow.private(), &mut notes)?;
+    carry::carry(git, repo, plan, &site, shadow.private(), &mut notes)?;
+    let run_dir = make_run_dir(&site)?;
+    prove(git, &site, &plan.branch, &plan.base)?;
+    shadow.trust_index()?;
+    Ok(Created { site, branch: plan.branch.clone(), base_oid: plan.base.clone(), run_dir, notes, shadow })
+}
+
+/// What became of a creation that was interrupted.
+#[derive(Debug)]
+pub enum Recovered {
+    /// The worktree is whole.
+    Whole(Box<Created>),
+    /// There is nothing, or what there was has been taken back.
+    Nothing,
+}
+
+/// Finishes the story of a creation that may have been killed: a whole worktree is proven and
+/// returned, a part of one is taken back. Only what bears the plan's names and reason is touched.
+///
+/// # Errors
+/// What git says; [`GitError::PathTaken`] where something else stands there.
+pub fn recover(git: &Git, repo: &Repository, plan: &Plan) -> Result<Recovered, GitError> {
+    let _lock = register::lock(repo, &plan.lock_dir)?;
+    let path = plan.path.canonicalize().unwrap_or_else(|_| plan.path.clone());
+    let reason = register::one_line(&plan.reason);
+    let is_ours = |entry: &Entry| {
+        entry.worktree == path && read_line(&entry.admin_dir.join("locked")).is_ok_and(|line| line == reason.as_bytes())
+    };
+    let entry = register::entries(repo).into_iter().find(is_ours);
+    let common_dir = repo.common_dir().to_owned();
+    if let Some(Entry { admin_dir, worktree, .. }) = entry.clone() {
+        let site = Site { worktree, admin_dir, common_dir };
+        let run_dir = site.worktree.join(OURS);
+        if run_dir.join("inbox").is_dir() && prove(git, &site, &plan.branch, &plan.base).is_ok() {
+            let shadow = Shadow::open(git, repo, &site, &plan.shadow_dir, &plan.filters)?;
+            let (branch, base_oid, notes) = (plan.branch.clone(), plan.base.clone(), Vec::new());
+            return Ok(Recovered::Whole(Box::new(Created { site, branch, base_oid, run_dir, notes, shadow })));
+        }
+    }
+    let mut made = Made::new(git, repo);
+    let bare = fs::read_dir(&path).is_ok_and(|all| all.flatten().all(|e| e.file_name() == ".git"));
+    if path.is_dir() && (entry.is_some() || bare) {
+        made.folders.push(Folder::at(&path)?);
+    }
+    if let Some(entry) = &entry {
+        made.folders.push(Folder::at(&entry.admin_dir)?);
+    }
+    if plan.shadow_dir.is_dir() {
+        made.folders.push(Folder::at(&plan.shadow_dir)?);
+    }
+    let elsewhere =
+        register::entries(repo).into_iter().any(|e| e.branch.as_ref() == Some(&plan.branch) && !is_ours(&e));
+    if !elsewhere {
+        made.branch = Some((plan.branch.clone(), plan.base.clone()));
+    }
+    made.undo()?;
+    Ok(Recovered::Nothing)
+}
+
+/// Takes back a worktree in which nobody has worked: for an attempt that failed before its agent
+/// started. Ignored files are not counted as work; they were copied or set up.
+///
+/// # Errors
+/// [`GitError::WouldLose`] where the branch moved or a file differs; nothing is removed then.
+pub fn discard(git: &Git, repo: &Repository, plan: &Plan, shadow: &Shadow) -> Result<(), GitError> {
+    let site = shadow.site();
+    let kept = |why: &str| GitError::WouldLose { path: site.worktree.clone(), why: why.to_owned() };
+    let head = shadow.head()?;
+    if head.branch.as_ref() != Some(&plan.branch) || head.oid.as_ref() != Some(&plan.base) {
+        return Err(kept("its branch has moved"));
+    }
+    if head.in_progress.is_some() {
+        return Err(kept("an operation is in progress"));
+    }
+    if shadow.tree_hash()? != shadow.clean_tree(&plan.base)? {
+        return Err(kept("it holds changes"));
+    }
+    let _lock = register::lock(repo, &plan.lock_dir)?;
+    Folder::at(&site.worktree)?.remove()?;
+    Folder::at(&site.admin_dir)?.remove()?;
+    Folder::at(&plan.shadow_dir)?.remove()?;
+    delete_branch(git, repo, &plan.branch, &plan.base)
+}
+
+/// Proves that git, run in the worktree as an agent would run it, finds this worktree, on the
+/// branch, at the base.
+///
+/// # Errors
+/// [`GitError::Unproven`] says what it found instead.
+pub fn prove(git: &Git, site: &Site, branch: &BranchName, base: &Oid) -> Result<(), GitError> {
+    let unproven = |why: String| GitError::Unproven { path: site.worktree.clone(), why };
+    site.require_intact()?;
+    let args = ["rev-parse", "--show-toplevel", "--absolute-git-dir", "HEAD", "--symbolic-full-name", "HEAD"];
+    let answer = git.call(args).cwd(&site.worktree).read()?;
+    let lines: Vec<&[u8]> = answer.split(|&b| b == b'\n').collect();
+    let wanted = [
+        site.worktree.as_os_str().as_encoded_bytes().to_vec(),
+        site.admin_dir.as_os_str().as_encoded_bytes().to_vec(),
+        base.as_str().as_bytes().to_vec(),
+        format!("{HEADS}{branch}").into_bytes(),
+    ];
+    for (what, (found, wanted)) in ["folder", "entry", "commit", "branch"].iter().zip(lines.iter().zip(&wanted)) {
+        if found != wanted {
+            return Err(unproven(format!("its {what} is {}, not {}", plain(found), plain(wanted))));
+        }
+    }
+    if lines.len() < wanted.len() { Err(unproven(format!("git said {}", plain(&answer)))) } else { Ok(()) }
+}
+
+/// Refuses a repository that has files of its own where ours go.
+fn require_own_folder(git: &Git, repo: &Repository, base: &Oid) -> Result<(), GitError> {
+    let taken = |path: &str| GitError::OursIsTracked { path: path.to_owned(), base: base.short().to_owned() };
+    let outer = repo.call(git, &["ls-tree", "-z", base.as_str(), "--", ".standup"]).read()?;
+    if outer.is_empty() {
+        return Ok(());
+    }
+    if !outer.starts_with(b"040000 ") {
+        return Err(taken(".standup"));
+    }
+    let inner = repo.call(git, &["ls-tree", "-z", base.as_str(), "--", OURS]).read()?;
+    if inner.is_empty() { Ok(()) } else { Err(taken(OURS)) }
+}
+
+/// Judges the path and makes its parents; returns it in canonical form.
+fn prepare_path(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Result<PathBuf, GitError> {
+    let path = &plan.path;
+    let bad = |why: &str| GitError::BadPath { path: path.clone(), why: why.to_owned() };
+    if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+        return Err(bad("it must be absolute, without '..'"));
+    }
+    if path.as_os_str().as_encoded_bytes().iter().any(|b| b.is_ascii_control()) {
+        return Err(bad("it contains a control character"));
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(bad("it has no name")) };
+    made.make_parents(parent)?;
+    let parent = parent.canonicalize().map_err(|e| GitError::io("find", parent, e))?;
+    let path = parent.join(name);
+    let all = register::entries(repo);
+    require_outside(git, repo, &path, &all)?;
+    match fs::symlink_metadata(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => match all.into_iter().find(|e| e.worktree == path) {
+            Some(entry) => Err(GitError::Registered { path, admin_dir: entry.admin_dir }),
+            None => Ok(path),
+        },
+        Err(e) => Err(GitError::io("read", &path, e)),
+        Ok(meta) if meta.is_dir() => {
+            let found = fs::read_dir(&path).map_err(|e| GitError::io("read", &path, e))?;
+            let mut entries: Vec<String> =
+                found.flatten().map(|e| plain(e.file_name().as_encoded_bytes())).take(MAX_NAMED).collect();
+            if !entries.is_empty() {
+                entries.sort();
+                return Err(GitError::PathTaken { path, entries });
+            }
+            fs::remove_dir(&path).map_err(|e| GitError::io("replace", &path, e))?;
+            made.was_there = Some(path.clone());
+            Ok(path)
+        }
+        Ok(_) => Err(bad("something that is not a folder stands there")),
+    }
+}
+
+/// Refuses a worktree inside a checkout that does not ignore it, or inside a git folder.
+fn require_outside(git: &Git, repo: &Repository, path: &Path, all: &[Entry]) -> Result<(), GitError> {
+    let inside = |checkout: &Path| GitError::InsideCheckout { path: path.to_owned(), checkout: checkout.to_owned() };
+    if path.starts_with(repo.common_dir()) {
+        return Err(GitError::BadPath { path: path.to_owned(), why: "it lies inside the git folder".into() });
+    }
+    if let Some(entry) = all.iter().find(|e| path.starts_with(&e.worktree) && path != e.worktree) {
+        return Err(inside(&entry.worktree));
+    }
+    let Some(main) = repo.main().filter(|main| path.starts_with(main)) else { return Ok(()) };
+    let call = repo.call(git, &["check-ignore", "-q", "--no-index", "--"]).args([path]).work_tree(main).cwd(main);
+    let output = call.output()?;
+    match output.ended.code {
+        Some(0) => Ok(()),
+        Some(1) => Err(inside(main)),
+        _ => Err(call.failed(&output)),
+    }
+}
+
+/// Writes the files of the base, as git does: filters and large files of the user's
+/// configuration, the main checkout's sparse patterns; no hook, no program of the repository's.
+fn check_out(
+    git: &Git,
+    repo: &Repository,
+    plan: &Plan,
+    site: &Site,
+    private: &Private,
+    notes: &mut Vec<String>,
+) -> Result<(), GitError> {
+    let is_sparse = repo.is_sparse() && !plan.full_checkout;
+    let patterns = site.admin_dir.join("info/sparse-checkout");
+    private.set_head(&plan.base)?;
+    private.set_sparse(is_sparse.then_some(patterns.as_path()))?;
+    let workers = plan.workers.or_else(|| {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        NonZeroU32::new(u32::try_from(processors).unwrap_or(1))
+    });
+    let index = site.admin_dir.join("index");
+    let call = || {
+        let call = private.call_sharing(git, &["read-tree", "--reset", "-u", plan.base.as_str()]);
+        let call = call.work_tree(&site.worktree).cwd(&site.worktree).index(&index).limit(CHECKOUT_LIMIT).online();
+        call.setting("checkout.workers", workers.map_or("1".into(), |n| n.to_string()))
+    };
+    let slot = git.checkout_slot();
+    match call().read() {
+        Ok(_) => {}
+        Err(GitError::Filter { stderr }) if stderr.contains("lfs") => {
+            call().env("GIT_LFS_SKIP_SMUDGE", "1").read()?;
+            notes.push(format!(
+                "Large files (LFS) are here as pointers only, because git could not get them: {stderr}; \
+                 `git lfs pull` in the worktree fetches them."
+            ));
+        }
+        Err(other) => return Err(other),
+    }
+    drop(slot);
+    note_filters(git, repo, plan, site, private, notes)?;
+    if is_sparse {
+        let listed = private.call(git, &["ls-files", "-z", "-t"]).index(&index).read()?;
+        let lines = || listed.split(|&b| b == 0).filter(|line| !line.is_empty());
+        let (all, here) = (lines().count(), lines().filter(|line| !line.starts_with(b"S ")).count());
+        notes.push(format!("The checkout is sparse, like the main one: {here} of {all} files are here."));
+    }
+    let submodules = repo.submodules(git, &plan.base)?;
+    if !submodules.is_empty() {
+        let named: Vec<String> =
+            submodules.iter().take(MAX_NAMED).map(|p| plain(p.as_os_str().as_encoded_bytes())).collect();
+        notes.push(format!(
+            "Submodules are empty ({}); to fill them, add `git submodule update --init` to [worktrees] setup.",
+            named.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// Says which files would have gone through a filter that nobody approved.
+fn note_filters(
+    git: &Git,
+    repo: &Repository,
+    plan: &Plan,
+    site: &Site,
+    private: &Private,
+    notes: &mut Vec<String>,
+) -> Result<(), GitError> {
+    let approved = |name: &str| plan.filters.iter().any(|driver| driver.name == name);
+    for driver in repo.local_filters().into_iter().filter(|driver| !approved(&driver.name)) {
+        let files = format!(":(attr:filter={})", driver.name);
+        let call = private.call(git, &["ls-files", "-z", "--", &files]).work_tree(&site.worktree);
+        let output = call.cwd(&site.worktree).index(&site.admin_dir.join("index")).output()?;
+        let count = output.stdout.iter().filter(|&&b| b == 0).count();
+        if output.ended.is_success() && count > 0 {
+            notes.push(format!(
+                "The filter {} of the repository's own configuration was not run on {count} files, \
+                 because nobody approved it; `standup trust` shows it.",
+                plain(driver.name.as_bytes())
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Makes our folder, which keeps itself out of commits.
+fn make_run_dir(site: &Site) -> Result<PathBuf, GitError> {
+    let outer = site.worktree.join(".standup");
+    let run_dir = site.worktree.join(OURS);
+    match fs::create_dir(&outer) {
+        // A folder of the repository's; `require_own_folder` has seen that it is no link.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+        other => other.map_err(|e| GitError::io("make", &outer, e))?,
+    }
+    let made = fs::create_dir(&run_dir)
+        .and_then(|()| fs::write(run_dir.join(".gitignore"), "*\n"))
+        .and_then(|()| fs::create_dir(run_dir.join("outbox")))
+        .and_then(|()| fs::create_dir(run_dir.join("inbox")));
+    made.map_err(|e| GitError::io("make", &run_dir, e))?;
+    Ok(run_dir)
+}

@@ -1,0 +1,182 @@
+//! What is to be done: imperative, named by an id, and safe to be done again.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{Exit, HostFacts, StopWhy};
+use super::id::{ActionId, AttemptId, CheckRun, MsgId};
+use super::name::{AgentName, BranchName, HostId, Oid};
+use super::task::Mode;
+use super::verdict::Verdict;
+
+/// One deed and its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// For ever this one's.
+    pub id: ActionId,
+    /// For which attempt.
+    pub attempt: AttemptId,
+    /// What.
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+/// What is to be done. Each says what happens when it is done again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "action")]
+pub enum Action {
+    /// Raise the task's fence, make the worktree and prove it.
+    /// *Again:* what a killed try left under these very names is removed first.
+    Prepare {
+        /// Its branch.
+        branch: BranchName,
+        /// Its folder.
+        worktree: PathBuf,
+        /// Where it starts, if not at the repository's base.
+        base: Option<String>,
+        /// Who will work in it.
+        agent: AgentName,
+    },
+    /// Start a host with the agent in it.
+    /// *Again:* a host of this name lives → it is taken over; it left an exit record → that counts.
+    Launch {
+        /// The host's name.
+        host: HostId,
+        /// Who.
+        agent: AgentName,
+        /// How much is handed over.
+        mode: Mode,
+        /// Where.
+        worktree: PathBuf,
+        /// On which branch.
+        branch: BranchName,
+        /// The agent's session: chosen for a first start, to be resumed for a later one.
+        session: Option<String>,
+        /// Whether the session is resumed.
+        resume: bool,
+        /// What it is resumed with; the brief where there is nothing.
+        prompt: Option<String>,
+        /// Ports it may use.
+        ports: Vec<u16>,
+    },
+    /// End the agent, everything it started, and the host.
+    /// *Again:* no host of this name lives → its exit record counts.
+    Stop {
+        /// The host.
+        host: HostId,
+        /// Why.
+        why: StopWhy,
+    },
+    /// Type a message into the agent's terminal, if nothing moved since it was last seen.
+    /// *Again:* the host says whether it wrote this message; it writes it at most once.
+    Type {
+        /// The host.
+        host: HostId,
+        /// Which message.
+        msg: MsgId,
+        /// What.
+        text: String,
+        /// Whether the running turn is interrupted first.
+        now: bool,
+    },
+    /// Run the checks in the worktree.
+    /// *Again:* they run again from the start.
+    Check {
+        /// Which run.
+        run: CheckRun,
+        /// Where.
+        worktree: PathBuf,
+    },
+    /// End whatever a dead host's agent left running, and sweep its git locks.
+    /// *Again:* nothing is left to end.
+    Sweep {
+        /// The dead host.
+        host: HostId,
+        /// Where it worked.
+        worktree: PathBuf,
+    },
+}
+
+/// How an agent ended, as its host recorded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Code or signal.
+    pub exit: Exit,
+    /// Processes it left behind, which were ended.
+    pub leftovers: u32,
+    /// Whether it wrote anything at all.
+    pub output: bool,
+    /// The end of what it wrote, as plain text, bounded.
+    pub tail: String,
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// `Prepare`: the worktree is there.
+    Prepared {
+        /// Where it starts.
+        base_oid: Oid,
+        /// The branch or revision that is.
+        base: String,
+        /// A session id for the agent, where it takes one.
+        session: Option<String>,
+        /// Ports it may use.
+        ports: Vec<u16>,
+        /// Remarks.
+        notes: Vec<String>,
+    },
+    /// `Prepare`: the branch exists already, and is not ours to touch.
+    BranchTaken {
+        /// What git said.
+        error: String,
+    },
+    /// `Launch`: host and agent live.
+    Launched {
+        /// Which.
+        facts: HostFacts,
+    },
+    /// `Launch`: the host came and went before anyone looked.
+    CameAndWent {
+        /// Which.
+        facts: Option<HostFacts>,
+        /// How the agent ended.
+        ended: Ended,
+    },
+    /// `Stop`: nothing is left.
+    Stopped {
+        /// How the agent ended, where that is known.
+        exit: Option<Exit>,
+        /// Processes it left, which were ended.
+        leftovers: u32,
+    },
+    /// `Type`: written.
+    Typed,
+    /// `Type`: not written; it may be tried again.
+    NotTyped {
+        /// Why.
+        why: String,
+    },
+    /// `Type`: nobody knows.
+    PerhapsTyped,
+    /// `Check`: a verdict.
+    Checked {
+        /// What they showed.
+        verdict: Verdict,
+        /// The failures as one message for the agent; empty where there are none.
+        feedback: String,
+    },
+    /// `Sweep`: nothing is left.
+    Swept {
+        /// Processes ended.
+        ended: u32,
+    },
+    /// It failed, and left nothing behind.
+    Failed {
+        /// At which step.
+        stage: String,
+        /// What was said, for people.
+        error: String,
+    },
+}

@@ -1,0 +1,274 @@
+//! One agent in one worktree on one branch: its states, each carrying exactly what exists in it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{ActionId, AttemptNo, CheckRun};
+use super::name::{AgentName, BranchName, HostId, Oid};
+use super::state::RunState;
+use super::task::Mode;
+use super::time::{Mono, Now, Wall};
+use super::verdict::Verdict;
+
+/// A process of one boot: number and start time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proc {
+    /// The number.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot.
+    pub start: u64,
+}
+
+/// A living host and its agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// Its name; its folder and its socket are named after it.
+    pub id: HostId,
+    /// Its identity beyond the pid: a host of the same name with another nonce is another host.
+    pub nonce: String,
+    /// The host.
+    pub host: Proc,
+    /// The agent.
+    pub agent: Proc,
+}
+
+/// How an agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal.
+    pub signal: Option<i32>,
+}
+
+impl Exit {
+    /// Exit code 0.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(f, "exit {code}"),
+            (None, Some(signal)) => write!(f, "signal {signal}"),
+            (None, None) => f.write_str("unknown end"),
+        }
+    }
+}
+
+/// Why an attempt was stopped by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopWhy {
+    /// `stop`.
+    Asked,
+    /// `cancel`, or moved to a closed column.
+    Closed,
+    /// `retry` begins another.
+    Retried,
+    /// At rest in Review for too long, or `run` ended; resumed when needed.
+    Idle,
+    /// `down --all`.
+    Down,
+}
+
+/// How an attempt's last process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how")]
+pub enum End {
+    /// It never came up.
+    Failed {
+        /// At which step: `worktree`, `setup`, `launch`, `start`.
+        stage: String,
+        /// What was said, for people; may have several lines.
+        error: String,
+    },
+    /// The agent ended by itself.
+    Exited {
+        /// How.
+        exit: Exit,
+    },
+    /// We stopped it.
+    Stopped {
+        /// Why.
+        why: StopWhy,
+        /// How it then ended, where that is known.
+        exit: Option<Exit>,
+    },
+    /// Its host is gone without an exit record.
+    Lost {
+        /// Why, as far as is known.
+        why: String,
+    },
+}
+
+/// The states of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "phase")]
+pub enum Phase {
+    /// Its worktree is being made.
+    Preparing {
+        /// By this action.
+        action: ActionId,
+    },
+    /// Its host is being started.
+    Launching {
+        /// By this action.
+        action: ActionId,
+        /// Under this name.
+        host: HostId,
+    },
+    /// Its host lives.
+    Live {
+        /// Which.
+        facts: HostFacts,
+        /// Since when.
+        since: Now,
+        /// Whether there is evidence that a turn began.
+        began: bool,
+    },
+    /// No process.
+    Ended {
+        /// How.
+        end: End,
+        /// When.
+        at: Wall,
+    },
+}
+
+/// What differs between an attempt's worktree and its base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DiffStat {
+    /// Files changed, untracked ones included.
+    pub files: u64,
+    /// Lines added.
+    pub insertions: u64,
+    /// Lines removed.
+    pub deletions: u64,
+    /// Commits since the base.
+    pub commits: u64,
+    /// Whether anything is not committed.
+    pub dirty: bool,
+    /// Commits of the base branch that the attempt does not have.
+    pub behind: u64,
+}
+
+/// Checks under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checking {
+    /// Which run.
+    pub run: CheckRun,
+    /// By this action.
+    pub action: ActionId,
+    /// Whether a person asked for them.
+    pub asked: bool,
+}
+
+/// A verdict and when it was reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// By which run.
+    pub run: CheckRun,
+    /// When.
+    pub at: Wall,
+    /// What.
+    pub verdict: Verdict,
+}
+
+/// One agent in one worktree on one branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Which try.
+    pub no: AttemptNo,
+    /// Who.
+    pub agent: AgentName,
+    /// How much was handed over.
+    pub mode: Mode,
+    /// Its branch.
+    pub branch: BranchName,
+    /// Its worktree.
+    pub worktree: PathBuf,
+    /// When it was planned.
+    pub planned_at: Wall,
+    /// When its first host started.
+    pub started_at: Option<Wall>,
+    /// Where it started; known once the worktree is there.
+    pub base_oid: Option<Oid>,
+    /// The branch or revision that `base_oid` was read from.
+    pub base: Option<String>,
+    /// Remarks of the making of its worktree.
+    pub notes: Vec<String>,
+    /// Ports it may use.
+    pub ports: Vec<u16>,
+    /// The agent's own session, for resuming.
+    pub session: Option<String>,
+    /// How many hosts it has had.
+    pub launches: u32,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Being stopped, and why.
+    pub stopping: Option<StopWhy>,
+    /// By this action, where there is a host to stop.
+    pub stop_action: Option<ActionId>,
+    /// What it is doing; meaningful while `Live`.
+    pub run: RunState,
+    /// Whether text can be typed to it right now, as far as was last seen.
+    pub readable: bool,
+    /// What it asks at the end of a turn, in prose or by check-in.
+    pub asks: Option<String>,
+    /// Whether its work was claimed or seen to be finished and is not yet checked.
+    pub finished: bool,
+    /// Checks under way.
+    pub checking: Option<Checking>,
+    /// The last verdict.
+    pub judged: Option<Judged>,
+    /// Red verdicts in a row.
+    pub reds: u32,
+    /// Verdicts in a row that could not be bound to a tree.
+    pub stales: u32,
+    /// What differs from the base, as last seen.
+    pub diff: Option<DiffStat>,
+    /// The tree that `diff` was seen at.
+    pub tree: Option<Oid>,
+    /// When it last came to rest in Review.
+    pub rested: Option<Mono>,
+}
+
+impl Attempt {
+    /// The living host, if any.
+    #[must_use]
+    pub fn host(&self) -> Option<&HostFacts> {
+        match &self.phase {
+            Phase::Live { facts, .. } => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// Whether it has, or is about to have, a process.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !matches!(self.phase, Phase::Ended { .. })
+    }
+
+    /// How its last process ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        match &self.phase {
+            Phase::Ended { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Whether the last verdict no longer speaks of the bytes in the worktree.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        match (&self.judged, &self.tree) {
+            (Some(judged), Some(tree)) => judged.verdict.tree.as_ref().is_some_and(|t| t != tree),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The board: everything that is known, as plain data. `policy` changes it, `board` shows it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::attempt::Attempt;
+use super::checkin::{CheckIn, Via};
+use super::event::{By, NeedKind};
+use super::id::{AttemptId, AttemptNo, TaskId};
+use super::input::Surroundings;
+use super::message::Message;
+use super::name::AgentName;
+use super::task::{Column, TaskSpec};
+use super::time::Wall;
+
+/// Why a person is needed, and since when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedsYou {
+    /// Since when.
+    pub since: Wall,
+    /// Why.
+    pub kind: NeedKind,
+    /// The question.
+    pub question: String,
+}
+
+/// A report and how it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivedCheckIn {
+    /// When.
+    pub at: Wall,
+    /// From which attempt.
+    pub attempt: AttemptNo,
+    /// Which way.
+    pub via: Via,
+    /// What it says.
+    pub check_in: CheckIn,
+}
+
+/// What a person wants started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wanted {
+    /// A new attempt in a new worktree.
+    Attempt {
+        /// By whom, if not by the task's own agent.
+        agent: Option<AgentName>,
+    },
+    /// The ended attempt, again, in its own worktree.
+    Again,
+}
+
+/// One task with all that happened to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Which.
+    pub id: TaskId,
+    /// What was asked for.
+    pub spec: TaskSpec,
+    /// Where it stands.
+    pub column: Column,
+    /// Who put it there.
+    pub moved_by: By,
+    /// Why it stands there.
+    pub moved_because: String,
+    /// When it got there.
+    pub moved_at: Wall,
+    /// When it was added.
+    pub added_at: Wall,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// What was said to its agents and is not settled, oldest first.
+    pub messages: Vec<Message>,
+    /// What its agents reported, oldest first; bounded.
+    pub check_ins: Vec<ReceivedCheckIn>,
+    /// Why a person is needed.
+    pub needs_you: Option<NeedsYou>,
+    /// What a person wants started and has not begun.
+    pub wanted: Option<Wanted>,
+}
+
+/// How many check-ins a task keeps on the board; the log has them all.
+pub const MAX_CHECK_INS: usize = 50;
+
+/// How many settled messages a task keeps on the board; the log has them all.
+pub const MAX_MESSAGES: usize = 50;
+
+impl Task {
+    /// The attempt that counts: the newest.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// The id of the newest attempt.
+    #[must_use]
+    pub fn attempt_id(&self) -> Option<AttemptId> {
+        self.attempt().map(|a| AttemptId { task: self.id, no: a.no })
+    }
+
+    /// Whether its newest attempt takes a place in Build: it has a process or its checks run.
+    #[must_use]
+    pub fn occupies_build(&self) -> bool {
+        matches!(self.column, Column::Build | Column::Design)
+            && self.attempt().is_some_and(|a| a.is_active() || a.checking.is_some())
+    }
+}
+
+/// Why a task does not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldKind {
+    /// Build is full.
+    Build,
+    /// Review is full.
+    Review,
+    /// The machine is full.
+    Machine,
+    /// Its agent is missing, or has too many attempts already.
+    Agent,
+    /// A needed task is not Done.
+    Needs,
+    /// Another task works on the same paths.
+    Overlap,
+    /// A usage limit.
+    Limited,
+    /// The repository's commands are not approved.
+    Trust,
+    /// It waits for a person.
+    Asks,
+    /// Nothing is dispatched.
+    Dispatch,
+}
+
+/// A task that does not go on, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Which.
+    pub task: TaskId,
+    /// Why.
+    pub because: HoldKind,
+    /// Why, for people.
+    pub text: String,
+}
+
+/// Slots of this machine, over all repositories of the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MachineSlots {
+    /// Held by everyone, as last counted.
+    pub used: u32,
+    /// Reserved for our next start.
+    pub in_hand: bool,
+    /// Whether the last reservation found none free, and nothing has changed since.
+    pub full: bool,
+    /// Whether a reservation is under way.
+    pub asked: bool,
+}
+
+/// Everything that is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Board {
+    /// Tasks, by number.
+    pub tasks: BTreeMap<TaskId, Task>,
+    /// Whether tasks are started while there is room.
+    pub dispatch: bool,
+    /// The world around; `None` before it was first looked at.
+    pub surroundings: Option<Surroundings>,
+    /// Slots of this machine.
+    pub machine: MachineSlots,
+    /// Why tasks do not go on, as of the last step.
+    pub holds: Vec<Hold>,
+    /// The next action's id.
+    pub next_action: u64,
+    /// The next message's id.
+    pub next_msg: u64,
+    /// The next check run.
+    pub next_run: u64,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            tasks: BTreeMap::new(),
+            dispatch: false,
+            surroundings: None,
+            machine: MachineSlots::default(),
+            holds: Vec::new(),
+            next_action: 1,
+            next_msg: 1,
+            next_run: 1,
+        }
+    }
+}
+
+impl Board {
+    /// One attempt.
+    #[must_use]
+    pub fn attempt(&self, id: AttemptId) -> Option<&Attempt> {
+        self.tasks.get(&id.task)?.attempts.iter().find(|a| a.no == id.no)
+    }
+
+    /// Attempts in Build, waiting ones included.
+    #[must_use]
+    pub fn build_used(&self) -> u32 {
+        count(self.tasks.values().filter(|t| t.occupies_build()))
+    }
+
+    /// Tasks in Review.
+    #[must_use]
+    pub fn review_used(&self) -> u32 {
+        count(self.tasks.values().filter(|t| t.column == Column::Review))
+    }
+}
+
+fn count<'a>(tasks: impl Iterator<Item = &'a Task>) -> u32 {
+    u32::try_from(tasks.count()).unwrap_or(u32::MAX)
+}

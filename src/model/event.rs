@@ -1,0 +1,376 @@
+//! What happened: past tense, stored, never changed. The board is nothing but these, folded.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
+use super::board::Wanted;
+use super::checkin::{CheckIn, Via};
+use super::id::{ActionId, AttemptId, AttemptNo, CheckRun, MsgId, TaskId};
+use super::message;
+use super::name::{AgentName, BranchName, HostId, Oid};
+use super::state::RunState;
+use super::task::{Column, Mode, TaskSpec};
+use super::verdict::Verdict;
+
+/// Who moved a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// A person's word.
+    Person,
+    /// A rule on facts.
+    Rule,
+}
+
+/// Why a person is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NeedKind {
+    /// The agent asks for permission.
+    Permission,
+    /// The agent asks you something.
+    Question,
+    /// May it work in this folder?
+    Trust,
+    /// It wants a login.
+    Login,
+    /// No check-in in time.
+    Late,
+    /// Checks stay red.
+    Red,
+    /// A limit tripped.
+    Limit,
+    /// It ended badly, or never came up.
+    Exit,
+    /// It touched what is off-limits.
+    OffLimits,
+    /// Its host is gone.
+    Lost,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// A task was added.
+    TaskAdded {
+        /// What was asked for.
+        spec: Box<TaskSpec>,
+    },
+    /// A task was changed.
+    TaskEdited {
+        /// What is asked for now.
+        spec: Box<TaskSpec>,
+    },
+    /// A card moved.
+    TaskMoved {
+        /// From here.
+        from: Column,
+        /// To here.
+        to: Column,
+        /// Who did it.
+        by: By,
+        /// Why.
+        reason: String,
+    },
+    /// Dispatching was switched.
+    DispatchSet {
+        /// On or off.
+        on: bool,
+    },
+    /// An attempt was planned, with all its names.
+    AttemptPlanned {
+        /// Who.
+        agent: AgentName,
+        /// How much is handed over.
+        mode: Mode,
+        /// Its branch.
+        branch: BranchName,
+        /// Its worktree.
+        worktree: PathBuf,
+        /// The action that makes the worktree.
+        action: ActionId,
+    },
+    /// Its worktree is there and proven.
+    WorktreeReady {
+        /// Where it starts.
+        base_oid: Oid,
+        /// The branch or revision that is.
+        base: String,
+        /// The agent's session, where it can be chosen.
+        session: Option<String>,
+        /// Ports it may use.
+        ports: Vec<u16>,
+        /// Remarks.
+        notes: Vec<String>,
+    },
+    /// A host is about to be started.
+    LaunchPlanned {
+        /// Its name.
+        host: HostId,
+        /// The action that starts it.
+        action: ActionId,
+        /// Whether the agent's session is resumed.
+        resume: bool,
+        /// The message that it is resumed with.
+        msg: Option<MsgId>,
+    },
+    /// A host and its agent live.
+    HostStarted {
+        /// Which.
+        facts: HostFacts,
+    },
+    /// There is evidence that a turn began.
+    TurnBegan {
+        /// Which.
+        evidence: String,
+    },
+    /// The attempt did not come up. Nothing of the failed step is left behind.
+    AttemptFailed {
+        /// At which step.
+        stage: String,
+        /// What was said.
+        error: String,
+    },
+    /// The agent's session became known.
+    SessionLearned {
+        /// Its id.
+        session: String,
+    },
+    /// The run state changed.
+    StateChanged {
+        /// To this.
+        state: RunState,
+    },
+    /// The turn, the agent or a claim says that the work is finished.
+    WorkFinished {
+        /// Which of them.
+        by: String,
+    },
+    /// The agent asks something in prose or by check-in.
+    QuestionAsked {
+        /// What.
+        text: String,
+    },
+    /// The question was dealt with.
+    QuestionSettled {},
+    /// A report came.
+    CheckInReceived {
+        /// What it says.
+        check_in: CheckIn,
+        /// Which way.
+        via: Via,
+    },
+    /// A report was refused.
+    CheckInRefused {
+        /// Why.
+        why: String,
+    },
+    /// Checks were started.
+    ChecksStarted {
+        /// Which run.
+        run: CheckRun,
+        /// By this action.
+        action: ActionId,
+        /// Whether a person asked for them.
+        asked: bool,
+    },
+    /// Checks ended.
+    VerdictReached {
+        /// Which run.
+        run: CheckRun,
+        /// What they showed.
+        verdict: Verdict,
+    },
+    /// Checks were dropped: their attempt ended or was given up.
+    ChecksDropped {
+        /// Which run.
+        run: CheckRun,
+        /// Why.
+        why: String,
+    },
+    /// A message waits.
+    MessageQueued {
+        /// Which.
+        msg: MsgId,
+        /// Who says it.
+        from: message::From,
+        /// What.
+        text: String,
+        /// Whether the agent is to be interrupted.
+        now: bool,
+    },
+    /// A message is about to be typed.
+    MessageTyping {
+        /// Which.
+        msg: MsgId,
+        /// By this action.
+        action: ActionId,
+    },
+    /// It was not typed: it waits again.
+    MessageHeld {
+        /// Which.
+        msg: MsgId,
+        /// Why.
+        why: String,
+    },
+    /// It was written into the terminal.
+    MessageTyped {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The agent took it up.
+    MessageDelivered {
+        /// Which.
+        msg: MsgId,
+        /// What shows it.
+        evidence: String,
+    },
+    /// Nothing confirms it. It is not typed again.
+    MessageUnconfirmed {
+        /// Which.
+        msg: MsgId,
+    },
+    /// It is of no use any more.
+    MessageWithdrawn {
+        /// Which.
+        msg: MsgId,
+        /// Why.
+        why: String,
+    },
+    /// A stop was asked for.
+    StopAsked {
+        /// Why.
+        why: StopWhy,
+        /// By this action, where there is a host to stop.
+        action: Option<ActionId>,
+    },
+    /// The stop is complete: nothing of the attempt runs any more.
+    AttemptStopped {
+        /// How the agent ended, where that is known.
+        exit: Option<Exit>,
+        /// Processes it left behind, which were ended.
+        leftovers: u32,
+    },
+    /// A person wants it started; it begins when there is room and what ran before is gone.
+    StartAsked {
+        /// What.
+        wanted: Wanted,
+    },
+    /// The agent ended.
+    AgentExited {
+        /// How.
+        exit: Exit,
+        /// Processes it left behind, which were ended.
+        leftovers: u32,
+        /// The end of what it wrote, where it ended badly.
+        tail: String,
+    },
+    /// The host is gone without an exit record.
+    HostLost {
+        /// Why, as far as is known.
+        why: String,
+        /// The action that ends what it left running.
+        action: ActionId,
+    },
+    /// A person is needed.
+    NeedsYouRaised {
+        /// Why.
+        kind: NeedKind,
+        /// The question.
+        question: String,
+    },
+    /// Nobody is needed any more.
+    NeedsYouCleared {},
+    /// What differs from the base.
+    DiffObserved {
+        /// How much.
+        diff: DiffStat,
+        /// At this tree.
+        tree: Option<Oid>,
+    },
+}
+
+impl Event {
+    /// Its stored name, kebab case.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TaskAdded { .. } => "task-added",
+            Self::TaskEdited { .. } => "task-edited",
+            Self::TaskMoved { .. } => "task-moved",
+            Self::DispatchSet { .. } => "dispatch-set",
+            Self::AttemptPlanned { .. } => "attempt-planned",
+            Self::WorktreeReady { .. } => "worktree-ready",
+            Self::LaunchPlanned { .. } => "launch-planned",
+            Self::HostStarted { .. } => "host-started",
+            Self::TurnBegan { .. } => "turn-began",
+            Self::AttemptFailed { .. } => "attempt-failed",
+            Self::SessionLearned { .. } => "session-learned",
+            Self::StateChanged { .. } => "state-changed",
+            Self::WorkFinished { .. } => "work-finished",
+            Self::QuestionAsked { .. } => "question-asked",
+            Self::QuestionSettled {} => "question-settled",
+            Self::CheckInReceived { .. } => "check-in-received",
+            Self::CheckInRefused { .. } => "check-in-refused",
+            Self::ChecksStarted { .. } => "checks-started",
+            Self::VerdictReached { .. } => "verdict-reached",
+            Self::ChecksDropped { .. } => "checks-dropped",
+            Self::MessageQueued { .. } => "message-queued",
+            Self::MessageTyping { .. } => "message-typing",
+            Self::MessageHeld { .. } => "message-held",
+            Self::MessageTyped { .. } => "message-typed",
+            Self::MessageDelivered { .. } => "message-delivered",
+            Self::MessageUnconfirmed { .. } => "message-unconfirmed",
+            Self::MessageWithdrawn { .. } => "message-withdrawn",
+            Self::StopAsked { .. } => "stop-asked",
+            Self::AttemptStopped { .. } => "attempt-stopped",
+            Self::StartAsked { .. } => "start-asked",
+            Self::AgentExited { .. } => "agent-exited",
+            Self::HostLost { .. } => "host-lost",
+            Self::NeedsYouRaised { .. } => "needs-you-raised",
+            Self::NeedsYouCleared {} => "needs-you-cleared",
+            Self::DiffObserved { .. } => "diff-observed",
+        }
+    }
+
+    /// Whether losing it could harm: everything but what is observed again anyway.
+    #[must_use]
+    pub fn must_not_be_lost(&self) -> bool {
+        !matches!(self, Self::StateChanged { .. } | Self::DiffObserved { .. } | Self::TurnBegan { .. })
+    }
+}
+
+/// An event and what it is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The task, unless it is about the board.
+    pub task: Option<TaskId>,
+    /// The attempt, where it is about one.
+    pub attempt: Option<AttemptNo>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl Record {
+    /// About the board.
+    #[must_use]
+    pub fn of_board(event: Event) -> Self {
+        Self { task: None, attempt: None, event }
+    }
+
+    /// About a task.
+    #[must_use]
+    pub fn of_task(task: TaskId, event: Event) -> Self {
+        Self { task: Some(task), attempt: None, event }
+    }
+
+    /// About an attempt.
+    #[must_use]
+    pub fn of_attempt(id: AttemptId, event: Event) -> Self {
+        Self { task: Some(id.task), attempt: Some(id.no), event }
+    }
+}

@@ -1,0 +1,302 @@
+//! What reaches the machine: commands of people, outcomes of actions, observations of the world.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::action::{Ended, Outcome};
+use super::attempt::{DiffStat, HostFacts, StopWhy};
+use super::checkin::{CheckIn, Via};
+use super::id::{ActionId, AttemptId, MsgId, TaskId};
+use super::name::{AgentName, HostId, Oid};
+use super::settings::Settings;
+use super::state::RunState;
+use super::task::{Column, TaskSpec};
+
+/// One thing the machine is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Somebody wants something.
+    Command(Command),
+    /// An action ended.
+    Done {
+        /// Which.
+        id: ActionId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Something was seen.
+    Observed {
+        /// Of which attempt.
+        attempt: AttemptId,
+        /// What.
+        seen: Observation,
+    },
+    /// A slot of this machine was reserved for the next start, or none was free.
+    Slot {
+        /// Whether one is in hand.
+        reserved: bool,
+        /// Slots held by everyone.
+        used: u32,
+    },
+    /// Slots of this machine may have become free.
+    SlotsMayBeFree,
+    /// Settings, as they are now.
+    Surroundings(Box<Surroundings>),
+    /// What the world looks like after a restart.
+    Recovered {
+        /// Hosts, by name.
+        hosts: BTreeMap<HostId, HostFound>,
+    },
+    /// A deadline may have passed.
+    Tick,
+}
+
+/// What a restarted supervisor finds of a host.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HostFound {
+    /// It lives.
+    Alive(HostFacts),
+    /// It left an exit record.
+    Ended(Ended),
+}
+
+/// What the machine must know of the world to decide.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// Settings.
+    pub settings: Settings,
+    /// Why commands of the repository may not run; `None` where they may.
+    pub untrusted: Option<String>,
+    /// The folder for worktrees.
+    pub worktrees: PathBuf,
+    /// The agents of the settings.
+    pub agents: BTreeMap<AgentName, AgentFacts>,
+}
+
+/// What is known of an agent of the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentFacts {
+    /// Why it cannot be started; `None` where it can.
+    pub unusable: Option<String>,
+    /// Whether an ended session can be resumed.
+    pub resumes: bool,
+    /// Why it is called unconfined; `None` where it is not.
+    pub unconfined: Option<String>,
+}
+
+/// What somebody wants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command")]
+pub enum Command {
+    /// New tasks, and changed ones where a key is known already. Needs may name tasks by their
+    /// place in this list (`NeedRef::New`).
+    Add {
+        /// What.
+        tasks: Vec<NewTask>,
+    },
+    /// Another spec for a task.
+    Edit {
+        /// Which.
+        task: TaskId,
+        /// What is asked for now.
+        spec: Box<TaskSpec>,
+    },
+    /// Move a card by hand.
+    Move {
+        /// Which.
+        task: TaskId,
+        /// Where.
+        to: Column,
+        /// Why.
+        reason: String,
+    },
+    /// Start tasks while there is room, or no more.
+    Dispatch {
+        /// Which of both.
+        on: bool,
+    },
+    /// Start this one now, or resume it.
+    Start {
+        /// Which.
+        task: TaskId,
+    },
+    /// End its agent; the task stays where it is.
+    Stop {
+        /// Which.
+        task: TaskId,
+    },
+    /// End every agent.
+    StopAll {
+        /// Why.
+        why: StopWhy,
+    },
+    /// End the agents that rest in Review.
+    Rest {},
+    /// A new attempt in a new worktree.
+    Retry {
+        /// Which.
+        task: TaskId,
+        /// By whom, if not by the same.
+        agent: Option<AgentName>,
+    },
+    /// Give it up.
+    Cancel {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        reason: String,
+    },
+    /// Run its checks now.
+    Verify {
+        /// Which.
+        task: TaskId,
+    },
+    /// Say something to its agent.
+    Send {
+        /// Which.
+        task: TaskId,
+        /// What.
+        text: String,
+        /// Whether to interrupt.
+        now: bool,
+    },
+}
+
+/// A task to be added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewTask {
+    /// What is asked for; its `needs` name tasks that exist.
+    pub spec: TaskSpec,
+    /// Needs among the tasks of the same command, by place from 0.
+    pub needs_new: Vec<usize>,
+}
+
+/// What was seen of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// What it is doing.
+    State {
+        /// That.
+        state: RunState,
+        /// Whether text can be typed to it.
+        readable: bool,
+        /// What it asks in prose, where a turn ended with a question.
+        asks: Option<String>,
+    },
+    /// A turn began.
+    Began {
+        /// What shows it.
+        evidence: String,
+    },
+    /// A prompt was taken up.
+    PromptTaken {
+        /// Its text, where the source tells.
+        text: Option<String>,
+    },
+    /// It takes its first prompt by typing, and can read now.
+    PromptWanted {
+        /// The prompt.
+        text: String,
+    },
+    /// Its session.
+    Session {
+        /// The id.
+        session: String,
+    },
+    /// A report.
+    CheckIn {
+        /// What it says.
+        check_in: CheckIn,
+        /// Which way it came.
+        via: Via,
+    },
+    /// A report that is none.
+    BadCheckIn {
+        /// Why.
+        why: String,
+    },
+    /// What differs from the base.
+    Diff {
+        /// How much.
+        diff: DiffStat,
+        /// At this tree.
+        tree: Option<Oid>,
+    },
+    /// The agent ended by itself.
+    Exited {
+        /// The host that says so.
+        host: HostId,
+        /// How.
+        ended: Ended,
+    },
+    /// The host is gone without an exit record.
+    Lost {
+        /// Which.
+        host: HostId,
+        /// Why, as far as is known.
+        why: String,
+    },
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reply")]
+pub enum Reply {
+    /// Done, or under way.
+    Ok {},
+    /// These tasks were added or changed.
+    Tasks {
+        /// Added.
+        added: Vec<TaskId>,
+        /// Changed.
+        changed: Vec<TaskId>,
+        /// Already as asked.
+        unchanged: Vec<TaskId>,
+    },
+    /// This attempt was begun.
+    Attempt {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// This message waits or is being typed.
+    Message {
+        /// Which.
+        msg: MsgId,
+        /// What it waits for; empty where nothing.
+        waits: String,
+    },
+}
+
+/// Which kind of no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalCode {
+    /// Something else.
+    Failure,
+    /// The command makes no sense.
+    Usage,
+    /// No such task.
+    NoTask,
+    /// Somebody must act first.
+    Asks,
+    /// A WIP limit.
+    Wip,
+    /// A conflict with other work.
+    Conflict,
+    /// Forbidden.
+    Policy,
+}
+
+/// Why a command was not carried out. Nothing of it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{text}")]
+pub struct Refusal {
+    /// Which kind.
+    pub code: RefusalCode,
+    /// Why, as a sentence.
+    pub text: String,
+    /// What to do.
+    pub hints: Vec<String>,
+}

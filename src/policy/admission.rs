@@ -1,0 +1,275 @@
+//! Who may start: needs, trust, WIP limits, agents, overlap, slots of the machine; and why the
+//! rest is held.
+
+use crate::model::action::Action;
+use crate::model::attempt::{Attempt, End};
+use crate::model::board::{Hold, HoldKind, Task, Wanted};
+use crate::model::event::{By, Event};
+use crate::model::id::{AttemptId, AttemptNo, TaskId};
+use crate::model::input::Surroundings;
+use crate::model::message::Delivery;
+use crate::model::name::{AgentName, BranchName};
+use crate::model::settings::Limit;
+use crate::model::task::Column;
+
+use super::turn::Turn;
+use super::{lifecycle, overlap};
+
+/// Starts whatever may start. One start a round: each changes what the next may do.
+pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    for id in candidates(turn) {
+        if hold(turn, id).is_none() {
+            if need_slot(turn) {
+                return false;
+            }
+            begin(turn, id);
+            return true;
+        }
+    }
+    false
+}
+
+/// Tasks that would start if they could: those in the backlog while dispatching, and those that
+/// a person wants started. Highest priority first, then the oldest.
+fn candidates(turn: &Turn<'_>) -> Vec<TaskId> {
+    let mut ids: Vec<&Task> = turn.board.tasks.values().filter(|t| is_candidate(turn, t)).collect();
+    ids.sort_by_key(|t| (t.wanted.is_none(), std::cmp::Reverse(t.spec.priority), t.id));
+    ids.into_iter().map(|t| t.id).collect()
+}
+
+fn is_candidate(turn: &Turn<'_>, task: &Task) -> bool {
+    let free = task.attempt().is_none_or(|a| !a.is_active() && a.checking.is_none());
+    let wanted = (task.column == Column::Backlog && turn.board.dispatch) || task.wanted.is_some();
+    free && wanted && !task.column.is_closed()
+}
+
+/// Why a task may not start; `None` where it may, a slot of the machine aside.
+pub(super) fn hold(turn: &Turn<'_>, id: TaskId) -> Option<(HoldKind, String)> {
+    let task = turn.task(id)?;
+    let Some(around) = turn.surroundings() else {
+        return Some((HoldKind::Trust, "settings have not been read yet".into()));
+    };
+    needs(turn, task)
+        .or_else(|| around.untrusted.clone().map(|why| (HoldKind::Trust, why)))
+        .or_else(|| agent_for(around, task).err().map(|why| (HoldKind::Agent, why)))
+        .or_else(|| capacity(turn, around, task))
+        .or_else(|| overlaps(turn, task))
+        .or_else(|| machine_full(turn, around))
+}
+
+fn needs(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
+    let unmet: Vec<String> = task
+        .spec
+        .needs
+        .iter()
+        .filter_map(|need| {
+            let column = turn.task(*need).map(|t| t.column);
+            match column {
+                Some(Column::Done) => None,
+                Some(Column::Canceled) => Some(format!("{need}, which was canceled")),
+                Some(column) => Some(format!("{need} ({column})")),
+                None => Some(format!("{need}, which does not exist")),
+            }
+        })
+        .collect();
+    (!unmet.is_empty()).then(|| (HoldKind::Needs, format!("needs {}", unmet.join(", "))))
+}
+
+/// The agent of a task: its own, else the first route that meets its paths, else the default,
+/// else the only one there is.
+pub(super) fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
+    let settings = &around.settings;
+    let asked = match &task.wanted {
+        Some(Wanted::Attempt { agent }) => agent.clone(),
+        Some(Wanted::Again) => task.attempt().map(|a| a.agent.clone()),
+        None => None,
+    };
+    let name = asked
+        .or_else(|| task.spec.agent.clone())
+        .or_else(|| {
+            let route = settings.routes.iter().find(|r| overlap::first(&task.spec.touches, &r.paths).is_some());
+            route.map(|r| r.agent.clone())
+        })
+        .or_else(|| settings.agent.clone())
+        .or_else(|| (settings.agents.len() == 1).then(|| settings.agents.keys().next().cloned()).flatten());
+    let Some(name) = name else {
+        return Err(if settings.agents.is_empty() {
+            "no agent is configured; standup init writes one into agents.toml".into()
+        } else {
+            let names: Vec<&str> = settings.agents.keys().map(AgentName::as_str).collect();
+            format!("several agents are configured ({}) and none is chosen", names.join(", "))
+        });
+    };
+    match around.agents.get(&name) {
+        None => Err(format!("agent {name} is not configured")),
+        Some(facts) => facts.unusable.clone().map_or(Ok(name), Err),
+    }
+}
+
+fn capacity(turn: &Turn<'_>, around: &Surroundings, task: &Task) -> Option<(HoldKind, String)> {
+    let wip = around.settings.wip;
+    let full = |what: &str, used: u32, limit: Limit| {
+        (!limit.admits(used)).then(|| format!("{what} is full {used}/{}", limit.max().unwrap_or(0)))
+    };
+    // A task that is retried out of Review gives its own place back.
+    let own_review = u32::from(task.column == Column::Review);
+    if let Some(text) = full("review", turn.board.review_used() - own_review, wip.review) {
+        return Some((HoldKind::Review, text));
+    }
+    if let Some(text) = full("build", turn.board.build_used(), wip.build) {
+        return Some((HoldKind::Build, text));
+    }
+    let agent = agent_for(around, task).ok()?;
+    let max = around.settings.agents.get(&agent).map_or(Limit::Unlimited, |a| a.max);
+    let text = full(&format!("agent {agent}"), running(turn, &agent), max)?;
+    Some((HoldKind::Agent, text))
+}
+
+/// Attempts of one agent that have a process, in whatever column.
+pub(super) fn running(turn: &Turn<'_>, agent: &AgentName) -> u32 {
+    let active = turn.board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.is_active() && a.agent == *agent));
+    u32::try_from(active.count()).unwrap_or(u32::MAX)
+}
+
+fn overlaps(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
+    turn.board.tasks.values().filter(|other| other.id != task.id && is_in_work(other)).find_map(|other| {
+        let (_, theirs) = overlap::first(&task.spec.touches, &other.spec.touches)?;
+        Some((HoldKind::Overlap, format!("overlaps {} in {theirs}", other.id)))
+    })
+}
+
+/// Whether a task's paths are in somebody's hands.
+fn is_in_work(task: &Task) -> bool {
+    match task.column {
+        Column::Design | Column::Build | Column::Takeover => task.attempt().is_some(),
+        Column::Backlog | Column::Review | Column::Done | Column::Canceled => false,
+    }
+}
+
+fn machine_full(turn: &Turn<'_>, around: &Surroundings) -> Option<(HoldKind, String)> {
+    let machine = turn.board.machine;
+    let limit = around.settings.wip.machine.max()?;
+    (machine.full && !machine.in_hand)
+        .then(|| (HoldKind::Machine, format!("this machine runs {}/{limit} agents", machine.used)))
+}
+
+/// Asks for a slot of the machine where one is needed and none is in hand; says whether the start
+/// has to wait for the answer. Every start takes one, so that all repositories count alike.
+pub(super) fn need_slot(turn: &mut Turn<'_>) -> bool {
+    let machine = turn.board.machine;
+    if machine.in_hand {
+        return false;
+    }
+    if !machine.asked && !machine.full {
+        turn.reserve();
+    }
+    true
+}
+
+/// Starts a task: its ended attempt again where that is wanted, else its next attempt.
+fn begin(turn: &mut Turn<'_>, id: TaskId) {
+    let again = turn.task(id).filter(|t| t.wanted == Some(Wanted::Again)).and_then(Task::attempt).cloned();
+    match again {
+        Some(attempt) => {
+            let resume = turn.resumes(&attempt) && !matches!(attempt.end(), Some(End::Failed { .. }));
+            lifecycle::launch(turn, AttemptId { task: id, no: attempt.no }, None, resume);
+        }
+        None => {
+            plan(turn, id);
+        }
+    }
+}
+
+/// Plans the next attempt of a task and orders its worktree.
+pub(super) fn plan(turn: &mut Turn<'_>, id: TaskId) -> Option<AttemptId> {
+    let task = turn.task(id)?;
+    let around = turn.surroundings()?;
+    let agent = agent_for(around, task).ok()?;
+    let attempt = AttemptId { task: id, no: task.attempt().map_or(AttemptNo::FIRST, |a| a.no.next()) };
+    let branch = BranchName::of_attempt(attempt, &task.spec.slug);
+    let folder = format!("{id}-{}-{}", attempt.no, task.spec.slug);
+    let worktree = around.worktrees.join(folder);
+    let (mode, base, column) = (task.spec.mode, task.spec.base.clone(), task.column);
+    let action = turn.next_action();
+    if column != Column::Build {
+        let reason = if column == Column::Backlog { "there is room" } else { "a new attempt" };
+        let moved = Event::TaskMoved { from: column, to: Column::Build, by: By::Rule, reason: reason.into() };
+        turn.task_event(id, moved);
+    }
+    let planned = Event::AttemptPlanned {
+        agent: agent.clone(),
+        mode,
+        branch: branch.clone(),
+        worktree: worktree.clone(),
+        action,
+    };
+    turn.attempt_event(attempt, planned);
+    turn.order(action, attempt, Action::Prepare { branch, worktree, base, agent });
+    Some(attempt)
+}
+
+/// Writes down why each task that could go on does not.
+pub(super) fn explain(turn: &mut Turn<'_>) {
+    let holds = turn.task_ids().into_iter().filter_map(|id| why_held(turn, id)).collect();
+    turn.board.holds = holds;
+}
+
+fn why_held(turn: &Turn<'_>, id: TaskId) -> Option<Hold> {
+    let task = turn.task(id)?;
+    let (because, text) = match task.column {
+        Column::Done | Column::Canceled | Column::Design | Column::Takeover => return None,
+        Column::Backlog => waiting_to_start(turn, task)?,
+        Column::Build | Column::Review => held_in_work(turn, task)?,
+    };
+    Some(Hold { task: id, because, text })
+}
+
+fn waiting_to_start(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
+    hold(turn, task.id).or_else(|| {
+        let idle = !turn.board.dispatch && task.wanted.is_none();
+        idle.then(|| (HoldKind::Dispatch, "nothing is being dispatched".into()))
+    })
+}
+
+fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
+    if let Some(needs_you) = &task.needs_you {
+        return Some((HoldKind::Asks, format!("asks you: {}", one_line(&needs_you.question))));
+    }
+    if task.wanted.is_some() {
+        return hold(turn, task.id);
+    }
+    let attempt = task.attempt()?;
+    if let Some(text) = held_message(task, attempt) {
+        return Some(text);
+    }
+    if task.column != Column::Build {
+        return None;
+    }
+    match attempt.end() {
+        Some(End::Stopped { .. }) => Some((HoldKind::Asks, "stopped; start it again or cancel it".into())),
+        _ if attempt.finished && untrusted_checks(turn) => {
+            Some((HoldKind::Trust, turn.surroundings()?.untrusted.clone()?))
+        }
+        _ => None,
+    }
+}
+
+/// A remark that waits for a place in Build.
+fn held_message(task: &Task, attempt: &Attempt) -> Option<(HoldKind, String)> {
+    let waiting = task.messages.iter().find(|m| m.attempt == attempt.no && m.is_queued())?;
+    match &waiting.delivery {
+        Delivery::Queued { held, .. } if !held.is_empty() && task.column == Column::Review => {
+            Some((HoldKind::Build, format!("a message waits: {held}")))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the checks may not run, because their commands are not approved.
+pub(super) fn untrusted_checks(turn: &Turn<'_>) -> bool {
+    turn.surroundings().is_some_and(|s| s.untrusted.is_some() && !s.settings.verify.checks.is_empty())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

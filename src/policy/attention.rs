@@ -1,0 +1,158 @@
+//! Who needs you: one reason a task at a time, raised once, cleared when it is gone.
+
+use crate::model::attempt::{Attempt, End, Phase};
+use crate::model::board::Task;
+use crate::model::event::{Event, NeedKind};
+use crate::model::id::TaskId;
+use crate::model::message::{Delivery, From};
+use crate::model::state::{Ask, RunKind};
+use crate::model::task::Column;
+use crate::model::time::Span;
+use crate::model::verdict::VerdictOutcome;
+
+use super::turn::Turn;
+
+/// An agent that shows no sign of a turn after this long is looked at by a person. Both CLIs
+/// begin within 2 s on an idle machine; 20 of them at once on two cores took up to 29 s.
+const START_EVIDENCE: Span = Span::secs(90);
+
+/// Verdicts in a row that could not be bound to a tree before a person is asked.
+pub(super) const MAX_STALES: u32 = 3;
+
+/// Raises and clears.
+pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    let changed = turn.task_ids().into_iter().filter(|&id| update(turn, id)).count();
+    changed > 0
+}
+
+fn update(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let wanted = reason(turn, id);
+    let Some(task) = turn.task(id) else { return false };
+    match (&task.needs_you, wanted) {
+        (None, None) => false,
+        (Some(_), None) => {
+            turn.task_event(id, Event::NeedsYouCleared {});
+            true
+        }
+        (Some(now), Some((kind, question))) if now.kind == kind && now.question == question => false,
+        (_, Some((kind, question))) => {
+            turn.task_event(id, Event::NeedsYouRaised { kind, question });
+            true
+        }
+    }
+}
+
+fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
+    let task = turn.task(id)?;
+    if task.column.is_closed() || task.column == Column::Backlog || task.wanted.is_some() {
+        return None;
+    }
+    let attempt = task.attempt()?;
+    if let Phase::Live { since, began: false, .. } = &attempt.phase {
+        let due = since.mono + START_EVIDENCE;
+        let silent = attempt.run.kind != RunKind::Waiting;
+        if silent && turn.is_due(due) {
+            let text = format!("no turn has begun within {START_EVIDENCE}; look at its terminal");
+            return Some((NeedKind::Exit, text));
+        }
+    }
+    let task = turn.task(id)?;
+    let attempt = task.attempt()?;
+    ended_badly(task, attempt).or_else(|| asks(attempt)).or_else(|| stuck(turn, task, attempt))
+}
+
+fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    // In Review the work is done: how its agent ends no longer matters.
+    if !matches!(task.column, Column::Build | Column::Design) {
+        return None;
+    }
+    match attempt.end()? {
+        End::Failed { stage, error } => Some((NeedKind::Exit, format!("{stage} failed: {error}"))),
+        End::Lost { why } => Some((NeedKind::Lost, why.clone())),
+        End::Exited { exit } if !exit.is_success() => Some((NeedKind::Exit, format!("the agent ended with {exit}"))),
+        End::Exited { .. } | End::Stopped { .. } => None,
+    }
+}
+
+fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
+    if attempt.is_active() && attempt.run.kind == RunKind::Waiting {
+        let kind = match attempt.run.ask {
+            Some(Ask::Permission) => NeedKind::Permission,
+            Some(Ask::Trust) => NeedKind::Trust,
+            Some(Ask::Login) => NeedKind::Login,
+            Some(Ask::Question) | None => NeedKind::Question,
+        };
+        return Some((kind, attempt.run.text.clone()));
+    }
+    attempt.asks.clone().map(|text| (NeedKind::Question, text))
+}
+
+fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    if !matches!(task.column, Column::Build | Column::Design) || attempt.checking.is_some() {
+        return None;
+    }
+    let pending = task.messages.iter().any(|m| {
+        m.attempt == attempt.no
+            && matches!(m.delivery, Delivery::Queued { .. } | Delivery::Typing { .. } | Delivery::Typed { .. })
+    });
+    if pending || attempt.finished {
+        return None;
+    }
+    checks_stuck(turn, task, attempt).or_else(|| idle_stuck(attempt))
+}
+
+fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    let judged = attempt.judged.as_ref()?;
+    let at_rest = !attempt.is_active() || attempt.run.kind == RunKind::Idle;
+    if !at_rest {
+        return None;
+    }
+    match judged.verdict.outcome {
+        VerdictOutcome::Error => Some((NeedKind::Red, format!("the checks could not be run: {}", why(attempt)))),
+        VerdictOutcome::Stale if attempt.stales >= MAX_STALES => {
+            Some((NeedKind::Red, "files keep changing under the checks; do the checks write into the tree?".into()))
+        }
+        VerdictOutcome::Red => {
+            let limit = turn.settings()?.limits.red_verdicts;
+            let lost = task
+                .messages
+                .iter()
+                .any(|m| m.attempt == attempt.no && m.from == From::Checks && m.delivery == Delivery::Unknown);
+            let text = if attempt.reds > limit {
+                format!("checks are red {} times in a row: {}", attempt.reds, why(attempt))
+            } else if lost {
+                format!("checks are red, and it is not certain that the agent was told: {}", why(attempt))
+            } else {
+                format!("checks are red: {}", why(attempt))
+            };
+            Some((NeedKind::Red, text))
+        }
+        VerdictOutcome::Green | VerdictOutcome::None | VerdictOutcome::Stale => None,
+    }
+}
+
+/// Which checks did not pass, and why.
+fn why(attempt: &Attempt) -> String {
+    let Some(judged) = &attempt.judged else { return String::new() };
+    let failed: Vec<String> = judged
+        .verdict
+        .checks
+        .iter()
+        .filter(|c| c.outcome != crate::model::verdict::CheckOutcome::Pass)
+        .map(|c| if c.why.is_empty() { c.name.to_string() } else { format!("{}: {}", c.name, c.why) })
+        .collect();
+    failed.join("; ")
+}
+
+/// A turn that ended otherwise than by finishing: an interrupt, an error of the model's service.
+fn idle_stuck(attempt: &Attempt) -> Option<(NeedKind, String)> {
+    let Phase::Live { began: true, .. } = attempt.phase else { return None };
+    if attempt.run.kind != RunKind::Idle || attempt.run.turn_over || attempt.stopping.is_some() {
+        return None;
+    }
+    Some(if attempt.run.text.is_empty() {
+        (NeedKind::Question, "its turn was interrupted; tell it how to go on".into())
+    } else {
+        (NeedKind::Exit, attempt.run.text.clone())
+    })
+}

@@ -1,0 +1,347 @@
+//! Commands of people: carried out whole, or refused with a reason and nothing done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::attempt::{Attempt, End, Phase, StopWhy};
+use crate::model::board::{HoldKind, Task, Wanted};
+use crate::model::event::{By, Event};
+use crate::model::id::{AttemptId, TaskId};
+use crate::model::input::{Command, NewTask, Refusal, RefusalCode, Reply};
+use crate::model::message::From;
+use crate::model::name::AgentName;
+use crate::model::task::{Column, TaskSpec};
+
+use super::turn::Turn;
+use super::{admission, lifecycle, messages};
+
+type Answer = Result<Reply, Refusal>;
+
+/// Carries out one command.
+pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
+    match wanted {
+        Command::Add { tasks } => add(turn, tasks),
+        Command::Edit { task, spec } => edit(turn, task, *spec),
+        Command::Move { task, to, reason } => move_to(turn, task, to, reason),
+        Command::Dispatch { on } => {
+            if turn.board.dispatch != on {
+                turn.board_event(Event::DispatchSet { on });
+            }
+            Ok(Reply::Ok {})
+        }
+        Command::Start { task } => start(turn, task),
+        Command::Stop { task } => {
+            let (attempt, _) = require_attempt(turn, task)?;
+            lifecycle::stop(turn, attempt, StopWhy::Asked);
+            Ok(Reply::Ok {})
+        }
+        Command::StopAll { why } => {
+            for id in turn.task_ids() {
+                if let Some((attempt, _)) = turn.newest(id) {
+                    lifecycle::stop(turn, attempt, why);
+                }
+            }
+            Ok(Reply::Ok {})
+        }
+        Command::Rest {} => {
+            for id in turn.task_ids() {
+                let in_review = turn.task(id).is_some_and(|t| t.column == Column::Review);
+                if let Some((attempt, _)) = turn.newest(id).filter(|_| in_review) {
+                    lifecycle::stop(turn, attempt, StopWhy::Idle);
+                }
+            }
+            Ok(Reply::Ok {})
+        }
+        Command::Retry { task, agent } => retry(turn, task, agent),
+        Command::Cancel { task, reason } => move_to(turn, task, Column::Canceled, reason),
+        Command::Verify { task } => verify(turn, task),
+        Command::Send { task, text, now } => send(turn, task, text, now),
+    }
+}
+
+fn refuse<T>(code: RefusalCode, text: impl Into<String>, hints: &[String]) -> Result<T, Refusal> {
+    Err(Refusal { code, text: text.into(), hints: hints.to_vec() })
+}
+
+fn require_task<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<&'a Task, Refusal> {
+    match turn.task(id) {
+        Some(task) => Ok(task),
+        None => refuse(RefusalCode::NoTask, format!("there is no task {id}"), &["standup status".into()]),
+    }
+}
+
+fn require_attempt<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<(AttemptId, &'a Attempt), Refusal> {
+    require_task(turn, id)?;
+    match turn.newest(id) {
+        Some(found) => Ok(found),
+        None => refuse(RefusalCode::Failure, format!("{id} has not been started"), &[format!("standup start {id}")]),
+    }
+}
+
+fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
+    let known: BTreeMap<String, TaskId> =
+        turn.board.tasks.values().filter_map(|t| Some((t.spec.key.clone()?, t.id))).collect();
+    let mut next = turn.board.tasks.keys().next_back().map_or(1, |id| id.number().saturating_add(1));
+    let mut ids = Vec::with_capacity(tasks.len());
+    for task in &tasks {
+        let existing = task.spec.key.as_ref().and_then(|key| known.get(key)).copied();
+        let id = existing.or_else(|| {
+            next = next.checked_add(1)?;
+            TaskId::new(next - 1)
+        });
+        let Some(id) = id else {
+            return refuse(RefusalCode::Failure, "there are too many tasks", &[]);
+        };
+        ids.push(id);
+    }
+    let specs = with_needs(tasks, &ids)?;
+    check_graph(turn, &specs)?;
+    let (mut added, mut changed, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, spec) in specs {
+        match turn.task(id) {
+            None => {
+                turn.task_event(id, Event::TaskAdded { spec: Box::new(spec) });
+                added.push(id);
+            }
+            Some(task) if task.spec == spec => unchanged.push(id),
+            Some(_) => {
+                turn.task_event(id, Event::TaskEdited { spec: Box::new(spec) });
+                changed.push(id);
+            }
+        }
+    }
+    Ok(Reply::Tasks { added, changed, unchanged })
+}
+
+/// Turns needs by place into needs by id.
+fn with_needs(tasks: Vec<NewTask>, ids: &[TaskId]) -> Result<Vec<(TaskId, TaskSpec)>, Refusal> {
+    let mut specs = Vec::with_capacity(tasks.len());
+    for (task, id) in tasks.into_iter().zip(ids) {
+        let mut spec = task.spec;
+        for place in task.needs_new {
+            let Some(need) = ids.get(place) else {
+                return refuse(
+                    RefusalCode::Usage,
+                    format!("{id} needs task number {}, which is not given", place + 1),
+                    &[],
+                );
+            };
+            if !spec.needs.contains(need) {
+                spec.needs.push(*need);
+            }
+        }
+        specs.push((*id, spec));
+    }
+    Ok(specs)
+}
+
+/// Every need exists, and none leads back to where it began.
+fn check_graph(turn: &Turn<'_>, changed: &[(TaskId, TaskSpec)]) -> Result<(), Refusal> {
+    let mut needs: BTreeMap<TaskId, &[TaskId]> =
+        turn.board.tasks.values().map(|t| (t.id, t.spec.needs.as_slice())).collect();
+    needs.extend(changed.iter().map(|(id, spec)| (*id, spec.needs.as_slice())));
+    for (id, spec) in changed {
+        if let Some(missing) = spec.needs.iter().find(|n| !needs.contains_key(n)) {
+            return refuse(RefusalCode::NoTask, format!("{id} needs {missing}, which does not exist"), &[]);
+        }
+    }
+    let starts = changed.iter().map(|(id, _)| *id);
+    match find_cycle(&needs, starts) {
+        None => Ok(()),
+        Some(cycle) => {
+            let path: Vec<String> = cycle.iter().map(ToString::to_string).collect();
+            refuse(RefusalCode::Usage, format!("these tasks need each other: {}", path.join(" → ")), &[])
+        }
+    }
+}
+
+/// A path of needs that ends where it began.
+fn find_cycle(needs: &BTreeMap<TaskId, &[TaskId]>, starts: impl Iterator<Item = TaskId>) -> Option<Vec<TaskId>> {
+    let mut clear: BTreeSet<TaskId> = BTreeSet::new();
+    for start in starts {
+        let mut path: Vec<(TaskId, usize)> = vec![(start, 0)];
+        while let Some((id, next)) = path.last_mut() {
+            let need = needs.get(id).and_then(|n| n.get(*next)).copied();
+            *next += 1;
+            match need {
+                Some(need) => {
+                    if let Some(from) = path.iter().position(|(id, _)| *id == need) {
+                        let mut cycle: Vec<TaskId> = path[from..].iter().map(|(id, _)| *id).collect();
+                        cycle.push(need);
+                        return Some(cycle);
+                    }
+                    if !clear.contains(&need) {
+                        path.push((need, 0));
+                    }
+                }
+                None => {
+                    let done = *id;
+                    clear.insert(done);
+                    path.pop();
+                }
+            }
+        }
+    }
+    None
+}
+
+fn edit(turn: &mut Turn<'_>, id: TaskId, spec: TaskSpec) -> Answer {
+    let task = require_task(turn, id)?;
+    if task.spec == spec {
+        return Ok(Reply::Tasks { added: vec![], changed: vec![], unchanged: vec![id] });
+    }
+    check_graph(turn, &[(id, spec.clone())])?;
+    turn.task_event(id, Event::TaskEdited { spec: Box::new(spec) });
+    Ok(Reply::Tasks { added: vec![], changed: vec![id], unchanged: vec![] })
+}
+
+fn move_to(turn: &mut Turn<'_>, id: TaskId, to: Column, reason: String) -> Answer {
+    let task = require_task(turn, id)?;
+    let from = task.column;
+    if from == to {
+        return Ok(Reply::Ok {});
+    }
+    let begun = task.attempt().is_some();
+    if matches!(to, Column::Build | Column::Review | Column::Design | Column::Takeover) && !begun {
+        let text = format!("{id} has not been started, so there is nothing to put into {to}");
+        return refuse(RefusalCode::Failure, text, &[format!("standup start {id}")]);
+    }
+    turn.task_event(id, Event::TaskMoved { from, to, by: By::Person, reason: reason.clone() });
+    if (to.is_closed() || to == Column::Backlog) && begun {
+        close(turn, id, &format!("the task was moved to {to}"));
+    }
+    Ok(Reply::Ok {})
+}
+
+/// Ends what a task has running, and what is still to be said to it.
+fn close(turn: &mut Turn<'_>, id: TaskId, why: &str) {
+    let Some((attempt, _)) = turn.newest(id) else { return };
+    withdraw(turn, attempt, why);
+    lifecycle::stop(turn, attempt, StopWhy::Closed);
+}
+
+fn withdraw(turn: &mut Turn<'_>, attempt: AttemptId, why: &str) {
+    let Some(task) = turn.task(attempt.task) else { return };
+    let queued: Vec<_> = task.messages.iter().filter(|m| m.is_queued()).map(|m| (m.id, m.attempt)).collect();
+    for (msg, no) in queued {
+        let of = AttemptId { task: attempt.task, no };
+        turn.attempt_event(of, Event::MessageWithdrawn { msg, why: why.to_owned() });
+    }
+}
+
+fn start(turn: &mut Turn<'_>, id: TaskId) -> Answer {
+    let task = require_task(turn, id)?;
+    match (task.column, task.attempt()) {
+        (Column::Backlog, attempt) if attempt.is_none_or(|a| !a.is_active() && a.checking.is_none()) => {
+            refuse_held(turn, id)?;
+            begin_or_wait(turn, id)
+        }
+        (Column::Build | Column::Design, Some(attempt)) => start_again(turn, id, &attempt.clone()),
+        (column, _) => {
+            let hints = [format!("standup send {id} \"…\""), format!("standup retry {id}")];
+            refuse(RefusalCode::Failure, format!("{id} is in {column} and cannot be started from there"), &hints)
+        }
+    }
+}
+
+/// Brings an ended attempt back in its own worktree; one that never had a worktree is tried anew.
+fn start_again(turn: &mut Turn<'_>, id: TaskId, attempt: &Attempt) -> Answer {
+    if attempt.is_active() || attempt.checking.is_some() {
+        return refuse(RefusalCode::Failure, format!("{id} runs already"), &[format!("standup attach {id}")]);
+    }
+    refuse_held(turn, id)?;
+    let of = AttemptId { task: id, no: attempt.no };
+    if attempt.base_oid.is_none() {
+        return begin_or_wait(turn, id);
+    }
+    turn.task_event(id, Event::StartAsked { wanted: Wanted::Again });
+    Ok(Reply::Attempt { attempt: of })
+}
+
+/// A start needs a slot of the machine; the answer to the reservation comes with a later input,
+/// so the wish is kept; it goes before everything else.
+fn begin_or_wait(turn: &mut Turn<'_>, id: TaskId) -> Answer {
+    turn.task_event(id, Event::StartAsked { wanted: Wanted::Attempt { agent: None } });
+    let no = turn.newest(id).map_or(crate::model::id::AttemptNo::FIRST, |(_, a)| a.no.next());
+    Ok(Reply::Attempt { attempt: AttemptId { task: id, no } })
+}
+
+fn refuse_held(turn: &Turn<'_>, id: TaskId) -> Result<(), Refusal> {
+    let Some((kind, text)) = admission::hold(turn, id) else { return Ok(()) };
+    let (code, hint) = match kind {
+        HoldKind::Build | HoldKind::Review | HoldKind::Machine => (RefusalCode::Wip, Some("standup status".to_owned())),
+        HoldKind::Agent => (RefusalCode::Failure, Some("standup agents".to_owned())),
+        HoldKind::Trust => (RefusalCode::Policy, Some("standup trust".to_owned())),
+        HoldKind::Overlap => (RefusalCode::Conflict, None),
+        HoldKind::Needs | HoldKind::Asks | HoldKind::Limited | HoldKind::Dispatch => (RefusalCode::Asks, None),
+    };
+    refuse(code, format!("{id} cannot start: {text}"), hint.as_slice())
+}
+
+fn retry(turn: &mut Turn<'_>, id: TaskId, agent: Option<AgentName>) -> Answer {
+    let task = require_task(turn, id)?;
+    if task.column.is_closed() {
+        let hint = format!("standup move {id} backlog --reason \"…\"");
+        return refuse(RefusalCode::Failure, format!("{id} is {}", task.column), &[hint]);
+    }
+    if let Some(name) = &agent
+        && turn.surroundings().is_some_and(|s| !s.agents.contains_key(name))
+    {
+        let text = format!("agent {name} is not configured");
+        return refuse(RefusalCode::Usage, text, &["standup agents".into()]);
+    }
+    if turn.newest(id).is_some() {
+        let (attempt, found) = require_attempt(turn, id)?;
+        let agent = agent.or_else(|| Some(found.agent.clone()));
+        withdraw(turn, attempt, "a new attempt begins");
+        lifecycle::stop(turn, attempt, StopWhy::Retried);
+        turn.task_event(id, Event::StartAsked { wanted: Wanted::Attempt { agent } });
+    } else {
+        refuse_held(turn, id)?;
+        turn.task_event(id, Event::StartAsked { wanted: Wanted::Attempt { agent } });
+    }
+    let no = turn.newest(id).map_or(crate::model::id::AttemptNo::FIRST, |(_, a)| a.no.next());
+    Ok(Reply::Attempt { attempt: AttemptId { task: id, no } })
+}
+
+fn verify(turn: &mut Turn<'_>, id: TaskId) -> Answer {
+    let (of, attempt) = require_attempt(turn, id)?;
+    if attempt.base_oid.is_none() {
+        let text = format!("{of} has no worktree to check");
+        return refuse(RefusalCode::Failure, text, &[format!("standup show {id}")]);
+    }
+    if attempt.checking.is_some() {
+        return Ok(Reply::Attempt { attempt: of });
+    }
+    if admission::untrusted_checks(turn) {
+        let why = turn.surroundings().and_then(|s| s.untrusted.clone()).unwrap_or_default();
+        return refuse(RefusalCode::Policy, format!("the checks may not run: {why}"), &["standup trust".into()]);
+    }
+    lifecycle::start_checks(turn, of, true);
+    Ok(Reply::Attempt { attempt: of })
+}
+
+fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> Answer {
+    let (of, attempt) = require_attempt(turn, id)?;
+    let attempt = attempt.clone();
+    let task = require_task(turn, id)?;
+    if task.column.is_closed() {
+        let hint = format!("standup move {id} backlog --reason \"…\"");
+        return refuse(RefusalCode::Failure, format!("{id} is {}; nobody would read it", task.column), &[hint]);
+    }
+    if text.trim().is_empty() {
+        return refuse(RefusalCode::Usage, "the message is empty", &[]);
+    }
+    let ended = matches!(attempt.phase, Phase::Ended { .. });
+    let lost = matches!(attempt.end(), Some(End::Failed { .. } | End::Lost { .. }));
+    if ended && (lost || !turn.resumes(&attempt)) {
+        let text = format!("the agent of {of} has ended and cannot be resumed");
+        return refuse(RefusalCode::Failure, text, &[format!("standup retry {id}")]);
+    }
+    let msg = turn.next_msg();
+    turn.attempt_event(of, Event::MessageQueued { msg, from: From::Person, text, now });
+    if attempt.asks.is_some() {
+        turn.attempt_event(of, Event::QuestionSettled {});
+    }
+    let waits = turn.task(id).map(|task| messages::waits_for(turn, task)).unwrap_or_default();
+    Ok(Reply::Message { msg, waits })
+}

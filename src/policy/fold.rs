@@ -1,0 +1,301 @@
+//! Events onto the board. No decisions here: an event says what happened, this says what is now.
+
+use crate::model::attempt::{Attempt, Checking, End, Judged, Phase};
+use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
+use crate::model::event::{By, Event, Record};
+use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
+use crate::model::message::{Delivery, Message};
+use crate::model::name::{AgentName, BranchName};
+use crate::model::state::{RunKind, RunState};
+use crate::model::task::{Column, Mode, TaskSpec};
+use crate::model::time::{Mono, Now};
+use crate::model::verdict::{Verdict, VerdictOutcome};
+
+/// Applies one event. Unknown tasks and attempts are passed over: the log is older than any rule.
+pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
+    count_ids(board, &record.event);
+    match (&record.event, record.task, record.attempt) {
+        (Event::DispatchSet { on }, ..) => board.dispatch = *on,
+        (Event::TaskAdded { spec }, Some(id), _) => {
+            board.tasks.insert(id, new_task(id, spec, at));
+        }
+        (event, Some(id), None) => {
+            if let Some(task) = board.tasks.get_mut(&id) {
+                apply_to_task(task, event, at);
+            }
+        }
+        (event, Some(id), Some(no)) => {
+            let attempt = AttemptId { task: id, no };
+            if matches!(event, Event::AttemptPlanned { .. }) {
+                board.machine.in_hand = false;
+            }
+            if let Some(task) = board.tasks.get_mut(&id) {
+                apply_to_attempt(task, attempt, event, at);
+            }
+        }
+        (_, None, _) => {}
+    }
+}
+
+/// Keeps the counters ahead of every id the log has seen.
+fn count_ids(board: &mut Board, event: &Event) {
+    let mut action = |id: &ActionId| board.next_action = board.next_action.max(id.0 + 1);
+    match event {
+        Event::AttemptPlanned { action: id, .. }
+        | Event::LaunchPlanned { action: id, .. }
+        | Event::MessageTyping { action: id, .. }
+        | Event::HostLost { action: id, .. }
+        | Event::StopAsked { action: Some(id), .. } => action(id),
+        Event::ChecksStarted { run, action: id, .. } => {
+            action(id);
+            board.next_run = board.next_run.max(run.0 + 1);
+        }
+        Event::MessageQueued { msg, .. } => board.next_msg = board.next_msg.max(msg.0 + 1),
+        _ => {}
+    }
+}
+
+fn new_task(id: crate::model::id::TaskId, spec: &TaskSpec, at: Now) -> Task {
+    Task {
+        id,
+        spec: spec.clone(),
+        column: Column::Backlog,
+        moved_by: By::Person,
+        moved_because: String::new(),
+        moved_at: at.wall,
+        added_at: at.wall,
+        attempts: Vec::new(),
+        messages: Vec::new(),
+        check_ins: Vec::new(),
+        needs_you: None,
+        wanted: None,
+    }
+}
+
+fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
+    match event {
+        Event::TaskEdited { spec } => task.spec = (**spec).clone(),
+        Event::TaskMoved { to, by, reason, .. } => {
+            task.column = *to;
+            task.moved_by = *by;
+            task.moved_because.clone_from(reason);
+            task.moved_at = at.wall;
+            if to.is_closed() {
+                task.wanted = None;
+            }
+            if let Some(attempt) = task.attempts.last_mut() {
+                attempt.rested = (*to == Column::Review).then_some(at.mono);
+                if *to == Column::Review {
+                    attempt.reds = 0;
+                    attempt.asks = None;
+                }
+            }
+        }
+        Event::NeedsYouRaised { kind, question } => {
+            task.needs_you = Some(NeedsYou { since: at.wall, kind: *kind, question: question.clone() });
+        }
+        Event::NeedsYouCleared {} => task.needs_you = None,
+        Event::StartAsked { wanted } => task.wanted = Some(wanted.clone()),
+        _ => {}
+    }
+}
+
+fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
+    match event {
+        Event::AttemptPlanned { agent, mode, branch, worktree, action } => {
+            task.wanted = None;
+            task.attempts.push(new_attempt(id, agent, *mode, branch, worktree.clone(), *action, at));
+        }
+        Event::MessageQueued { msg, from, text, now } => {
+            let delivery = Delivery::Queued { held: String::new(), not_before: at.mono };
+            let message =
+                Message { id: *msg, attempt: id.no, from: *from, text: text.clone(), now: *now, at: at.wall, delivery };
+            task.messages.push(message);
+            bound_messages(task);
+        }
+        Event::LaunchPlanned { msg, action, .. } => {
+            task.wanted = None;
+            if let Some(msg) = msg {
+                deliver(task, *msg, Delivery::Typing { action: *action });
+            }
+        }
+        Event::MessageTyping { msg, action } => deliver(task, *msg, Delivery::Typing { action: *action }),
+        Event::MessageHeld { msg, why } => {
+            let not_before = at.mono + super::messages::RETRY;
+            deliver(task, *msg, Delivery::Queued { held: why.clone(), not_before });
+        }
+        Event::MessageTyped { msg } => deliver(task, *msg, Delivery::Typed { at: at.mono }),
+        Event::MessageDelivered { msg, .. } => deliver(task, *msg, Delivery::Delivered),
+        Event::MessageUnconfirmed { msg } => deliver(task, *msg, Delivery::Unknown),
+        Event::MessageWithdrawn { msg, .. } => deliver(task, *msg, Delivery::Withdrawn),
+        Event::CheckInReceived { check_in, via } => {
+            let received = ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in: check_in.clone() };
+            task.check_ins.push(received);
+            if task.check_ins.len() > MAX_CHECK_INS {
+                task.check_ins.remove(0);
+            }
+        }
+        _ => {}
+    }
+    let in_review = task.column == Column::Review;
+    if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == id.no) {
+        let came_to_rest = apply_to_one(attempt, event, at);
+        if came_to_rest && in_review {
+            attempt.rested = Some(at.mono);
+        }
+    }
+}
+
+fn new_attempt(
+    id: AttemptId,
+    agent: &AgentName,
+    mode: Mode,
+    branch: &BranchName,
+    worktree: std::path::PathBuf,
+    action: ActionId,
+    at: Now,
+) -> Attempt {
+    Attempt {
+        no: id.no,
+        agent: agent.clone(),
+        mode,
+        branch: branch.clone(),
+        worktree,
+        planned_at: at.wall,
+        started_at: None,
+        base_oid: None,
+        base: None,
+        notes: Vec::new(),
+        ports: Vec::new(),
+        session: None,
+        launches: 0,
+        phase: Phase::Preparing { action },
+        stopping: None,
+        stop_action: None,
+        run: RunState::plain(RunKind::Starting, None, at),
+        readable: false,
+        asks: None,
+        finished: false,
+        checking: None,
+        judged: None,
+        reds: 0,
+        stales: 0,
+        diff: None,
+        tree: None,
+        rested: None,
+    }
+}
+
+fn bound_messages(task: &mut Task) {
+    let settled = |m: &Message| matches!(m.delivery, Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn);
+    while task.messages.len() > MAX_MESSAGES {
+        let Some(oldest) = task.messages.iter().position(settled) else { break };
+        task.messages.remove(oldest);
+    }
+}
+
+fn deliver(task: &mut Task, msg: MsgId, delivery: Delivery) {
+    if let Some(message) = task.messages.iter_mut().find(|m| m.id == msg) {
+        message.delivery = delivery;
+    }
+}
+
+/// Applies an event to its attempt; says whether the agent came to rest by it.
+fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
+    match event {
+        Event::WorktreeReady { base_oid, base, session, ports, notes } => {
+            attempt.base_oid = Some(base_oid.clone());
+            attempt.base = Some(base.clone());
+            attempt.session.clone_from(session);
+            attempt.ports.clone_from(ports);
+            attempt.notes.clone_from(notes);
+        }
+        Event::LaunchPlanned { host, action, .. } => {
+            attempt.launches += 1;
+            attempt.phase = Phase::Launching { action: *action, host: host.clone() };
+            attempt.stopping = None;
+            attempt.finished = false;
+            attempt.readable = false;
+            attempt.run = RunState::plain(RunKind::Starting, None, at);
+        }
+        Event::HostStarted { facts } => {
+            attempt.started_at = attempt.started_at.or(Some(at.wall));
+            attempt.phase = Phase::Live { facts: facts.clone(), since: at, began: false };
+        }
+        Event::TurnBegan { .. } => set_began(attempt),
+        Event::AttemptFailed { stage, error } => {
+            end(attempt, End::Failed { stage: stage.clone(), error: error.clone() }, at);
+        }
+        Event::SessionLearned { session } => attempt.session = Some(session.clone()),
+        Event::StateChanged { state } => {
+            attempt.run = state.clone();
+            if state.kind == RunKind::Working {
+                attempt.rested = None;
+            }
+            return state.kind == RunKind::Idle;
+        }
+        Event::WorkFinished { .. } => attempt.finished = true,
+        Event::QuestionAsked { text } => attempt.asks = Some(text.clone()),
+        Event::QuestionSettled {} => attempt.asks = None,
+        Event::ChecksStarted { run, action, asked } => {
+            attempt.checking = Some(Checking { run: *run, action: *action, asked: *asked });
+            attempt.finished = false;
+        }
+        Event::ChecksDropped { run, .. } if attempt.checking.as_ref().is_some_and(|c| c.run == *run) => {
+            attempt.checking = None;
+        }
+        Event::VerdictReached { run, verdict } => {
+            attempt.checking = None;
+            judge(attempt, *run, verdict, at);
+        }
+        Event::StopAsked { why, action } => {
+            attempt.stopping = Some(*why);
+            attempt.stop_action = *action;
+        }
+        Event::AttemptStopped { exit, .. } => {
+            let why = attempt.stopping.unwrap_or(crate::model::attempt::StopWhy::Asked);
+            end(attempt, End::Stopped { why, exit: *exit }, at);
+        }
+        Event::AgentExited { exit, .. } => end(attempt, End::Exited { exit: *exit }, at),
+        Event::HostLost { why, .. } => end(attempt, End::Lost { why: why.clone() }, at),
+        Event::DiffObserved { diff, tree } => {
+            attempt.diff = Some(*diff);
+            attempt.tree.clone_from(tree);
+        }
+        _ => {}
+    }
+    false
+}
+
+fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {
+    match verdict.outcome {
+        VerdictOutcome::Red => (attempt.reds, attempt.stales) = (attempt.reds + 1, 0),
+        VerdictOutcome::Stale => attempt.stales += 1,
+        VerdictOutcome::Green | VerdictOutcome::None => (attempt.reds, attempt.stales) = (0, 0),
+        VerdictOutcome::Error => {}
+    }
+    if let Some(tree) = &verdict.tree {
+        attempt.tree = Some(tree.clone());
+    }
+    attempt.judged = Some(Judged { run, at: at.wall, verdict: verdict.clone() });
+}
+
+fn set_began(attempt: &mut Attempt) {
+    if let Phase::Live { began, .. } = &mut attempt.phase {
+        *began = true;
+    }
+}
+
+fn end(attempt: &mut Attempt, end: End, at: Now) {
+    let kind = match &end {
+        End::Failed { .. } | End::Exited { .. } => RunKind::Exited,
+        End::Stopped { .. } => RunKind::Stopped,
+        End::Lost { .. } => RunKind::Lost,
+    };
+    attempt.run = RunState { turn_over: attempt.run.turn_over, ..RunState::plain(kind, None, at) };
+    attempt.phase = Phase::Ended { end, at: at.wall };
+    attempt.stopping = None;
+    attempt.stop_action = None;
+    attempt.readable = false;
+    attempt.rested = Option::<Mono>::None;
+}

@@ -1,0 +1,466 @@
+//! An attempt from its worktree to its end: outcomes and observations in, what follows out.
+
+use crate::model::action::{Action, Ended, Outcome};
+use crate::model::attempt::{Attempt, DiffStat, Phase, StopWhy};
+use crate::model::checkin::{CheckIn, Claim, Via};
+use crate::model::event::{By, Event};
+use crate::model::id::{ActionId, AttemptId, TaskId};
+use crate::model::input::Observation;
+use crate::model::message::{Delivery, From, Message};
+use crate::model::name::{HostId, Oid};
+use crate::model::state::{RunKind, RunState};
+use crate::model::task::Column;
+use crate::model::verdict::{Verdict, VerdictOutcome};
+
+use super::turn::Turn;
+use super::{admission, attention};
+
+/// How many taken branch names in a row are passed over before a person is asked.
+const MAX_TAKEN: usize = 20;
+
+/// What an agent is told that is brought back without a message.
+const GO_ON: &str = "Go on where you stopped.";
+
+/// An action ended.
+pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
+    let Some(attempt) = owner(turn, id) else { return };
+    match outcome {
+        Outcome::Prepared { base_oid, base, session, ports, notes } => {
+            turn.attempt_event(attempt, Event::WorktreeReady { base_oid, base, session, ports, notes });
+            after_preparing(turn, attempt);
+        }
+        Outcome::BranchTaken { error } => {
+            turn.attempt_event(attempt, Event::AttemptFailed { stage: "branch".into(), error });
+            take_next_number(turn, attempt.task);
+        }
+        Outcome::Launched { facts } => {
+            turn.attempt_event(attempt, Event::HostStarted { facts });
+            confirm_resume(turn, attempt, id);
+            if let Some(why) = turn.current(attempt).and_then(|a| a.stopping) {
+                stop_host(turn, attempt, why);
+            }
+        }
+        Outcome::CameAndWent { facts, ended } => {
+            if let Some(facts) = facts {
+                turn.attempt_event(attempt, Event::HostStarted { facts });
+            }
+            confirm_resume(turn, attempt, id);
+            exited(turn, attempt, ended);
+        }
+        Outcome::Stopped { exit, leftovers } => {
+            turn.attempt_event(attempt, Event::AttemptStopped { exit, leftovers });
+        }
+        Outcome::Typed => message_event(turn, attempt, id, |msg| Event::MessageTyped { msg }),
+        Outcome::NotTyped { why } => {
+            message_event(turn, attempt, id, |msg| Event::MessageHeld { msg, why: why.clone() })
+        }
+        Outcome::PerhapsTyped => message_event(turn, attempt, id, |msg| Event::MessageUnconfirmed { msg }),
+        Outcome::Checked { verdict, feedback } => judged(turn, attempt, verdict, feedback),
+        Outcome::Swept { .. } => {}
+        Outcome::Failed { stage, error } => failed(turn, attempt, id, stage, error),
+    }
+}
+
+/// The attempt that still waits for this action.
+fn owner(turn: &Turn<'_>, id: ActionId) -> Option<AttemptId> {
+    turn.board
+        .tasks
+        .values()
+        .find_map(|task| {
+            let attempt = task.attempts.iter().find(|a| waits_for(a, id))?;
+            Some(AttemptId { task: task.id, no: attempt.no })
+        })
+        .or_else(|| {
+            turn.board.tasks.values().find_map(|task| {
+                let message = task.messages.iter().find(|m| m.delivery == Delivery::Typing { action: id })?;
+                Some(AttemptId { task: task.id, no: message.attempt })
+            })
+        })
+}
+
+fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
+    let phase = match &attempt.phase {
+        Phase::Preparing { action } | Phase::Launching { action, .. } => *action == id,
+        Phase::Live { .. } => attempt.stop_action == Some(id),
+        Phase::Ended { .. } => false,
+    };
+    phase || attempt.checking.as_ref().is_some_and(|c| c.action == id)
+}
+
+fn after_preparing(turn: &mut Turn<'_>, attempt: AttemptId) {
+    match turn.current(attempt).and_then(|a| a.stopping) {
+        Some(_) => turn.attempt_event(attempt, Event::AttemptStopped { exit: None, leftovers: 0 }),
+        None => launch(turn, attempt, None, false),
+    }
+}
+
+/// A branch of this name exists and is not ours: it is never reset; the next number is taken.
+fn take_next_number(turn: &mut Turn<'_>, task: TaskId) {
+    let taken = turn.task(task).map_or(0, |t| t.attempts.iter().rev().take_while(|a| failed_at(a, "branch")).count());
+    if taken < MAX_TAKEN {
+        // The slot that the failed attempt held goes to this one.
+        turn.board.machine.in_hand = true;
+        admission::plan(turn, task);
+    }
+}
+
+fn failed_at(attempt: &Attempt, wanted: &str) -> bool {
+    matches!(attempt.end(), Some(crate::model::attempt::End::Failed { stage, .. }) if stage == wanted)
+}
+
+/// Plans and orders a host for an attempt whose worktree is there.
+pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Message>, resume: bool) {
+    let Some(attempt) = turn.current(id).cloned() else { return };
+    let Ok(host) = HostId::new(format!("{}-{}-{}", id.task, id.no, attempt.launches + 1)) else { return };
+    let action = turn.next_action();
+    let msg = message.map(|m| m.id);
+    turn.board.machine.in_hand = false;
+    turn.attempt_event(id, Event::LaunchPlanned { host: host.clone(), action, resume, msg });
+    let prompt = match message {
+        Some(message) => Some(message.text.clone()),
+        None if resume => Some(GO_ON.to_owned()),
+        None => None,
+    };
+    let action_for_host = Action::Launch {
+        host,
+        agent: attempt.agent,
+        mode: attempt.mode,
+        worktree: attempt.worktree,
+        branch: attempt.branch,
+        session: attempt.session,
+        resume,
+        prompt,
+        ports: attempt.ports,
+    };
+    turn.order(action, id, action_for_host);
+}
+
+/// A message that an agent was brought back with went in by its arguments.
+fn confirm_resume(turn: &mut Turn<'_>, id: AttemptId, action: ActionId) {
+    let Some(task) = turn.task(id.task) else { return };
+    let Some(message) = task.messages.iter().find(|m| m.delivery == Delivery::Typing { action }) else { return };
+    let msg = message.id;
+    turn.attempt_event(id, Event::MessageDelivered { msg, evidence: "the agent was started with it".into() });
+}
+
+fn message_event(
+    turn: &mut Turn<'_>,
+    id: AttemptId,
+    action: ActionId,
+    event: impl Fn(crate::model::id::MsgId) -> Event,
+) {
+    let Some(task) = turn.task(id.task) else { return };
+    let Some(msg) = task.messages.iter().find(|m| m.delivery == Delivery::Typing { action }).map(|m| m.id) else {
+        return;
+    };
+    turn.attempt_event(id, event(msg));
+}
+
+fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, error: String) {
+    let Some(attempt) = turn.board.attempt(id) else { return };
+    if let Some(checking) = attempt.checking.as_ref().filter(|c| c.action == action) {
+        let run = checking.run;
+        turn.attempt_event(id, Event::ChecksDropped { run, why: format!("{stage}: {error}") });
+        let verdict = Verdict {
+            outcome: VerdictOutcome::Error,
+            tree: None,
+            checks: Vec::new(),
+            why: format!("{stage}: {error}"),
+        };
+        turn.attempt_event(id, Event::VerdictReached { run, verdict });
+        return;
+    }
+    match attempt.phase {
+        Phase::Preparing { .. } | Phase::Launching { .. } => {
+            message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() });
+            turn.attempt_event(id, Event::AttemptFailed { stage, error });
+        }
+        Phase::Live { .. } if attempt.stop_action == Some(action) => lost(turn, id, format!("{stage}: {error}")),
+        _ => message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() }),
+    }
+}
+
+/// Something was seen of an attempt. Of one that no longer counts, only its end is heard.
+pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
+    if turn.board.attempt(id).is_none() {
+        return;
+    }
+    match seen {
+        Observation::State { state, readable, asks } => state_seen(turn, id, state, readable, asks),
+        Observation::Began { evidence } => began(turn, id, evidence),
+        Observation::PromptTaken { text } => prompt_taken(turn, id, text.as_deref()),
+        Observation::PromptWanted { text } => {
+            let msg = turn.next_msg();
+            turn.attempt_event(id, Event::MessageQueued { msg, from: From::Person, text, now: false });
+        }
+        Observation::Session { session } => {
+            if turn.current(id).is_some_and(|a| a.session.as_deref() != Some(session.as_str())) {
+                turn.attempt_event(id, Event::SessionLearned { session });
+            }
+        }
+        Observation::CheckIn { check_in, via } => checked_in(turn, id, check_in, via),
+        Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
+        Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
+        Observation::Exited { host, ended } => {
+            if is_host(turn, id, &host) {
+                exited(turn, id, ended);
+            }
+        }
+        Observation::Lost { host, why } => {
+            if is_host(turn, id, &host) {
+                lost(turn, id, why);
+            }
+        }
+    }
+}
+
+fn is_host(turn: &Turn<'_>, id: AttemptId, host: &HostId) -> bool {
+    turn.board.attempt(id).and_then(Attempt::host).is_some_and(|facts| facts.id == *host)
+}
+
+fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: bool, asks: Option<String>) {
+    let Some(attempt) = turn.current(id) else { return };
+    if attempt.host().is_none() {
+        return;
+    }
+    let before = attempt.run.clone();
+    let over = |s: &RunState| s.kind == RunKind::Idle && s.turn_over;
+    let changed = (before.kind, before.ask, before.turn_over, &before.text)
+        != (state.kind, state.ask, state.turn_over, &state.text);
+    let turn_ended = over(&state) && !over(&before);
+    let works = state.kind == RunKind::Working;
+    let asked = attempt.asks.is_some();
+    set_live(turn, id, readable, &state);
+    if changed {
+        turn.attempt_event(id, Event::StateChanged { state });
+    }
+    if works {
+        began(turn, id, "the agent reports that it works".into());
+        if asked {
+            turn.attempt_event(id, Event::QuestionSettled {});
+        }
+        if before.kind == RunKind::Idle {
+            prompt_taken(turn, id, None);
+        }
+    }
+    if turn_ended {
+        began(turn, id, "the agent reports that its turn is over".into());
+        if let Some(text) = asks {
+            turn.attempt_event(id, Event::QuestionAsked { text });
+        }
+        turn.attempt_event(id, Event::WorkFinished { by: "the turn is over".into() });
+    }
+}
+
+/// Freshness is not an event.
+fn set_live(turn: &mut Turn<'_>, id: AttemptId, readable: bool, state: &RunState) {
+    let found = turn.board.tasks.get_mut(&id.task).and_then(|t| t.attempts.iter_mut().find(|a| a.no == id.no));
+    if let Some(attempt) = found {
+        attempt.readable = readable;
+        attempt.run.at = state.at;
+        attempt.run.source = state.source;
+    }
+}
+
+fn began(turn: &mut Turn<'_>, id: AttemptId, evidence: String) {
+    if matches!(turn.current(id).map(|a| &a.phase), Some(Phase::Live { began: false, .. })) {
+        turn.attempt_event(id, Event::TurnBegan { evidence });
+    }
+}
+
+/// A prompt was taken up: it confirms the message that was written last.
+fn prompt_taken(turn: &mut Turn<'_>, id: AttemptId, text: Option<&str>) {
+    began(turn, id, "a prompt was taken up".into());
+    let Some(task) = turn.task(id.task) else { return };
+    let flat = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fits = |m: &&Message| text.is_none_or(|t| flat(t).contains(&flat(&m.text)) || flat(&m.text).contains(&flat(t)));
+    let written = |m: &&Message| m.attempt == id.no && matches!(m.delivery, Delivery::Typed { .. });
+    let Some(msg) = task.messages.iter().filter(written).find(fits).map(|m| m.id) else { return };
+    turn.attempt_event(id, Event::MessageDelivered { msg, evidence: "the agent took up a prompt".into() });
+}
+
+fn checked_in(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via) {
+    let Some(attempt) = turn.current(id) else { return };
+    let (asked, claim) = (attempt.asks.is_some(), check_in.state);
+    let question = check_in.question.clone().filter(|q| !q.trim().is_empty()).or_else(|| match claim {
+        Claim::NeedsDecision => Some(or_else(&check_in.did, "it needs a decision")),
+        Claim::GivingUp => Some(format!("it gives up: {}", or_else(&check_in.did, "no reason given"))),
+        Claim::Blocked => Some(format!("it is blocked: {}", or_else(&check_in.blockers.join("; "), "no reason given"))),
+        Claim::Working | Claim::Ready => None,
+    });
+    turn.attempt_event(id, Event::CheckInReceived { check_in, via });
+    began(turn, id, "it checked in".into());
+    match question {
+        Some(text) => turn.attempt_event(id, Event::QuestionAsked { text }),
+        None if asked => turn.attempt_event(id, Event::QuestionSettled {}),
+        None => {}
+    }
+    if claim == Claim::Ready {
+        turn.attempt_event(id, Event::WorkFinished { by: "it says ready".into() });
+    }
+}
+
+fn or_else(text: &str, fallback: &str) -> String {
+    if text.trim().is_empty() { fallback.to_owned() } else { text.to_owned() }
+}
+
+fn diff_seen(turn: &mut Turn<'_>, id: AttemptId, diff: DiffStat, tree: Option<Oid>) {
+    let Some(attempt) = turn.board.attempt(id) else { return };
+    if attempt.diff != Some(diff) || attempt.tree != tree {
+        turn.attempt_event(id, Event::DiffObserved { diff, tree });
+    }
+}
+
+fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
+    let Some(attempt) = turn.board.attempt(id) else { return };
+    let Ended { exit, leftovers, output, tail } = ended;
+    if attempt.stopping.is_some() {
+        turn.attempt_event(id, Event::AttemptStopped { exit: Some(exit), leftovers });
+        return;
+    }
+    let began = matches!(attempt.phase, Phase::Live { began: true, .. });
+    let changed = attempt.diff.is_some_and(|d| d != DiffStat::default());
+    let idle_end = attempt.run.kind == RunKind::Idle && attempt.run.turn_over;
+    if exit.is_success() && !began && !output && !changed {
+        let error = "it ended at once, without output or change".to_owned();
+        turn.attempt_event(id, Event::AttemptFailed { stage: "start".into(), error });
+        return;
+    }
+    let tail = if exit.is_success() { String::new() } else { tail };
+    turn.attempt_event(id, Event::AgentExited { exit, leftovers, tail });
+    if exit.is_success() && !idle_end {
+        turn.attempt_event(id, Event::WorkFinished { by: "the agent exited 0".into() });
+    }
+}
+
+pub(super) fn lost(turn: &mut Turn<'_>, id: AttemptId, why: String) {
+    let Some(attempt) = turn.board.attempt(id) else { return };
+    let Some(host) = attempt.host().map(|h| h.id.clone()) else { return };
+    let worktree = attempt.worktree.clone();
+    let action = turn.next_action();
+    turn.attempt_event(id, Event::HostLost { why, action });
+    turn.order(action, id, Action::Sweep { host, worktree });
+}
+
+/// Asks for the end of an attempt. Safe to ask again.
+pub(super) fn stop(turn: &mut Turn<'_>, id: AttemptId, why: StopWhy) {
+    drop_checks(turn, id, "the attempt is stopped");
+    let Some(attempt) = turn.board.attempt(id) else { return };
+    match (&attempt.phase, attempt.stopping) {
+        (Phase::Ended { .. }, _) | (_, Some(_)) => {}
+        (Phase::Live { .. }, None) => stop_host(turn, id, why),
+        (Phase::Preparing { .. } | Phase::Launching { .. }, None) => {
+            turn.attempt_event(id, Event::StopAsked { why, action: None });
+        }
+    }
+}
+
+fn stop_host(turn: &mut Turn<'_>, id: AttemptId, why: StopWhy) {
+    let Some(host) = turn.board.attempt(id).and_then(Attempt::host).map(|h| h.id.clone()) else { return };
+    let action = turn.next_action();
+    turn.attempt_event(id, Event::StopAsked { why, action: Some(action) });
+    turn.order(action, id, Action::Stop { host, why });
+}
+
+pub(super) fn drop_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str) {
+    let Some(run) = turn.board.attempt(id).and_then(|a| a.checking.as_ref()).map(|c| c.run) else { return };
+    turn.attempt_event(id, Event::ChecksDropped { run, why: why.to_owned() });
+}
+
+fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String) {
+    let Some(attempt) = turn.board.attempt(id) else { return };
+    let Some(checking) = attempt.checking.clone() else { return };
+    let outcome = verdict.outcome;
+    turn.attempt_event(id, Event::VerdictReached { run: checking.run, verdict });
+    let Some(attempt) = turn.current(id) else { return };
+    let at_rest = !attempt.is_active() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
+    let counts = (!checking.asked || at_rest) && !ended_badly(attempt);
+    let building = turn.task(id.task).is_some_and(|t| matches!(t.column, Column::Build | Column::Design));
+    if !counts || !building {
+        return;
+    }
+    match outcome {
+        VerdictOutcome::Green => to_review(turn, id.task, "checks are green"),
+        VerdictOutcome::None => to_review(turn, id.task, "no checks are configured"),
+        VerdictOutcome::Red => tell(turn, id, feedback),
+        VerdictOutcome::Stale if at_rest && attempt.stales < attention::MAX_STALES => {
+            turn.attempt_event(id, Event::WorkFinished { by: "the tree moved under the checks".into() });
+        }
+        VerdictOutcome::Stale | VerdictOutcome::Error => {}
+    }
+}
+
+fn ended_badly(attempt: &Attempt) -> bool {
+    use crate::model::attempt::End;
+    match attempt.end() {
+        Some(End::Exited { exit }) => !exit.is_success(),
+        Some(End::Failed { .. } | End::Lost { .. }) => true,
+        Some(End::Stopped { .. }) | None => false,
+    }
+}
+
+fn to_review(turn: &mut Turn<'_>, task: TaskId, reason: &str) {
+    let Some(from) = turn.task(task).map(|t| t.column) else { return };
+    let moved = Event::TaskMoved { from, to: Column::Review, by: By::Rule, reason: reason.to_owned() };
+    turn.task_event(task, moved);
+}
+
+/// The failures go back to the agent, unless it was told often enough, or cannot be told.
+fn tell(turn: &mut Turn<'_>, id: AttemptId, feedback: String) {
+    let Some(limit) = turn.settings().map(|s| s.limits.red_verdicts) else { return };
+    let Some(attempt) = turn.current(id) else { return };
+    if attempt.reds > limit || feedback.is_empty() || !(attempt.is_active() || turn.resumes(attempt)) {
+        return;
+    }
+    let msg = turn.next_msg();
+    turn.attempt_event(id, Event::MessageQueued { msg, from: From::Checks, text: feedback, now: false });
+}
+
+/// Starts checks of finished work, and ends agents that rested long enough.
+pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    turn.task_ids().into_iter().any(|id| check_finished(turn, id) || rest(turn, id))
+}
+
+fn check_finished(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let Some(task) = turn.task(id) else { return false };
+    let Some(attempt) = task.attempt() else { return false };
+    // In Review a verdict is reached again only where the bytes have changed.
+    let place = match task.column {
+        Column::Build | Column::Design => true,
+        Column::Review => attempt.is_stale(),
+        Column::Backlog | Column::Done | Column::Canceled | Column::Takeover => false,
+    };
+    if !place || task.wanted.is_some() {
+        return false;
+    }
+    let told = task.messages.iter().any(|m| m.attempt == attempt.no && m.is_queued());
+    let asks = attempt.asks.is_some() || attempt.run.kind == RunKind::Waiting;
+    if !attempt.finished || attempt.checking.is_some() || attempt.stopping.is_some() || told || asks {
+        return false;
+    }
+    if ended_badly(attempt) || admission::untrusted_checks(turn) {
+        return false;
+    }
+    start_checks(turn, AttemptId { task: id, no: attempt.no }, false);
+    true
+}
+
+/// Orders the checks of an attempt.
+pub(super) fn start_checks(turn: &mut Turn<'_>, id: AttemptId, asked: bool) {
+    let Some(worktree) = turn.board.attempt(id).map(|a| a.worktree.clone()) else { return };
+    let (run, action) = (turn.next_run(), turn.next_action());
+    turn.attempt_event(id, Event::ChecksStarted { run, action, asked });
+    turn.order(action, id, Action::Check { run, worktree });
+}
+
+fn rest(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let Some((attempt_id, attempt)) = turn.newest(id) else { return false };
+    let in_review = turn.task(id).is_some_and(|t| t.column == Column::Review);
+    let idle = attempt.host().is_some() && attempt.stopping.is_none() && attempt.run.kind == RunKind::Idle;
+    let (Some(rested), Some(limit)) = (attempt.rested, turn.settings().map(|s| s.wip.idle)) else { return false };
+    if !in_review || !idle || !turn.is_due(rested + limit) {
+        return false;
+    }
+    stop_host(turn, attempt_id, StopWhy::Idle);
+    true
+}

@@ -1,0 +1,117 @@
+//! The machine itself: takes an input, lets the rules settle, says what follows.
+
+use crate::model::action::Order;
+use crate::model::board::{Board, MachineSlots};
+use crate::model::event::Record;
+use crate::model::id::ActionId;
+use crate::model::input::{Input, Refusal, Reply, Surroundings};
+use crate::model::time::{Mono, Now};
+
+use super::turn::Turn;
+use super::{admission, attention, command, fold, lifecycle, messages, reconcile};
+
+/// The most rounds the rules may take to settle after one input. Each round either plans or
+/// moves something, of which there are finitely many; more means that two rules feed each other.
+const MAX_ROUNDS: usize = 100_000;
+
+/// What follows from an input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What happened. Durable before any order starts.
+    pub events: Vec<Record>,
+    /// What is to be done.
+    pub orders: Vec<Order>,
+    /// Actions that are over.
+    pub finished: Vec<ActionId>,
+    /// Whether a slot of this machine is to be reserved. Not durable: a restart asks again.
+    pub reserve: bool,
+    /// Whether the slot in hand is to be given back: nobody took it.
+    pub release: bool,
+    /// When to be woken if nothing happens.
+    pub wake_at: Option<Mono>,
+    /// The answer, where the input was a command.
+    pub reply: Result<Reply, Refusal>,
+}
+
+/// The board and the rules over it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Machine {
+    board: Board,
+}
+
+impl Machine {
+    /// A machine over a board that was shown by another.
+    #[must_use]
+    pub fn of(board: Board) -> Self {
+        Self { board }
+    }
+
+    /// The board.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Takes over what no event records: the surroundings and the slots, as last looked at.
+    pub fn take_live(&mut self, surroundings: Option<Surroundings>, machine: MachineSlots) {
+        self.board.surroundings = surroundings;
+        self.board.machine = machine;
+    }
+
+    /// Takes one stored event, in the order of the log, with the time it was stored at.
+    pub fn fold(&mut self, record: &Record, at: Now) {
+        fold::apply(&mut self.board, record, at);
+    }
+
+    /// Takes one input and says what follows. A refused command changes nothing.
+    pub fn step(&mut self, input: Input, now: Now) -> Step {
+        let mut turn = Turn::new(&mut self.board, now);
+        let reply = match input {
+            Input::Command(wanted) => command::carry_out(&mut turn, wanted),
+            Input::Done { id, outcome } => {
+                turn.finish(id);
+                lifecycle::done(&mut turn, id, outcome);
+                Ok(Reply::Ok {})
+            }
+            Input::Observed { attempt, seen } => {
+                lifecycle::observed(&mut turn, attempt, seen);
+                Ok(Reply::Ok {})
+            }
+            Input::Slot { reserved, used } => {
+                turn.board.machine.used = used;
+                turn.board.machine.in_hand = reserved;
+                turn.board.machine.full = !reserved;
+                turn.board.machine.asked = false;
+                Ok(Reply::Ok {})
+            }
+            Input::SlotsMayBeFree => {
+                turn.board.machine.full = false;
+                Ok(Reply::Ok {})
+            }
+            Input::Surroundings(now) => {
+                turn.board.surroundings = Some(*now);
+                Ok(Reply::Ok {})
+            }
+            Input::Recovered { hosts } => {
+                reconcile::recover(&mut turn, &hosts);
+                Ok(Reply::Ok {})
+            }
+            Input::Tick => Ok(Reply::Ok {}),
+        };
+        settle(&mut turn);
+        turn.into_step(reply)
+    }
+}
+
+/// Lets the rules work until none has anything to do.
+fn settle(turn: &mut Turn<'_>) {
+    for _ in 0..MAX_ROUNDS {
+        let changed =
+            lifecycle::rules(turn) || messages::rules(turn) || attention::rules(turn) || admission::rules(turn);
+        if !changed {
+            break;
+        }
+    }
+    turn.release_slot();
+    admission::explain(turn);
+}

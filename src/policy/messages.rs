@@ -1,0 +1,160 @@
+//! What is said to agents: typed at most once, at a moment when it is read as a prompt.
+
+use crate::model::action::Action;
+use crate::model::attempt::{Attempt, End, Phase, StopWhy};
+use crate::model::board::{HoldKind, Task};
+use crate::model::event::{By, Event};
+use crate::model::id::{AttemptId, MsgId, TaskId};
+use crate::model::message::{Delivery, From, Message};
+use crate::model::state::RunKind;
+use crate::model::task::Column;
+use crate::model::time::Span;
+
+use super::turn::Turn;
+use super::{admission, lifecycle};
+
+/// How long a message that the host would not write waits before the next try.
+pub(super) const RETRY: Span = Span::secs(2);
+
+/// How long a written message may go unconfirmed: a busy agent takes it up at its next tool call
+/// or turn end, and tools of minutes are common.
+const CONFIRM_BUSY: Span = Span::mins(10);
+
+/// The same for an agent that was idle: both CLIs react within a second.
+const CONFIRM_IDLE: Span = Span::secs(20);
+
+/// Types, resumes and gives up on messages.
+pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    turn.task_ids().into_iter().any(|id| give_up(turn, id) || next(turn, id))
+}
+
+/// A written message that nothing confirms.
+fn give_up(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let Some(task) = turn.task(id) else { return false };
+    let written: Vec<(MsgId, AttemptId, crate::model::time::Mono)> = task
+        .messages
+        .iter()
+        .filter_map(|m| match m.delivery {
+            Delivery::Typed { at } => Some((m.id, AttemptId { task: id, no: m.attempt }, at)),
+            _ => None,
+        })
+        .collect();
+    for (msg, attempt, at) in written {
+        let ended = turn.board.attempt(attempt).is_none_or(|a| !a.is_active());
+        let busy = turn.board.attempt(attempt).is_some_and(|a| a.run.kind == RunKind::Working);
+        let due = at + if busy { CONFIRM_BUSY } else { CONFIRM_IDLE };
+        if ended || turn.is_due(due) {
+            turn.attempt_event(attempt, Event::MessageUnconfirmed { msg });
+            return true;
+        }
+    }
+    false
+}
+
+/// The next message of a task, if its moment has come.
+fn next(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let Some((message, attempt)) = due_message(turn, id) else { return false };
+    let Some(found) = turn.newest(id).map(|(_, a)| a.clone()) else { return false };
+    let Some(column) = turn.task(id).map(|t| t.column) else { return false };
+    match &found.phase {
+        Phase::Live { .. } if found.stopping.is_none() => type_it(turn, attempt, &found, &message, column),
+        Phase::Ended { end, .. } if may_resume(turn, &found, end, message.from) => {
+            if !make_room(turn, id, &message, column) || admission::need_slot(turn) {
+                return false;
+            }
+            lifecycle::launch(turn, attempt, Some(&message), true);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The first queued message for the newest attempt, if none is on its way and it may be tried.
+fn due_message(turn: &mut Turn<'_>, id: TaskId) -> Option<(Message, AttemptId)> {
+    let task = turn.task(id)?;
+    if task.column.is_closed() || task.column == Column::Takeover || task.wanted.is_some() {
+        return None;
+    }
+    let (attempt, _) = turn.newest(id)?;
+    let mine = |m: &&Message| m.attempt == attempt.no;
+    let on_its_way = |m: &Message| matches!(m.delivery, Delivery::Typing { .. } | Delivery::Typed { .. });
+    if task.messages.iter().filter(mine).any(on_its_way) {
+        return None;
+    }
+    let message = task.messages.iter().filter(mine).find(|m| m.is_queued())?.clone();
+    let Delivery::Queued { not_before, .. } = message.delivery else { return None };
+    turn.is_due(not_before).then_some((message, attempt))
+}
+
+fn type_it(turn: &mut Turn<'_>, id: AttemptId, attempt: &Attempt, message: &Message, column: Column) -> bool {
+    let Some(host) = attempt.host() else { return false };
+    if !attempt.readable || attempt.run.kind == RunKind::Waiting {
+        return false;
+    }
+    let host = host.id.clone();
+    if !make_room(turn, id.task, message, column) {
+        return false;
+    }
+    let action = turn.next_action();
+    turn.attempt_event(id, Event::MessageTyping { msg: message.id, action });
+    let text = message.text.clone();
+    turn.order(action, id, Action::Type { host, msg: message.id, text, now: message.now });
+    true
+}
+
+/// A remark that sets a Review agent to work again, and one that brings an ended agent back,
+/// need a place in Build.
+fn make_room(turn: &mut Turn<'_>, id: TaskId, message: &Message, column: Column) -> bool {
+    let Some(task) = turn.task(id) else { return false };
+    if task.occupies_build() {
+        return true;
+    }
+    if let Some(text) = no_room(turn) {
+        hold(turn, id, message, &text);
+        return false;
+    }
+    if column != Column::Build {
+        let reason = "a message sets it to work again".to_owned();
+        turn.task_event(id, Event::TaskMoved { from: column, to: Column::Build, by: By::Rule, reason });
+    }
+    true
+}
+
+fn no_room(turn: &Turn<'_>) -> Option<String> {
+    let limit = turn.settings()?.wip.build;
+    let used = turn.board.build_used();
+    (!limit.admits(used)).then(|| format!("build is full {used}/{}", limit.max().unwrap_or(0)))
+}
+
+/// Says once why a message waits.
+fn hold(turn: &mut Turn<'_>, id: TaskId, message: &Message, why: &str) {
+    let Some((attempt, _)) = turn.newest(id) else { return };
+    if !matches!(&message.delivery, Delivery::Queued { held, .. } if held == why) {
+        turn.attempt_event(attempt, Event::MessageHeld { msg: message.id, why: why.to_owned() });
+    }
+}
+
+/// Whether an ended agent is brought back for a message.
+fn may_resume(turn: &Turn<'_>, attempt: &Attempt, end: &End, from: From) -> bool {
+    let by_rule = match end {
+        End::Exited { exit } => exit.is_success(),
+        End::Stopped { why, .. } => matches!(why, StopWhy::Idle),
+        End::Lost { .. } | End::Failed { .. } => false,
+    };
+    attempt.checking.is_none() && turn.resumes(attempt) && (from == From::Person || by_rule)
+}
+
+/// What a message of this task would wait for, in a person's words; empty where nothing.
+pub(super) fn waits_for(turn: &Turn<'_>, task: &Task) -> String {
+    let Some(attempt) = task.attempt() else { return String::new() };
+    match (&attempt.phase, attempt.run.kind) {
+        (Phase::Preparing { .. } | Phase::Launching { .. }, _) => "the agent is starting".into(),
+        (Phase::Live { .. }, RunKind::Waiting) => "the agent asks something first".into(),
+        (Phase::Live { .. }, _) if !attempt.readable => "the agent cannot read it yet".into(),
+        _ if !task.occupies_build() => no_room(turn).unwrap_or_default(),
+        _ => match admission::hold(turn, task.id) {
+            Some((HoldKind::Machine, text)) if !attempt.is_active() => text,
+            _ => String::new(),
+        },
+    }
+}

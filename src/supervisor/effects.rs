@@ -1,0 +1,138 @@
+//! Orders into deeds. Each deed runs on its own; its outcome comes back as an input.
+//!
+//! What happens when an order is given again is written beside each [`Action`].
+
+mod check;
+mod launch;
+mod prepare;
+mod stop;
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::model::action::{Action, Order, Outcome};
+use crate::model::id::{ActionId, AttemptId};
+use crate::model::input::Input;
+use crate::model::name::HostId;
+
+use super::driver;
+use super::hosts::{Ask, TypedHow};
+use super::world::World;
+
+pub(super) use launch::{adopt, found};
+pub(super) use prepare::site_of;
+
+/// The real effects.
+pub struct Effects {
+    world: Arc<World>,
+}
+
+impl Effects {
+    /// Over a world.
+    #[must_use]
+    pub fn new(world: Arc<World>) -> Self {
+        Self { world }
+    }
+}
+
+impl driver::Effects for Effects {
+    fn submit(&mut self, order: Order) {
+        let world = self.world.clone();
+        if matches!(order.action, Action::Prepare { .. } | Action::Launch { .. }) {
+            // At once, so that the next reservation cannot take the same slot.
+            world.assign_slot(order.attempt);
+        }
+        tokio::spawn(async move {
+            let id = order.id;
+            let outcome = carry_out(&world, order).await;
+            let _ = world.inputs.send(Input::Done { id, outcome }).await;
+        });
+    }
+
+    fn reserve(&mut self) {
+        let world = self.world.clone();
+        tokio::spawn(async move {
+            let limit = world.loaded().effective.settings.wip.machine;
+            let for_slot = world.clone();
+            let (reserved, used) = blocking(move || for_slot.reserve(limit)).await;
+            let _ = world.inputs.send(Input::Slot { reserved, used }).await;
+        });
+    }
+
+    fn release(&mut self) {
+        self.world.release();
+    }
+}
+
+async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
+    let Order { id, attempt, action } = order;
+    match action {
+        Action::Prepare { .. } => {
+            let for_work = world.clone();
+            let outcome = blocking(move || prepare::prepare(&for_work, attempt, &action)).await;
+            if !matches!(outcome, Outcome::Prepared { .. }) {
+                drop(world.take_slot(attempt));
+                world.set_ports(attempt, Vec::new());
+            }
+            outcome
+        }
+        Action::Launch { .. } => launch::launch(world, attempt, action).await,
+        Action::Stop { host, .. } => stop::stop(world, attempt, &host).await,
+        Action::Type { host, msg, text, now } => type_it(world, attempt, &host, msg, text, now).await,
+        Action::Check { run, worktree } => check::check(world, attempt, id, run, &worktree).await,
+        Action::Sweep { host, .. } => {
+            let for_work = world.clone();
+            let ended = blocking(move || stop::sweep(&for_work, &host)).await;
+            Outcome::Swept { ended }
+        }
+    }
+}
+
+async fn type_it(
+    world: &World,
+    attempt: AttemptId,
+    host: &HostId,
+    msg: crate::model::id::MsgId,
+    text: String,
+    now: bool,
+) -> Outcome {
+    let Some(handle) = world.host(attempt) else {
+        return Outcome::NotTyped { why: format!("host {host} is not connected") };
+    };
+    let (done, answered) = oneshot::channel();
+    handle.ask(Ask::Type { msg, text, now, done }).await;
+    match answered.await {
+        Ok(TypedHow::Yes) => Outcome::Typed,
+        Ok(TypedHow::No(why)) => Outcome::NotTyped { why },
+        Ok(TypedHow::Perhaps) | Err(_) => Outcome::PerhapsTyped,
+    }
+}
+
+/// Runs something that blocks, off the loop.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Ends the checks that no order wants any more.
+pub(super) fn cancel_unwanted(world: &World, wanted: impl Fn(ActionId) -> bool) {
+    world.cancel_checks_but(wanted);
+}
+
+/// An error and its causes on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,116 @@
+//! Running the checks of an attempt, bound to the bytes they ran on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::agent::message::{Red, red_checks};
+use crate::git::shadow::Against;
+use crate::model::action::Outcome;
+use crate::model::attempt::DiffStat;
+use crate::model::id::{ActionId, AttemptId, CheckRun};
+use crate::model::input::{Input, Observation};
+use crate::model::settings::CheckSettings;
+use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
+use crate::verify::{self, Job};
+
+use super::super::environment;
+use super::super::world::{Look, World};
+use super::{blocking, chain};
+
+/// Carries out an order to check.
+pub(super) async fn check(
+    world: &Arc<World>,
+    attempt: AttemptId,
+    action: ActionId,
+    run: CheckRun,
+    worktree: &Path,
+) -> Outcome {
+    let Ok(_place) = world.checking.acquire().await else {
+        return failed("the supervisor is ending");
+    };
+    let Some(look) = world.look(attempt) else {
+        return failed("the worktree cannot be looked into");
+    };
+    let cancel = world.begin_checks(attempt, action);
+    let (for_work, worktree) = (world.clone(), worktree.to_owned());
+    let (verdict, feedback) = blocking(move || {
+        let checks = for_work.checks_of(attempt);
+        let job = Job {
+            worktree: worktree.clone(),
+            checks: checks.clone(),
+            env: environment::of_checks(&for_work, attempt, &worktree, &for_work.ports_of(attempt)),
+            log_dir: for_work.place.layout.check_dir(attempt, run),
+            marker: ("STANDUP_CHECK".into(), format!("{attempt}-{run}-{}", uuid::Uuid::new_v4().simple())),
+        };
+        let shadow = look.shadow.clone();
+        let tree = move || shadow.tree_hash().map_err(|e| chain(&e));
+        let verdict = verify::run(&job, &tree, &cancel, &mut |_| {});
+        let feedback = if verdict.outcome == VerdictOutcome::Red { feedback(&verdict, &checks) } else { String::new() };
+        (verdict, feedback)
+    })
+    .await;
+    observe(world, attempt).await;
+    Outcome::Checked { verdict, feedback }
+}
+
+fn failed(error: &str) -> Outcome {
+    Outcome::Failed { stage: "checks".into(), error: error.to_owned() }
+}
+
+/// The failures as one message for the agent.
+fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
+    let red: Vec<_> = verdict.checks.iter().filter(|c| c.outcome != CheckOutcome::Pass).collect();
+    let failures: Vec<Vec<String>> = red
+        .iter()
+        .map(|c| {
+            let one = |f: &crate::model::verdict::Failure| match f.message.lines().next() {
+                Some(line) if !line.is_empty() => format!("{}: {line}", f.test),
+                _ => f.test.clone(),
+            };
+            c.failures.iter().map(one).collect()
+        })
+        .collect();
+    let run_of = |name: &crate::model::name::CheckName| {
+        checks.iter().find(|c| c.name == *name).map_or("", |c| c.run.as_str())
+    };
+    let reds: Vec<Red<'_>> = red
+        .iter()
+        .zip(&failures)
+        .map(|(c, failures)| Red {
+            check: c.name.as_str(),
+            run: run_of(&c.name),
+            why: &c.why,
+            failures,
+            output: &c.tail,
+        })
+        .collect();
+    red_checks(&reds)
+}
+
+/// Looks into an attempt's worktree and tells the loop what differs from its base.
+pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
+    let Some(look) = world.look(attempt) else { return };
+    let for_work = world.clone();
+    let seen = blocking(move || difference(&for_work, &look)).await;
+    match seen {
+        Ok(seen) => {
+            let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
+        }
+        Err(error) => tracing::info!(%attempt, %error, "cannot look into the worktree"),
+    }
+}
+
+fn difference(world: &World, look: &Look) -> Result<Observation, crate::git::GitError> {
+    // A base that is gone since, or was never a branch, is behind nothing.
+    let base_now = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
+    let stat = look.shadow.status(&Against { base: look.base.clone(), base_now })?;
+    let diff = DiffStat {
+        files: stat.files,
+        insertions: stat.insertions,
+        deletions: stat.deletions,
+        commits: stat.commits,
+        dirty: stat.dirty,
+        behind: stat.behind,
+    };
+    Ok(Observation::Diff { diff, tree: Some(stat.tree) })
+}

@@ -1,0 +1,532 @@
+//! One task for each living host: it hears the host's signals, weighs them in the agent's dialect,
+//! tells the loop what changed, and types what the loop decided.
+//!
+//! **Invariant:** nothing is typed but through the host's guard, with the number of the last signal
+//! that was weighed; and the state is looked at once more right before.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::agent::adapter::Adapter;
+use crate::agent::evidence::{End, Start};
+use crate::agent::hook::{Event, HookEvent};
+use crate::agent::signal::{Observation as Seen, Rules, SignalView, Weigher};
+use crate::agent::{message, psp, status_file};
+use crate::model::attempt::HostFacts;
+use crate::model::id::{AttemptId, MsgId};
+use crate::model::input::{Input, Observation};
+use crate::model::state::{RunKind, RunState};
+use crate::model::time::{Mono, Now, Span};
+use crate::os::process::{Stat, descendants};
+use crate::os::{clock, file};
+use crate::wire::host::{
+    AgentState, Decoder, Frame, FromHost, Hello, KeyRequest, MsgIds, RefusedWhy, Role, Status, StopRequest, ToHost,
+    TypeRequest, VERSIONS,
+};
+
+/// The OSC number of in-band state reports.
+const PSP: u32 = 7501;
+
+/// Commands waiting for one host.
+const QUEUE: usize = 256;
+
+/// How long a host may take to answer a typing: bracketed paste, a pause, Enter.
+const TYPE_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long an interrupted agent may take to come to rest before the text is typed anyway.
+const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The largest status file read, in bytes.
+const STATUS_MAX: u64 = 64 << 10;
+
+/// Keys and messages share the host's numbers: a message owns this many of them.
+const NUMBERS: u64 = 4;
+
+/// What is known of a launch, beside the host itself.
+#[derive(Clone)]
+pub struct Voice {
+    /// The agent's dialect.
+    pub adapter: Arc<Adapter>,
+    /// No sign of life for this long is `quiet`.
+    pub silence: Span,
+    /// Whether the launch carried a prompt.
+    pub prompted: bool,
+    /// The session, where it was chosen.
+    pub session: Option<String>,
+    /// The CLI's version, where this adapter was never tried with it.
+    pub unknown_version: Option<String>,
+    /// Typed once the agent is ready, where it takes no prompt otherwise.
+    pub type_after_start: Option<String>,
+    /// What finds the agent's status file: its environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// How a typing went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypedHow {
+    /// Written.
+    Yes,
+    /// Not written, and why.
+    No(String),
+    /// Nobody knows.
+    Perhaps,
+}
+
+/// Something for one host.
+pub enum Ask {
+    /// Type a message.
+    Type {
+        /// Which.
+        msg: MsgId,
+        /// What.
+        text: String,
+        /// Whether to interrupt first.
+        now: bool,
+        /// How it went.
+        done: oneshot::Sender<TypedHow>,
+    },
+    /// A hook of the agent's CLI fired.
+    Hook(HookEvent),
+    /// Files of the worktree changed.
+    Files,
+    /// Every signal.
+    Explain(oneshot::Sender<Vec<SignalView>>),
+    /// End the agent and the host; the task ends when nothing is left.
+    Stop {
+        /// Milliseconds between TERM and KILL.
+        grace_ms: u64,
+    },
+}
+
+/// A way to one host's task.
+#[derive(Clone)]
+pub struct Handle {
+    asks: mpsc::Sender<Ask>,
+}
+
+impl Handle {
+    /// Asks; a host that is gone answers nothing.
+    pub async fn ask(&self, ask: Ask) {
+        let _ = self.asks.send(ask).await;
+    }
+
+    /// Asks without waiting; for observations that may be dropped under load.
+    pub fn offer(&self, ask: Ask) {
+        let _ = self.asks.try_send(ask);
+    }
+}
+
+/// Starts the task for a living host. `gone` is called once, when the connection has ended for
+/// good: the host is dead or done.
+pub fn watch(
+    attempt: AttemptId,
+    facts: HostFacts,
+    socket: PathBuf,
+    voice: Voice,
+    inputs: mpsc::Sender<Input>,
+    gone: impl FnOnce() + Send + 'static,
+) -> Handle {
+    let (asks, asked) = mpsc::channel(QUEUE);
+    let host = Host::new(attempt, facts, voice, inputs);
+    tokio::spawn(async move {
+        if let Err(error) = host.run(socket, asked).await {
+            tracing::info!(%attempt, %error, "a host's connection ended");
+        }
+        gone();
+    });
+    Handle { asks }
+}
+
+struct Host {
+    attempt: AttemptId,
+    facts: HostFacts,
+    voice: Voice,
+    inputs: mpsc::Sender<Input>,
+    weigher: Weigher,
+    seq: u64,
+    told: Option<Told>,
+    began: bool,
+    session: Option<String>,
+    cpu: Option<(u64, Mono)>,
+    typing: Option<Typing>,
+    greeting: Option<String>,
+}
+
+/// What the loop was told last.
+#[derive(PartialEq)]
+struct Told {
+    state: RunState,
+    readable: bool,
+    asks: Option<String>,
+}
+
+/// A message on its way.
+struct Typing {
+    msg: MsgId,
+    text: String,
+    done: Option<oneshot::Sender<TypedHow>>,
+    stage: Stage,
+    until: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Asked the host whether it wrote this one before.
+    Asking {
+        /// Whether the turn is to be interrupted.
+        interrupt: bool,
+    },
+    /// The interrupt was sent; waiting for rest.
+    Resting,
+    /// The text was sent; waiting for the host's word.
+    Sent,
+}
+
+impl Host {
+    fn new(attempt: AttemptId, facts: HostFacts, voice: Voice, inputs: mpsc::Sender<Input>) -> Self {
+        let rules = Rules {
+            adapter: voice.adapter.clone(),
+            silence: voice.silence,
+            utc_offset_s: 0,
+            prompted: voice.prompted,
+            session: voice.session.clone(),
+            unknown_version: voice.unknown_version.clone(),
+        };
+        let greeting = voice.type_after_start.clone();
+        Self {
+            attempt,
+            facts,
+            voice,
+            inputs,
+            weigher: Weigher::new(rules, clock::now()),
+            seq: 0,
+            told: None,
+            began: false,
+            session: None,
+            cpu: None,
+            typing: None,
+            greeting,
+        }
+    }
+
+    async fn run(mut self, socket: PathBuf, mut asked: mpsc::Receiver<Ask>) -> std::io::Result<()> {
+        let mut stream = UnixStream::connect(&socket).await?;
+        let hello =
+            Hello { versions: VERSIONS, features: 0, role: Role::Watcher, size: None, readonly: true, scrollback: 0 };
+        send(&mut stream, &ToHost::Hello(hello)).await?;
+        let mut decoder = Decoder::<FromHost>::new();
+        let mut buffer = vec![0; 32 << 10];
+        loop {
+            let wake = self.wake_at();
+            tokio::select! {
+                got = stream.read(&mut buffer) => {
+                    let got = got?;
+                    if got == 0 {
+                        break;
+                    }
+                    decoder.feed(&buffer[..got]);
+                    while let Some(frame) = decoder.next_frame().map_err(std::io::Error::other)? {
+                        self.frame(frame, &mut stream).await?;
+                    }
+                }
+                Some(ask) = asked.recv() => self.asked(ask, &mut stream).await?,
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.woken(&mut stream).await?,
+            }
+            self.look_at_status_file();
+            self.tell().await;
+        }
+        self.settle_typing(TypedHow::Perhaps);
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let now = clock::now();
+        let by_state = self.weigher.wake_at(now).map(|at| Instant::now() + at.since(now.mono).to_std());
+        let by_typing = self.typing.as_ref().map(|t| t.until);
+        by_state.into_iter().chain(by_typing).min()
+    }
+
+    async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
+        self.sample();
+        if self.typing.as_ref().is_some_and(|t| Instant::now() >= t.until) {
+            match self.typing.as_ref().map(|t| t.stage) {
+                Some(Stage::Resting) => self.send_text(stream).await?,
+                Some(Stage::Asking { .. }) => self.settle_typing(TypedHow::No("the host does not answer".into())),
+                Some(Stage::Sent) | None => self.settle_typing(TypedHow::Perhaps),
+            }
+        }
+        Ok(())
+    }
+
+    async fn frame(&mut self, frame: FromHost, stream: &mut UnixStream) -> std::io::Result<()> {
+        let now = clock::now();
+        match frame {
+            FromHost::Welcome(welcome) => self.status(&welcome.status, now),
+            FromHost::Status(status) => self.status(&status, now),
+            FromHost::Osc(osc) => {
+                self.seq = osc.seq;
+                self.osc(osc.number, &osc.payload.0, now);
+            }
+            FromHost::Title(title) => {
+                self.weigher.observe(now, Seen::Title(title.text));
+            }
+            FromHost::Screen(screen) => {
+                self.sample();
+                self.weigher.observe(now, Seen::Screen(screen.text));
+            }
+            FromHost::Activity(_) => self.weigher.observe(now, Seen::Output),
+            FromHost::ClientInput(input) => self.seq = self.seq.max(input.seq),
+            FromHost::Foreground(group) => self.seq = self.seq.max(group.seq),
+            FromHost::AgentExit(exit) => {
+                let end = End { code: exit.code, signal: exit.signal };
+                self.weigher.observe(now, Seen::Exited(end));
+            }
+            FromHost::Typed(typed) if self.is_own(typed.msg_id) => self.settle_typing(TypedHow::Yes),
+            FromHost::Refused(refused) if self.is_own(refused.msg_id) => {
+                self.seq = self.seq.max(refused.seq);
+                self.refused(refused.why);
+            }
+            FromHost::TypedAnswer(answer) => self.before(&answer.written, &answer.unknown, stream).await?,
+            FromHost::Lagged(_) => send(stream, &ToHost::Status(crate::wire::host::Empty {})).await?,
+            FromHost::HostError(error) => tracing::warn!(attempt = %self.attempt, "host: {}", error.text),
+            _ => {}
+        }
+        if self.typing.as_ref().is_some_and(|t| t.stage == Stage::Resting)
+            && self.weigher.state(now).kind == RunKind::Idle
+        {
+            self.send_text(stream).await?;
+        }
+        Ok(())
+    }
+
+    /// How things stood before we came: reports that we missed are weighed at their age.
+    fn status(&mut self, status: &Status, now: Now) {
+        for recent in &status.recent {
+            let at = Now { mono: Mono(now.mono.0 - i64::try_from(recent.age_ms).unwrap_or(0)), ..now };
+            self.osc(recent.osc.number, &recent.osc.payload.0, at);
+        }
+        if !status.title.is_empty() {
+            self.weigher.observe(now, Seen::Title(status.title.clone()));
+        }
+        if status.output_bytes > 0 {
+            self.weigher.observe(now, Seen::Output);
+        }
+        if let AgentState::Exited { code, signal } = status.state {
+            self.weigher.observe(now, Seen::Exited(End { code, signal }));
+        }
+        self.seq = self.seq.max(status.seq);
+    }
+
+    fn osc(&mut self, number: u32, payload: &[u8], at: Now) {
+        if number != PSP {
+            return;
+        }
+        match psp::parse(payload) {
+            Ok(psp::Sequence::Report(report)) => self.weigher.observe(at, Seen::Psp(report)),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(attempt = %self.attempt, %error, "a state report that is none"),
+        }
+    }
+
+    async fn asked(&mut self, ask: Ask, stream: &mut UnixStream) -> std::io::Result<()> {
+        let now = clock::now();
+        match ask {
+            Ask::Hook(event) => {
+                if event.agent_id.is_none()
+                    && let Event::PromptSubmitted { text } = &event.event
+                {
+                    let seen = Observation::PromptTaken { text: Some(text.clone()) };
+                    self.observed(seen).await;
+                }
+                self.weigher.observe(now, Seen::Hook(event));
+            }
+            Ask::Files => self.weigher.observe(now, Seen::Files),
+            Ask::Explain(answer) => {
+                self.sample();
+                let _ = answer.send(self.weigher.explain(clock::now()));
+            }
+            Ask::Stop { grace_ms } => {
+                send(stream, &ToHost::Stop(StopRequest { grace_ms: Some(grace_ms) })).await?;
+            }
+            Ask::Type { msg, text, now: interrupt, done } => {
+                if self.typing.is_some() {
+                    let _ = done.send(TypedHow::No("another message is being typed".into()));
+                    return Ok(());
+                }
+                let stage = Stage::Asking { interrupt };
+                let until = Instant::now() + TYPE_LIMIT;
+                self.typing = Some(Typing { msg, text, done: Some(done), stage, until });
+                let ids = vec![number(msg)];
+                send(stream, &ToHost::TypedQuery(MsgIds { msg_ids: ids })).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The host's answer to whether it wrote this message before, perhaps for another supervisor.
+    async fn before(&mut self, written: &[u64], unknown: &[u64], stream: &mut UnixStream) -> std::io::Result<()> {
+        let Some(Typing { msg, stage: Stage::Asking { interrupt }, .. }) = self.typing else { return Ok(()) };
+        if written.contains(&number(msg)) {
+            self.settle_typing(TypedHow::Yes);
+        } else if unknown.contains(&number(msg)) {
+            self.settle_typing(TypedHow::Perhaps);
+        } else if let Err(hold) = message::may_type(&self.voice.adapter, &self.weigher.state(clock::now())) {
+            self.settle_typing(TypedHow::No(hold.to_string()));
+        } else if interrupt && self.weigher.state(clock::now()).kind == RunKind::Working {
+            self.interrupt(stream).await?;
+        } else {
+            self.send_text(stream).await?;
+        }
+        Ok(())
+    }
+
+    async fn interrupt(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
+        let Some(typing) = &mut self.typing else { return Ok(()) };
+        typing.stage = Stage::Resting;
+        typing.until = Instant::now() + INTERRUPT_LIMIT;
+        let bytes = self.voice.adapter.input.interrupt.clone().into_bytes();
+        let msg_id = number(typing.msg) + 1;
+        self.weigher.observe(clock::now(), Seen::Interrupted);
+        let key = KeyRequest { msg_id, if_signal_seq: Some(self.seq), bytes: crate::wire::host::Bytes(bytes) };
+        send(stream, &ToHost::Key(key)).await
+    }
+
+    async fn send_text(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
+        let after_interrupt = self.typing.as_ref().is_some_and(|t| t.stage == Stage::Resting);
+        let clear = self.voice.adapter.input.after_interrupt.clone();
+        let Some(typing) = &mut self.typing else { return Ok(()) };
+        typing.stage = Stage::Sent;
+        typing.until = Instant::now() + TYPE_LIMIT;
+        let id = number(typing.msg);
+        let text = typing.text.clone();
+        if after_interrupt && !clear.is_empty() {
+            let bytes = crate::wire::host::Bytes(clear.into_bytes());
+            let key = KeyRequest { msg_id: id + 2, if_signal_seq: Some(self.seq), bytes };
+            send(stream, &ToHost::Key(key)).await?;
+        }
+        let request = TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true };
+        send(stream, &ToHost::Type(request)).await
+    }
+
+    fn is_own(&self, number_of: u64) -> bool {
+        self.typing.as_ref().is_some_and(|t| number(t.msg) == number_of && t.stage == Stage::Sent)
+    }
+
+    fn refused(&mut self, why: RefusedWhy) {
+        let how = match why {
+            RefusedWhy::Moved => TypedHow::No("the terminal changed just before".into()),
+            RefusedWhy::Exited => TypedHow::No("the agent has ended".into()),
+            RefusedWhy::Busy => TypedHow::No("the agent has not read what was typed before".into()),
+            RefusedWhy::Unrecorded => TypedHow::No("the host cannot record it".into()),
+            RefusedWhy::Role => TypedHow::No("the host does not let us".into()),
+            RefusedWhy::Repeated | RefusedWhy::Other => TypedHow::Perhaps,
+        };
+        self.settle_typing(how);
+    }
+
+    fn settle_typing(&mut self, how: TypedHow) {
+        if let Some(done) = self.typing.take().and_then(|t| t.done) {
+            let _ = done.send(how);
+        }
+    }
+
+    /// CPU time and living children, looked at only when something else gives reason to look.
+    fn sample(&mut self) {
+        let now = clock::now();
+        let agent = self.facts.agent.pid;
+        let family = descendants(agent);
+        let own = Stat::read(agent).map_or(0, |s| s.cpu_ticks);
+        let ticks = own + family.iter().filter_map(|p| Stat::read(p.pid)).map(|s| s.cpu_ticks).sum::<u64>();
+        let sessions: Vec<u32> = family.iter().filter_map(|p| Stat::read(p.pid)).map(|s| s.session).collect();
+        if let Some((before, at)) = self.cpu {
+            let ms = now.mono.since(at).0.max(1);
+            let used = ticks.saturating_sub(before) * 1_000 / rustix::param::clock_ticks_per_second().max(1);
+            let percent = u32::try_from(used * 100 / ms).unwrap_or(u32::MAX);
+            self.weigher.observe(now, Seen::Cpu { percent });
+        }
+        self.cpu = Some((ticks, now.mono));
+        // Tools run in sessions of their own; the CLI's own helpers stay in the agent's.
+        let home = Stat::read(agent).map_or(0, |s| s.session);
+        let alive = sessions.iter().any(|s| *s != home);
+        self.weigher.observe(now, Seen::ToolChild { alive });
+    }
+
+    fn look_at_status_file(&mut self) {
+        let Some(rule) = &self.voice.adapter.status_file else { return };
+        let Some(path) = status_file::location(rule, &self.voice.env, self.facts.agent.pid) else { return };
+        let read = file::read_bounded(&path, STATUS_MAX).ok().and_then(|bytes| status_file::parse(&bytes).ok());
+        let own = read.filter(|f| f.is_of(self.facts.agent.pid, Some(self.facts.agent.start)));
+        self.weigher.observe(clock::now(), Seen::Status(own));
+    }
+
+    async fn tell(&mut self) {
+        let now = clock::now();
+        if !self.began
+            && let Start::Started { by, .. } = self.weigher.start(now)
+        {
+            self.began = true;
+            let evidence = format!("seen by {by:?}").to_lowercase();
+            self.observed(Observation::Began { evidence }).await;
+        }
+        if self.session.as_deref() != self.weigher.session() {
+            self.session = self.weigher.session().map(str::to_owned);
+            if let Some(session) = self.session.clone() {
+                self.observed(Observation::Session { session }).await;
+            }
+        }
+        let mut state = self.weigher.state(now);
+        if let Some(trouble) = self.weigher.trouble(now)
+            && state.text.is_empty()
+        {
+            state.text = trouble.text;
+        }
+        let readable = message::may_type(&self.voice.adapter, &state).is_ok();
+        let asks = if state.turn_over { self.weigher.asks_in_prose() } else { None };
+        self.type_greeting(readable).await;
+        let told = Told { state, readable, asks };
+        let same = self.told.as_ref().is_some_and(|t| is_same(t, &told));
+        if !same {
+            let (state, readable, asks) = (told.state.clone(), told.readable, told.asks.clone());
+            self.told = Some(told);
+            self.observed(Observation::State { state, readable, asks }).await;
+        }
+    }
+
+    /// An agent that takes no prompt on its command line gets it typed, once it can read.
+    async fn type_greeting(&mut self, readable: bool) {
+        if readable
+            && self.typing.is_none()
+            && let Some(text) = self.greeting.take()
+        {
+            let seen = Observation::PromptWanted { text };
+            self.observed(seen).await;
+        }
+    }
+
+    async fn observed(&self, seen: Observation) {
+        let _ = self.inputs.send(Input::Observed { attempt: self.attempt, seen }).await;
+    }
+}
+
+/// The same but for the time it was said at.
+fn is_same(a: &Told, b: &Told) -> bool {
+    let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.readable);
+    key(a) == key(b) && a.state.text == b.state.text && a.asks == b.asks
+}
+
+fn number(msg: MsgId) -> u64 {
+    msg.0 * NUMBERS
+}
+
+async fn send(stream: &mut UnixStream, frame: &ToHost) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes).map_err(std::io::Error::other)?;
+    stream.write_all(&bytes).await
+}

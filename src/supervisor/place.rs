@@ -1,0 +1,65 @@
+//! Where we are: the repository around a folder, and where its things lie.
+
+use std::path::{Path, PathBuf};
+
+use crate::git::{Git, GitError, Repository};
+use crate::os::locate::{Dirs, LocateError};
+use crate::store::StoreError;
+use crate::store::layout::Layout;
+
+/// A repository and its folders.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The git binary.
+    pub git: Git,
+    /// The repository.
+    pub repo: Repository,
+    /// The user's directories.
+    pub dirs: Dirs,
+    /// Where everything of this repository lies.
+    pub layout: Layout,
+}
+
+/// Why there is no such place.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// No repository, or none that can be used.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// No home.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// The folders cannot be named.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Place {
+    /// Finds the repository around `dir`; from inside a linked worktree, its main checkout.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub fn find(dir: &Path) -> Result<Self, PlaceError> {
+        let dirs = Dirs::find()?;
+        let git = Git::find()?;
+        let repo = Repository::discover(&git, dir)?;
+        let (name, hash) = Self::names(&repo);
+        let layout = Layout::new(&dirs, &name, &hash)?;
+        Ok(Self { git, repo, dirs, layout })
+    }
+
+    /// The folder that people call the repository: the main checkout, or the bare repository.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        self.repo.main().unwrap_or_else(|| self.repo.root()).to_owned()
+    }
+
+    /// `<name>` and `<hash>` of the repository's identity, which is `<name>-<hash>`.
+    fn names(repo: &Repository) -> (String, String) {
+        let identity = repo.identity();
+        match identity.rsplit_once('-') {
+            Some((name, hash)) => (name.to_owned(), hash.to_owned()),
+            None => ("repository".to_owned(), identity),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The control socket: who may connect, which scope it has, one line in, one line out.
+//!
+//! Every request goes to the loop and comes back as one answer; only following the log happens
+//! here, on a reading connection of its own.
+
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use crate::model::attempt::Proc;
+use crate::model::id::{AttemptId, Seq};
+use crate::model::input::{Refusal, RefusalCode};
+use crate::os::socket;
+use crate::store::log::Log;
+use crate::wire::control::{Answer, Hello, MAX_AGENT_LINE, MAX_HELLO, MAX_LINE, Request, VERSIONS, Welcome};
+
+use super::journal;
+use super::token::Tokens;
+
+/// Connections at once; more wait. Silent ones go after the handshake limit.
+const CONNECTIONS: usize = 512;
+
+/// How long a client may take for its first line.
+const HANDSHAKE: Duration = Duration::from_secs(1);
+
+/// Events sent to a follower between two looks at the log.
+const PAGE: usize = 512;
+
+/// Whose connection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The user: everything.
+    User,
+    /// One attempt: it may report, and nothing else.
+    Attempt(AttemptId),
+}
+
+/// A request on its way to the loop.
+pub struct Asked {
+    /// Whose.
+    pub scope: Scope,
+    /// What.
+    pub request: Request,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What every connection needs.
+pub struct Server {
+    /// The loop.
+    pub asked: mpsc::Sender<Asked>,
+    /// Who may connect.
+    pub tokens: Tokens,
+    /// The log's file, for followers.
+    pub database: PathBuf,
+    /// The last event.
+    pub last: watch::Receiver<Seq>,
+    /// This process.
+    pub process: Proc,
+}
+
+/// Accepts connections for ever.
+///
+/// # Errors
+/// Where the listener cannot be used at all.
+pub async fn serve(listener: StdListener, server: Arc<Server>) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = connection(stream, &server).await {
+                        tracing::debug!(%error, "a connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            // Out of descriptors: those that are open will close.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: UnixStream, server: &Server) -> std::io::Result<()> {
+    if let Err(error) = socket::require_own_peer(&stream) {
+        tracing::warn!(%error, "refused a connection");
+        return Ok(());
+    }
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    let Ok(first) = tokio::time::timeout(HANDSHAKE, read_line(&mut read, MAX_HELLO)).await else { return Ok(()) };
+    let Some(first) = first? else { return Ok(()) };
+    let scope = match admit(&first, server) {
+        Ok((scope, welcome)) => {
+            send(&mut write, &welcome).await?;
+            scope
+        }
+        Err(refusal) => return send(&mut write, &Answer::Refused(refusal)).await,
+    };
+    let max = if scope == Scope::User { MAX_LINE } else { MAX_AGENT_LINE };
+    while let Some(line) = read_line(&mut read, max).await? {
+        let request = match serde_json::from_slice::<Request>(&line) {
+            Ok(request) => request,
+            Err(error) => {
+                let text = format!("a request that cannot be read: {error}");
+                send(&mut write, &refused(RefusalCode::Usage, &text)).await?;
+                continue;
+            }
+        };
+        if let Request::Follow { from } = request
+            && scope == Scope::User
+        {
+            return follow(server, from, &mut read, &mut write).await;
+        }
+        let answer = ask(server, scope, request).await;
+        send(&mut write, &answer).await?;
+    }
+    Ok(())
+}
+
+fn admit(line: &[u8], server: &Server) -> Result<(Scope, Welcome), Refusal> {
+    let hello: Hello =
+        serde_json::from_slice(line).map_err(|e| refusal(RefusalCode::Usage, &format!("no hello: {e}")))?;
+    let Some(scope) = server.tokens.scope(&hello.token) else {
+        return Err(refusal(RefusalCode::Policy, "this token opens nothing here"));
+    };
+    let speaks = VERSIONS.1.min(hello.versions.1);
+    if speaks < VERSIONS.0.max(hello.versions.0) {
+        let text = format!(
+            "supervisor {} (pid {}) speaks {}–{}, client {} speaks {}–{}",
+            env!("CARGO_PKG_VERSION"),
+            server.process.pid,
+            VERSIONS.0,
+            VERSIONS.1,
+            hello.version,
+            hello.versions.0,
+            hello.versions.1
+        );
+        let hints = vec!["standup supervisor restart".to_owned()];
+        return Err(Refusal { code: RefusalCode::Failure, text, hints });
+    }
+    let attempt = match scope {
+        Scope::User => None,
+        Scope::Attempt(id) => Some(id),
+    };
+    Ok((scope, Welcome { speaks, version: env!("CARGO_PKG_VERSION").into(), process: server.process, attempt }))
+}
+
+fn refusal(code: RefusalCode, text: &str) -> Refusal {
+    Refusal { code, text: text.to_owned(), hints: Vec::new() }
+}
+
+fn refused(code: RefusalCode, text: &str) -> Answer {
+    Answer::Refused(refusal(code, text))
+}
+
+async fn ask(server: &Server, scope: Scope, request: Request) -> Answer {
+    let reports = matches!(request, Request::CheckIn { .. } | Request::Hook { .. });
+    match scope {
+        Scope::Attempt(_) if !reports => return refused(RefusalCode::Policy, "an attempt may only report"),
+        Scope::User if reports => return refused(RefusalCode::Usage, "only an attempt can report"),
+        Scope::Attempt(_) | Scope::User => {}
+    }
+    let (answer, answered) = oneshot::channel();
+    if server.asked.send(Asked { scope, request, answer }).await.is_err() {
+        return refused(RefusalCode::Failure, "the supervisor is ending");
+    }
+    answered.await.unwrap_or_else(|_| refused(RefusalCode::Failure, "the supervisor is ending"))
+}
+
+/// Sends every event from `from` on, until the client goes.
+async fn follow(
+    server: &Server,
+    from: Seq,
+    read: &mut (impl AsyncBufRead + Unpin),
+    write: &mut (impl AsyncWrite + Unpin),
+) -> std::io::Result<()> {
+    let mut last = server.last.clone();
+    let database = server.database.clone();
+    let opened = tokio::task::spawn_blocking(move || Log::open_read_only(&database)).await;
+    let Ok(Ok(mut log)) = opened else {
+        return send(write, &refused(RefusalCode::Failure, "the log cannot be read")).await;
+    };
+    let mut next = Seq(from.0.max(1));
+    loop {
+        let (back, page) = tokio::task::spawn_blocking(move || {
+            let page = log.events(next, PAGE);
+            (log, page)
+        })
+        .await
+        .map_err(std::io::Error::other)?;
+        log = back;
+        let page = page.map_err(std::io::Error::other)?;
+        for stored in &page {
+            next = stored.seq.next();
+            if let Some(logged) = journal::logged(stored) {
+                send(write, &Answer::Event(Box::new(logged))).await?;
+            }
+        }
+        if page.len() == PAGE {
+            continue;
+        }
+        // What the client still sends is of no interest; that it goes away is.
+        let mut rest = [0_u8; 64];
+        tokio::select! {
+            changed = last.changed() => if changed.is_err() { return Ok(()) },
+            got = read.read(&mut rest) => if got? == 0 { return Ok(()) },
+        }
+    }
+}
+
+/// One line of at most `max` bytes; `None` at the end.
+async fn read_line(read: &mut (impl AsyncBufRead + Unpin), max: usize) -> std::io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX);
+    let got = read.take(limit).read_until(b'\n', &mut line).await?;
+    if got == 0 {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') && got >= max {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "the line is too long"));
+    }
+    Ok(Some(line))
+}
+
+async fn send(write: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(value).map_err(std::io::Error::other)?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
+    write.flush().await
+}

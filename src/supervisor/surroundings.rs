@@ -1,0 +1,282 @@
+//! Settings, approvals and agents as they are right now, read from the world.
+//!
+//! The repository's files are read from the main checkout, never from a task's worktree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::agent::adapter::{self, Adapter};
+use crate::agent::launch;
+use crate::config::{self, CommandSet, ConfigError, Effective, Kind, Source};
+use crate::git::repo::FilterDriver;
+use crate::model::input::{AgentFacts, Surroundings};
+use crate::model::name::AgentName;
+use crate::model::settings::AgentSettings;
+use crate::os::file::{self, FileError};
+use crate::os::locate;
+use crate::os::run::Run;
+use crate::store::approvals::Approvals;
+
+use super::place::Place;
+
+/// How long an agent may take to print its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+
+/// The repository's files, weakest first.
+const FILES: [&str; 2] = ["agents.toml", ".standup/agents.toml"];
+
+/// The user's file, in the user's folder of settings.
+const USER_FILE: &str = "config.toml";
+
+/// Why settings could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file that cannot be read, or must not be trusted.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What is wrong in them; every mistake.
+    #[error("{}", lines(.0))]
+    Config(Vec<ConfigError>),
+    /// Approvals.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+}
+
+fn lines(errors: &[ConfigError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl LoadError {
+    /// What to do.
+    #[must_use]
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Config(errors) => errors.iter().filter_map(ConfigError::hint).collect(),
+            Self::File(_) | Self::Store(_) => Vec::new(),
+        }
+    }
+}
+
+/// An agent of the settings, as it was found on this machine.
+#[derive(Debug, Clone)]
+pub struct FoundAgent {
+    /// Its settings.
+    pub settings: AgentSettings,
+    /// Its dialect.
+    pub adapter: Arc<Adapter>,
+    /// Its program; or why there is none.
+    pub program: Result<PathBuf, String>,
+    /// Its version, where the program was asked and answered.
+    pub version: Option<String>,
+    /// The version, where it is none that the adapter was tried with.
+    pub unknown_version: Option<String>,
+}
+
+/// Everything that was read.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Settings and where they come from.
+    pub effective: Effective,
+    /// Every command that the repository can make run.
+    pub commands: CommandSet,
+    /// Whether these are approved.
+    pub trusted: bool,
+    /// Filter drivers of the repository's own configuration, if they are approved.
+    pub filters: Vec<FilterDriver>,
+    /// The agents.
+    pub agents: BTreeMap<AgentName, FoundAgent>,
+    /// The files that were read, and when they last changed.
+    pub files: Vec<(PathBuf, Option<(SystemTime, u64)>)>,
+}
+
+/// Reads everything. Agents' programs are only asked for their version where they may run.
+///
+/// # Errors
+/// [`LoadError`]; the caller keeps what it had.
+pub fn load(place: &Place) -> Result<Loaded, LoadError> {
+    let mut layers = Vec::new();
+    let mut errors = Vec::new();
+    for (path, label, kind) in paths(place) {
+        match file::read_owned(&path, config::MAX_BYTES as u64) {
+            Ok(bytes) => match config::parse(&Source { label: &label, bytes: &bytes, kind }) {
+                Ok(layer) => layers.push(layer),
+                Err(wrong) => errors.extend(wrong),
+            },
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(LoadError::Config(errors));
+    }
+    let effective = config::merge(layers).map_err(LoadError::Config)?;
+    let local = place.repo.local_filters();
+    let mut commands = effective.commands.clone().with_filters(local.iter().flat_map(filter_commands));
+    let approvals = Approvals::at(&place.layout.approvals());
+    let trusted = commands.is_empty() || approvals.is_approved(&place.layout.key(), &commands.digest())?;
+    let agents: BTreeMap<AgentName, FoundAgent> = effective
+        .settings
+        .agents
+        .iter()
+        .map(|(name, settings)| (name.clone(), find_agent(place, settings, trusted)))
+        .collect();
+    for (name, agent) in &agents {
+        if let Some(why) = launch::unconfined(&agent.adapter, &agent.settings) {
+            commands = commands.unconfined(name.clone(), why);
+        }
+    }
+    let filters = if trusted { local } else { Vec::new() };
+    Ok(Loaded { effective, commands, trusted, filters, agents, files: stamps(place) })
+}
+
+/// The configuration files, weakest first: where they lie, how messages name them, whose they are.
+#[must_use]
+pub fn paths(place: &Place) -> Vec<(PathBuf, String, Kind)> {
+    let user = place.dirs.config.join(USER_FILE);
+    let label = user.display().to_string();
+    let root = place.root();
+    let repository = FILES.iter().map(|name| (root.join(name), (*name).to_owned(), Kind::Repository));
+    std::iter::once((user, label, Kind::User)).chain(repository).collect()
+}
+
+/// When each file last changed; `None` where it is not there.
+#[must_use]
+pub fn stamps(place: &Place) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
+    let mut paths: Vec<PathBuf> = paths(place).into_iter().map(|(path, ..)| path).collect();
+    paths.push(place.layout.approvals());
+    paths
+        .into_iter()
+        .map(|path| {
+            let meta = std::fs::metadata(&path).ok();
+            let stamp = meta.and_then(|m| Some((m.modified().ok()?, m.len())));
+            (path, stamp)
+        })
+        .collect()
+}
+
+impl Loaded {
+    /// What the machine must know.
+    #[must_use]
+    pub fn surroundings(&self, place: &Place) -> Surroundings {
+        let settings = self.effective.settings.clone();
+        let layout = match &settings.worktrees.root {
+            Some(root) => place.layout.clone().with_worktrees_under(&absolute(&place.root(), root)),
+            None => place.layout.clone(),
+        };
+        let untrusted = (!self.trusted).then(|| "the commands of agents.toml are not approved".to_owned());
+        let agents = self.agents.iter().map(|(name, agent)| (name.clone(), facts(agent))).collect();
+        Surroundings { settings, untrusted, worktrees: layout.worktrees_dir().to_owned(), agents }
+    }
+}
+
+fn absolute(root: &Path, path: &Path) -> PathBuf {
+    match path.strip_prefix("~") {
+        Ok(rest) => locate::home().unwrap_or_else(|| root.to_owned()).join(rest),
+        Err(_) => root.join(path),
+    }
+}
+
+fn facts(agent: &FoundAgent) -> AgentFacts {
+    AgentFacts {
+        unusable: agent.program.as_ref().err().cloned(),
+        resumes: !agent.adapter.launch.resume.is_empty(),
+        unconfined: launch::unconfined(&agent.adapter, &agent.settings),
+    }
+}
+
+fn filter_commands(driver: &FilterDriver) -> Vec<config::commands::FilterDriver> {
+    driver
+        .values
+        .iter()
+        .filter(|(operation, _)| operation.as_str() != "required")
+        .map(|(operation, command)| config::commands::FilterDriver {
+            name: driver.name.clone(),
+            operation: operation.clone(),
+            command: command.clone(),
+            file: ".git/config".to_owned(),
+        })
+        .collect()
+}
+
+fn find_agent(place: &Place, settings: &AgentSettings, trusted: bool) -> FoundAgent {
+    let missing = |why: String| FoundAgent {
+        settings: settings.clone(),
+        adapter: Arc::new(adapter::builtin("generic").expect("the built-in adapters are tested")),
+        program: Err(why),
+        version: None,
+        unknown_version: None,
+    };
+    let adapter = match load_adapter(place, &settings.adapter) {
+        Ok(adapter) => Arc::new(adapter),
+        Err(why) => return missing(why),
+    };
+    if let Err(error) = launch::check_placeholders(settings) {
+        return missing(error.to_string());
+    }
+    let name = settings.command.first().or_else(|| adapter.program.first()).cloned();
+    let program = match name {
+        None => Err("it names no command".to_owned()),
+        Some(name) => locate::program(OsStr::new(&name), &place.root()).map_err(|_| not_found(&name)),
+    };
+    let version = match &program {
+        Ok(program) if trusted => version(&adapter, program),
+        _ => None,
+    };
+    let unknown_version = version.as_ref().filter(|v| !v.known).map(|v| v.number.clone());
+    let version = version.map(|v| v.number);
+    FoundAgent { settings: settings.clone(), adapter, program, version, unknown_version }
+}
+
+fn not_found(name: &str) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{name} is not an executable on PATH ({path})")
+}
+
+/// An adapter of the user's, else a built-in one.
+///
+/// # Errors
+/// Why there is none, as a sentence.
+pub fn load_adapter(place: &Place, name: &str) -> Result<Adapter, String> {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    let own = place.dirs.config.join("adapters").join(format!("{name}.toml"));
+    if plain {
+        match file::read_owned(&own, config::MAX_BYTES as u64) {
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", own.display()))?;
+                return adapter::parse(&text).map_err(|e| format!("{}: {e}", own.display()));
+            }
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    adapter::builtin(name).map_err(|e| e.to_string())
+}
+
+/// Asks a program for its version; the answer holds for as long as the file does not change.
+fn version(adapter: &Adapter, program: &Path) -> Option<adapter::Version> {
+    type Key = (PathBuf, Option<SystemTime>);
+    static KNOWN: Mutex<BTreeMap<Key, Option<adapter::Version>>> = Mutex::new(BTreeMap::new());
+    let rule = adapter.version.as_ref()?;
+    let key = (program.to_owned(), std::fs::metadata(program).and_then(|m| m.modified()).ok());
+    if let Some(known) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return known.clone();
+    }
+    let output = Run::new(program).args(&rule.args).timeout(VERSION_LIMIT).max_output(64 << 10).output();
+    let found = output.ok().and_then(|o| rule.read(&String::from_utf8_lossy(&o.stdout)));
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner).insert(key, found.clone());
+    found
+}
+
+/// Agents that a user could configure: built-in adapters whose program is on PATH.
+#[must_use]
+pub fn on_path(root: &Path) -> BTreeSet<&'static str> {
+    adapter::names()
+        .filter(|name| {
+            let program = adapter::builtin(name).ok().and_then(|a| a.program.first().cloned());
+            program.is_some_and(|p| locate::program(OsStr::new(&p), root).is_ok())
+        })
+        .collect()
+}

@@ -1,0 +1,241 @@
+//! What every effect needs: the place, the settings as last read, the living hosts, the slots.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use crate::git::{Shadow, Site};
+use crate::model::id::{ActionId, AttemptId};
+use crate::model::input::Input;
+use crate::model::name::Oid;
+use crate::model::settings::Limit;
+use crate::store::slots::{Slot, Slots};
+use crate::watch::Watcher;
+
+use super::hosts::Handle;
+use super::place::Place;
+use super::surroundings::Loaded;
+use super::token::Tokens;
+
+/// The look into one attempt's worktree, and what it is compared with.
+#[derive(Clone)]
+pub struct Look {
+    /// The look.
+    pub shadow: Arc<Shadow>,
+    /// Where the attempt started.
+    pub base: Oid,
+    /// The branch or revision it started from.
+    pub base_name: String,
+    /// Woken when the worktree is to be looked at again.
+    pub changed: Arc<Notify>,
+}
+
+/// Shared by the loop and everything it sets going.
+pub struct World {
+    /// The repository and its folders.
+    pub place: Place,
+    /// This program.
+    pub exe: PathBuf,
+    /// Tokens of attempts.
+    pub tokens: Tokens,
+    /// Slots of this machine.
+    pub slots: Slots,
+    /// The way to the loop.
+    pub inputs: mpsc::Sender<Input>,
+    /// How many worktrees run checks at once.
+    pub checking: Semaphore,
+    /// Watches worktrees; absent where it could not be set up.
+    pub watcher: Option<Watcher>,
+    loaded: RwLock<Arc<Loaded>>,
+    hosts: Mutex<BTreeMap<AttemptId, Handle>>,
+    looks: Mutex<BTreeMap<AttemptId, Look>>,
+    held: Mutex<Held>,
+    ports: Mutex<BTreeMap<AttemptId, Vec<u16>>>,
+    cancels: Mutex<BTreeMap<AttemptId, (ActionId, Arc<AtomicBool>)>>,
+}
+
+/// Slots that no host holds yet.
+#[derive(Default)]
+struct Held {
+    in_hand: Option<Slot>,
+    by_attempt: BTreeMap<AttemptId, Slot>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl World {
+    /// A world without hosts.
+    pub fn new(
+        place: Place,
+        exe: PathBuf,
+        tokens: Tokens,
+        slots: Slots,
+        inputs: mpsc::Sender<Input>,
+        watcher: Option<Watcher>,
+        loaded: Loaded,
+    ) -> Self {
+        let parallel = loaded.effective.settings.verify.parallel.get() as usize;
+        Self {
+            place,
+            exe,
+            tokens,
+            slots,
+            inputs,
+            checking: Semaphore::new(parallel),
+            watcher,
+            loaded: RwLock::new(Arc::new(loaded)),
+            hosts: Mutex::default(),
+            looks: Mutex::default(),
+            held: Mutex::default(),
+            ports: Mutex::default(),
+            cancels: Mutex::default(),
+        }
+    }
+
+    /// Settings as last read.
+    #[must_use]
+    pub fn loaded(&self) -> Arc<Loaded> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes settings that were read again.
+    pub fn set_loaded(&self, loaded: Loaded) {
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+    }
+
+    /// The way to an attempt's host.
+    #[must_use]
+    pub fn host(&self, attempt: AttemptId) -> Option<Handle> {
+        lock(&self.hosts).get(&attempt).cloned()
+    }
+
+    /// Takes or forgets the way to an attempt's host.
+    pub fn set_host(&self, attempt: AttemptId, handle: Option<Handle>) {
+        let mut hosts = lock(&self.hosts);
+        match handle {
+            Some(handle) => hosts.insert(attempt, handle),
+            None => hosts.remove(&attempt),
+        };
+    }
+
+    /// The look into an attempt's worktree.
+    #[must_use]
+    pub fn look(&self, attempt: AttemptId) -> Option<Look> {
+        lock(&self.looks).get(&attempt).cloned()
+    }
+
+    /// Opens the look into a worktree that exists, where it is not open yet.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn open_look(
+        &self,
+        attempt: AttemptId,
+        site: &Site,
+        base: &Oid,
+        base_name: &str,
+    ) -> Result<Look, crate::git::GitError> {
+        if let Some(look) = self.look(attempt) {
+            return Ok(look);
+        }
+        let dir = self.place.layout.shadow_dir(attempt);
+        let shadow = Shadow::open(&self.place.git, &self.place.repo, site, &dir, &self.loaded().filters)?;
+        Ok(self.keep_look(attempt, Arc::new(shadow), base, base_name))
+    }
+
+    /// Keeps a look.
+    pub fn keep_look(&self, attempt: AttemptId, shadow: Arc<Shadow>, base: &Oid, base_name: &str) -> Look {
+        let look =
+            Look { shadow, base: base.clone(), base_name: base_name.to_owned(), changed: Arc::new(Notify::new()) };
+        lock(&self.looks).insert(attempt, look.clone());
+        look
+    }
+
+    /// Reserves a slot of this machine for the next start; says whether one is in hand, and how
+    /// many are held by everyone.
+    pub fn reserve(&self, limit: Limit) -> (bool, u32) {
+        let mut held = lock(&self.held);
+        if held.in_hand.is_none() {
+            let label = self.place.root().display().to_string();
+            match self.slots.reserve(limit, &label) {
+                Ok(slot) => held.in_hand = slot,
+                Err(error) => tracing::warn!(%error, "cannot reserve a slot"),
+            }
+        }
+        (held.in_hand.is_some(), self.slots.used().unwrap_or(0))
+    }
+
+    /// Gives the slot in hand back.
+    pub fn release(&self) {
+        lock(&self.held).in_hand = None;
+    }
+
+    /// Puts the slot in hand to an attempt's name, until its host takes it over.
+    pub fn assign_slot(&self, attempt: AttemptId) {
+        let mut held = lock(&self.held);
+        if let Some(slot) = held.in_hand.take() {
+            held.by_attempt.insert(attempt, slot);
+        }
+    }
+
+    /// Takes an attempt's slot: for its host, or to drop it.
+    pub fn take_slot(&self, attempt: AttemptId) -> Option<Slot> {
+        let mut held = lock(&self.held);
+        held.by_attempt.remove(&attempt).or_else(|| held.in_hand.take())
+    }
+
+    /// Ports for an attempt: a block of the configured range that no other attempt has.
+    pub fn take_ports(&self, attempt: AttemptId) -> Result<Vec<u16>, String> {
+        let Some(range) = self.loaded().effective.settings.worktrees.ports else { return Ok(Vec::new()) };
+        let mut ports = lock(&self.ports);
+        if let Some(own) = ports.get(&attempt) {
+            return Ok(own.clone());
+        }
+        let size = range.per_task.max(1);
+        let taken = |port: u16| ports.values().any(|own| own.contains(&port));
+        let mut first = range.first;
+        while let Some(last) = first.checked_add(size - 1).filter(|last| *last <= range.last) {
+            let block: Vec<u16> = (first..=last).collect();
+            if !block.iter().any(|p| taken(*p)) {
+                ports.insert(attempt, block.clone());
+                return Ok(block);
+            }
+            let Some(next) = last.checked_add(1) else { break };
+            first = next;
+        }
+        Err(format!("no {size} ports are free in {}-{}", range.first, range.last))
+    }
+
+    /// Records ports that an attempt has had since before this supervisor, or gives them back.
+    pub fn set_ports(&self, attempt: AttemptId, own: Vec<u16>) {
+        let mut ports = lock(&self.ports);
+        if own.is_empty() {
+            ports.remove(&attempt);
+        } else {
+            ports.insert(attempt, own);
+        }
+    }
+
+    /// A flag that ends the checks of an attempt.
+    pub fn begin_checks(&self, attempt: AttemptId, action: ActionId) -> Arc<AtomicBool> {
+        let flag = Arc::new(AtomicBool::new(false));
+        lock(&self.cancels).insert(attempt, (action, flag.clone()));
+        flag
+    }
+
+    /// Ends all checks but those that are still wanted.
+    pub fn cancel_checks_but(&self, wanted: impl Fn(ActionId) -> bool) {
+        lock(&self.cancels).retain(|_, (action, flag)| {
+            let keep = wanted(*action);
+            if !keep {
+                flag.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+            keep
+        });
+    }
+}

@@ -1,0 +1,6 @@
+//! The binary from outside, and the instruments that are used for it.
+
+mod instruments;
+mod real_agents;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,3 @@
+//! `verify` and `report` against real tools' output, real processes and real files.
+
+mod reports;
