@@ -284,12 +284,17 @@ fn a_new_snapshot_starts_from_a_clean_terminal() {
 }
 
 #[test]
-fn the_main_screen_is_fetched_when_the_agent_comes_back_to_it() {
-    let (mut host, mut outer) = attached(&alt_snapshot("x"), &[]);
-    host.output(b"\x1b[?1049l$ ");
-    host.expect("a request for a snapshot", |frame| matches!(frame, ToHost::SnapshotRequest(_)));
-    host.snapshot(SnapshotReason::Request, &main_snapshot("$ history"));
+fn the_agents_main_screen_comes_when_it_leaves_the_other_one() {
+    let mut host = Scripted::listen();
+    let mut outer = Outer::start(host.path(), &[("BEFORE", "my own work\r\n")]);
+    host.accept();
+    host.snapshot(SnapshotReason::Attach, &alt_snapshot("full screen"));
+    outer.wait_for_text("full screen");
+    host.snapshot(SnapshotReason::Other, &main_snapshot("$ history"));
     outer.wait_for_text("$ history");
+    outer.assert_modes_at_rest();
+    assert!(outer.scrollback_text().contains("my own work"), "{:?}", outer.scrollback_text());
+    assert!(!outer.screen_text().contains("my own work"));
     outer.type_keys(b"\x1dd");
     outer.wait_ended();
     outer.assert_given_back();
