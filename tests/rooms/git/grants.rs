@@ -87,6 +87,29 @@ fn locks_of_the_dead_are_swept_and_the_next_commit_works() {
 }
 
 #[test]
+fn a_commit_that_was_killed_leaves_no_lock_behind_a_sweep() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    for n in 0..10 {
+        write(&path.join("x"), &format!("{n}\n"));
+        world.run(path, &["add", "-A"]);
+        let killed = Run::new(world.git.program())
+            .args(["commit", "-q", "-a"])
+            .cwd(path)
+            .env("GIT_EDITOR", "kill -9 $PPID;")
+            .env("GIT_CONFIG_GLOBAL", world.root().join("user.config"))
+            .timeout(Duration::from_secs(60))
+            .output()
+            .expect("runs");
+        assert_eq!(killed.ended.signal, Some(9), "{}", String::from_utf8_lossy(&killed.stderr));
+        assert!(!world.try_run(path, &["commit", "-q", "-a", "-m", "blocked"]).ended.is_success(), "no lock was left");
+        assert_eq!(locks::sweep(&made.site, Some(&made.branch)).expect("swept").len(), 1);
+        world.run(path, &["commit", "-q", "-a", "-m", "works"]);
+    }
+}
+
+#[test]
 fn a_lock_whose_owner_lives_is_never_touched() {
     let world = World::new();
     let made = world.create(1);

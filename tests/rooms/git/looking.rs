@@ -299,7 +299,7 @@ fn an_unreadable_file_is_an_error_and_not_a_deletion() {
     let made = world.create(1);
     let file = made.site.worktree.join("new");
     write(&file, "x");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("chmod");
     let error = made.shadow.tree_hash().expect_err("unreadable");
     assert!(error.to_string().contains("Permission denied"), "{error}");
 }
