@@ -8,6 +8,7 @@
 //! a person approved exactly that program; and nothing is removed that this room did not make.
 //! Must not know: tasks, policy, the database, agents' dialects.
 
+mod base;
 mod carry;
 pub mod cli;
 pub mod error;
