@@ -3,7 +3,7 @@
 //! Every call: absolute program, no `GIT_*` from outside, no prompt, pager, editor or hook, fixed
 //! language, a time limit, bounded output. Which programs a repository's configuration names does
 //! not matter: those settings are overridden here, and what cannot be overridden by name (filter
-//! drivers) is kept away by [`super::private`].
+//! drivers) is kept away by `git::private`.
 //!
 //! **Invariant:** only this file runs git.
 
