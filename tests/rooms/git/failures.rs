@@ -214,6 +214,13 @@ fn mount_small(at: &std::path::Path) -> bool {
     }
 }
 
+fn unmount(at: &std::path::Path) {
+    use std::os::unix::ffi::OsStrExt;
+    let target = std::ffi::CString::new(at.as_os_str().as_bytes()).expect("no zero");
+    // SAFETY: the pointer is to a string that lives until the call returns.
+    unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
+}
+
 #[test]
 fn a_full_disk_is_called_that_and_takes_everything_back() {
     std::thread::spawn(|| {
@@ -224,7 +231,9 @@ fn a_full_disk_is_called_that_and_takes_everything_back() {
         if !mount_small(&world.root().join("w")) {
             return;
         }
-        let error = world.refuse(&world.plan(1));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.refuse(&world.plan(1))));
+        unmount(&world.root().join("w"));
+        let error = outcome.expect("refused");
         assert!(matches!(error, GitError::DiskFull { .. }), "{error}");
     })
     .join()
