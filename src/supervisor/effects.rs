@@ -25,14 +25,14 @@ pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
 
 /// The real effects.
-pub struct Effects {
+pub(super) struct Effects {
     world: Arc<World>,
 }
 
 impl Effects {
     /// Over a world.
     #[must_use]
-    pub fn new(world: Arc<World>) -> Self {
+    pub(super) fn new(world: Arc<World>) -> Self {
         Self { world }
     }
 }

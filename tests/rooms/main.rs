@@ -5,3 +5,6 @@ mod brief;
 mod store;
 mod verify;
 mod watch;
+//! Each room of floor 2 against the real outside.
+
+mod git;

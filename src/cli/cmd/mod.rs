@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+pub mod host;
 pub(in crate::cli) mod status;
 
 /// The scripted agent of the demo, on this process's own terminal.

@@ -85,7 +85,7 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
         return Ok(started);
     }
     prove(world, &wanted)?;
-    let slot = world.take_slot(attempt);
+    let slot = world.wait_for_slot(attempt);
     let descriptor = match &slot {
         Some(slot) => Some(slot.share().map_err(|e| ("launch", chain(&e)))?),
         None => None,
