@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use std::ops::Range;
 
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::settings::{Mode, PromptVia};

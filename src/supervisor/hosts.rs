@@ -411,7 +411,8 @@ impl Host {
             let key = KeyRequest { msg_id: id + 2, if_signal_seq: Some(self.seq), bytes };
             send(stream, &ToHost::Key(key)).await?;
         }
-        let request = TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true, withhold_on: withheld() };
+        let request =
+            TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true, withhold_on: withheld() };
         send(stream, &ToHost::Type(request)).await
     }
 

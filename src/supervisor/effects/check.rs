@@ -74,9 +74,8 @@ fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
             c.failures.iter().map(one).collect()
         })
         .collect();
-    let run_of = |name: &crate::model::name::CheckName| {
-        checks.iter().find(|c| c.name == *name).map_or("", |c| c.run.as_str())
-    };
+    let run_of =
+        |name: &crate::model::name::CheckName| checks.iter().find(|c| c.name == *name).map_or("", |c| c.run.as_str());
     let reds: Vec<Red<'_>> = red
         .iter()
         .zip(&failures)

@@ -210,8 +210,7 @@ fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Result<(Launch
         None => first_prompt(world, wanted)?,
     };
     let site = site_of(world, &wanted.worktree);
-    let roots =
-        grant::writable_roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
+    let roots = grant::writable_roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
     let brief = crate::store::layout::run_dir(&wanted.worktree).join("brief.md");
     let resume = wanted.session.as_deref().filter(|_| wanted.resume);
     let request = LaunchRequest {
@@ -250,8 +249,7 @@ fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wrong> {
     let settings = &loaded.effective.settings;
     let off_limits: Vec<String> =
         settings.off_limits.iter().chain(&wanted.spec.off_limits).map(ToString::to_string).collect();
-    let checks: Vec<String> =
-        settings.verify.checks.iter().chain(&wanted.spec.checks).map(|c| c.run.clone()).collect();
+    let checks: Vec<String> = settings.verify.checks.iter().chain(&wanted.spec.checks).map(|c| c.run.clone()).collect();
     let brief_path = crate::store::layout::run_dir(&wanted.worktree).join("brief.md").display().to_string();
     let told = Preamble {
         task: wanted.attempt.task,
@@ -325,10 +323,7 @@ fn host_spec(
         program: bytes(program),
         args: command.argv.iter().skip(1).map(|a| Bytes(a.clone().into_bytes())).collect(),
         cwd: bytes(&wanted.worktree),
-        env: env
-            .into_iter()
-            .map(|(n, v)| (Bytes(n.as_bytes().to_vec()), Bytes(v.as_bytes().to_vec())))
-            .collect(),
+        env: env.into_iter().map(|(n, v)| (Bytes(n.as_bytes().to_vec()), Bytes(v.as_bytes().to_vec()))).collect(),
         size: SIZE,
         answers: command
             .answers
