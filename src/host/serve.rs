@@ -243,9 +243,9 @@ fn launch(
     if let Some(wanted) = &spec.fence {
         let (lock, number) = fence::hold(wanted.path.as_path())?;
         if number > wanted.number {
-            let error = format!("attempt {} was given up for {number}", wanted.number);
-            record::write_exit(dir, &ExitRecord::never_ran(spec, now.wall, error))?;
-            return Err(ServeError::Fenced { number, own: wanted.number });
+            let error = ServeError::Fenced { number, own: wanted.number };
+            record::write_exit(dir, &ExitRecord::never_ran(spec, now.wall, error.to_string()))?;
+            return Err(error);
         }
         held = Some(lock);
     }
