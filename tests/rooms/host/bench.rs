@@ -12,14 +12,15 @@ use standup::host::{self, ExitRecord, StartError};
 use standup::model::name::HostId;
 use standup::os::process;
 use standup::wire::host::{
-    Address, Bytes, Decoder, Frame, FromHost, Hello, Role, SPEC_SCHEMA, Size, Spec, Status, StopRequest, ToHost, VERSIONS,
+    Address, Bytes, Decoder, Frame, FromHost, Hello, Role, SPEC_SCHEMA, Size, Spec, Status, StopRequest, ToHost,
+    VERSIONS,
 };
 
 /// Every wait of these tests ends by then.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 /// Looks again and again until there is an answer.
-pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + LIMIT;
     loop {
         if let Some(answer) = look() {
@@ -31,14 +32,14 @@ pub fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// One host's folder. Whatever runs in it is ended when it is dropped.
-pub struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
-    pub spec: Spec,
+    pub(crate) spec: Spec,
 }
 
 impl Bench {
     /// A host that is to run a shell script.
-    pub fn sh(script: &str) -> Self {
+    pub(crate) fn sh(script: &str) -> Self {
         let dir = tempfile::tempdir().expect("temp dir");
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         let spec = Spec {
@@ -50,7 +51,10 @@ impl Bench {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into()],
             cwd: dir.path().into(),
-            env: vec![("PATH".into(), std::env::var_os("PATH").expect("PATH").into()), ("TERM".into(), "xterm-256color".into())],
+            env: vec![
+                ("PATH".into(), std::env::var_os("PATH").expect("PATH").into()),
+                ("TERM".into(), "xterm-256color".into()),
+            ],
             size: Size { rows: 24, cols: 80 },
             marker: format!("STANDUP_TEST_HOST={nonce}"),
             answers: Vec::new(),
@@ -66,39 +70,39 @@ impl Bench {
         Self { dir, spec }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn host_dir(&self) -> PathBuf {
+    pub(crate) fn host_dir(&self) -> PathBuf {
         self.spec.dir.as_path().to_owned()
     }
 
-    pub fn try_start(&self) -> Result<Address, StartError> {
+    pub(crate) fn try_start(&self) -> Result<Address, StartError> {
         host::start(&self.spec, Path::new(env!("CARGO_BIN_EXE_standup")))
     }
 
-    pub fn start(&self) -> Address {
+    pub(crate) fn start(&self) -> Address {
         self.try_start().expect("the host starts")
     }
 
-    pub fn find(&self) -> HostRecord {
+    pub(crate) fn find(&self) -> HostRecord {
         registry::find(&self.host_dir(), self.spec.id.clone()).expect("folder")
     }
 
     /// Waits for the end, and for the record.
-    pub fn ended(&self) -> ExitRecord {
+    pub(crate) fn ended(&self) -> ExitRecord {
         wait_until("the host to end", || (!self.find().alive).then_some(()));
         self.find().exit.expect("a host that ends leaves a record")
     }
 
-    pub fn items(&self) -> Vec<Item> {
+    pub(crate) fn items(&self) -> Vec<Item> {
         let mut reader = transcript::open(&self.host_dir().join("transcript"));
         std::iter::from_fn(|| reader.next_item().expect("readable")).collect()
     }
 
     /// Everything the agent wrote, as far as it is on disk.
-    pub fn output(&self) -> Vec<u8> {
+    pub(crate) fn output(&self) -> Vec<u8> {
         let outputs = self.items().into_iter().filter_map(|item| match item {
             Item::Output { bytes, .. } => Some(bytes),
             _ => None,
@@ -106,21 +110,21 @@ impl Bench {
         outputs.collect::<Vec<_>>().concat()
     }
 
-    pub fn link(&self, role: Role) -> Link {
+    pub(crate) fn link(&self, role: Role) -> Link {
         Link::open(self.spec.socket.as_path(), role, None, false).0
     }
 
-    pub fn client(&self, size: Option<Size>) -> Link {
+    pub(crate) fn client(&self, size: Option<Size>) -> Link {
         Link::open(self.spec.socket.as_path(), Role::Client, size, false).0
     }
 
-    pub fn stop(&self) -> ExitRecord {
+    pub(crate) fn stop(&self) -> ExitRecord {
         self.link(Role::Control).send(&ToHost::Stop(StopRequest::default()));
         self.ended()
     }
 
     /// The processes that carry this host's marker.
-    pub fn family(&self) -> Vec<process::ProcessId> {
+    pub(crate) fn family(&self) -> Vec<process::ProcessId> {
         process::marked(&self.spec.marker)
     }
 }
@@ -130,21 +134,21 @@ impl Drop for Bench {
         if let Some(running) = self.find().running.filter(|_| self.find().alive) {
             let _ = running.host.signal(rustix::process::Signal::KILL);
         }
-        host::kill_leftovers(&self.spec.marker);
+        let _ = host::kill_leftovers(&self.spec.marker);
     }
 }
 
 /// A connection to a host.
-pub struct Link {
+pub(crate) struct Link {
     stream: UnixStream,
     decoder: Decoder<FromHost>,
     waiting: VecDeque<FromHost>,
     /// Everything that was to be shown, in order.
-    pub shown: Vec<u8>,
+    pub(crate) shown: Vec<u8>,
 }
 
 impl Link {
-    pub fn open(socket: &Path, role: Role, size: Option<Size>, readonly: bool) -> (Self, Status) {
+    pub(crate) fn open(socket: &Path, role: Role, size: Option<Size>, readonly: bool) -> (Self, Status) {
         let stream = UnixStream::connect(socket).expect("connect");
         stream.set_read_timeout(Some(LIMIT)).expect("timeout");
         let mut link = Self { stream, decoder: Decoder::new(), waiting: VecDeque::new(), shown: Vec::new() };
@@ -156,18 +160,18 @@ impl Link {
         (link, status)
     }
 
-    pub fn stream(&self) -> &UnixStream {
+    pub(crate) fn stream(&self) -> &UnixStream {
         &self.stream
     }
 
-    pub fn send(&mut self, frame: &ToHost) {
+    pub(crate) fn send(&mut self, frame: &ToHost) {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes).expect("encode");
         self.stream.write_all(&bytes).expect("send");
     }
 
     /// The next frame; `None` when the host has closed.
-    pub fn next(&mut self) -> Option<FromHost> {
+    pub(crate) fn next(&mut self) -> Option<FromHost> {
         loop {
             if let Some(frame) = self.waiting.pop_front() {
                 if let FromHost::Output(bytes) | FromHost::Snapshot(bytes) = &frame {
@@ -190,7 +194,7 @@ impl Link {
     }
 
     /// Reads until a frame is what is looked for.
-    pub fn expect<T>(&mut self, what: &str, mut look: impl FnMut(&FromHost) -> Option<T>) -> T {
+    pub(crate) fn expect<T>(&mut self, what: &str, mut look: impl FnMut(&FromHost) -> Option<T>) -> T {
         loop {
             let frame = self.next().unwrap_or_else(|| panic!("the host closed before {what}"));
             if let Some(found) = look(&frame) {
@@ -200,33 +204,28 @@ impl Link {
     }
 
     /// Reads until this text has been shown.
-    pub fn expect_text(&mut self, text: &str) {
+    pub(crate) fn expect_text(&mut self, text: &str) {
         while !self.shown.windows(text.len()).any(|w| w == text.as_bytes()) {
             assert!(self.next().is_some(), "the host closed before {text:?} was shown");
         }
     }
 
-    pub fn status(&mut self) -> Status {
+    pub(crate) fn status(&mut self) -> Status {
         self.send(&ToHost::Status(standup::wire::host::Empty {}));
         self.expect("a status", |frame| match frame {
             FromHost::Status(status) => Some((**status).clone()),
             _ => None,
         })
     }
-
-    /// Reads to the end of the connection.
-    pub fn rest(&mut self) -> Vec<FromHost> {
-        std::iter::from_fn(|| self.next()).collect()
-    }
 }
 
 /// Bytes of physical memory a process has ever used.
-pub fn peak_memory(pid: u32) -> u64 {
+pub(crate) fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("VmHWM");
     line.split_ascii_whitespace().nth(1).expect("number").parse::<u64>().expect("number") << 10
 }
 
-pub fn text(bytes: &[u8]) -> Bytes {
+pub(crate) fn text(bytes: &[u8]) -> Bytes {
     Bytes(bytes.to_vec())
 }

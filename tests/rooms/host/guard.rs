@@ -2,9 +2,7 @@
 
 use standup::host::typed;
 use standup::os::process::ProcessId;
-use standup::wire::host::{
-    Answer, FromHost, KeyRequest, MsgIds, RefusedWhy, Role, ToHost, TypeRequest, TypedAnswer,
-};
+use standup::wire::host::{Answer, FromHost, KeyRequest, MsgIds, RefusedWhy, Role, ToHost, TypeRequest, TypedAnswer};
 
 use super::bench::text;
 use super::{Bench, Link, wait_until};
@@ -104,7 +102,8 @@ fn a_message_is_typed_once_whoever_restarts() {
 
 #[test]
 fn text_is_bracketed_where_the_program_asks_for_it() {
-    let bench = Bench::sh("stty raw -echo; printf '\\033[?2004hup'; dd bs=1 count=19 2>/dev/null | od -An -c; sleep 1000");
+    let bench =
+        Bench::sh("stty raw -echo; printf '\\033[?2004hup'; dd bs=1 count=19 2>/dev/null | od -An -c; sleep 1000");
     bench.start();
     let mut client = bench.client(None);
     client.expect_text("up");
