@@ -2,5 +2,6 @@
 
 mod attach;
 mod brief;
+mod host;
 mod store;
 mod verify;
