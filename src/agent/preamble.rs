@@ -83,8 +83,8 @@ pub fn prompt(template: &str, preamble: &Preamble<'_>, brief: &str) -> Result<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::settings::Mode;
     use crate::model::checkin::{CheckIn, Claim};
+    use crate::model::settings::Mode;
 
     fn preamble<'a>(off_limits: &'a [String], checks: &'a [String]) -> Preamble<'a> {
         Preamble {

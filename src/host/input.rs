@@ -18,11 +18,18 @@ const BEFORE_ENTER: Duration = Duration::from_millis(150);
 
 #[derive(Debug)]
 enum Piece {
-    Bytes { data: Vec<u8>, at: usize },
-    Pause { until: Option<Instant> },
+    Bytes {
+        data: Vec<u8>,
+        at: usize,
+    },
+    Pause {
+        until: Option<Instant>,
+    },
     /// Enter, unless the message was withheld meanwhile.
     Enter,
-    End { msg_id: u64 },
+    End {
+        msg_id: u64,
+    },
 }
 
 /// A message that was written in full.

@@ -10,8 +10,8 @@ use super::osc::Sink;
 use super::screen::Screen;
 use super::serve::{FLUSH_AFTER, Host, Throttle};
 use crate::wire::host::{
-    Activity, Bell, Bytes, Empty, Foreground, Frame, FromHost, HostError, MAX_OSC, MAX_SCREEN, Osc, Screen as Shown, Size,
-    SnapshotBegin, SnapshotReason, Spec, Title,
+    Activity, Bell, Bytes, Empty, Foreground, Frame, FromHost, HostError, MAX_OSC, MAX_SCREEN, Osc, Screen as Shown,
+    Size, SnapshotBegin, SnapshotReason, Spec, Title,
 };
 
 /// Output has settled after this long without any.
@@ -269,9 +269,7 @@ impl Host {
         if !self.peers.iter().any(super::peer::Peer::is_watcher) {
             return None;
         }
-        let due = |throttle: &Throttle, every| {
-            throttle.pending.then(|| throttle.last.map(|at| at + every)).flatten()
-        };
+        let due = |throttle: &Throttle, every| throttle.pending.then(|| throttle.last.map(|at| at + every)).flatten();
         [
             due(&self.title_throttle, SIGNAL_EVERY),
             due(&self.bell_throttle, SIGNAL_EVERY),

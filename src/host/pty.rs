@@ -71,7 +71,8 @@ impl Pty {
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns an agent")]
     pub(super) fn spawn(&self, spec: &Spec) -> io::Result<u32> {
         let name = self.master.tty_name().ok_or_else(|| io::Error::other("the PTY has no name"))?;
-        let slave = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY | libc::O_CLOEXEC).open(name)?;
+        let slave =
+            OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY | libc::O_CLOEXEC).open(name)?;
         let stdio = || slave.try_clone().map(Stdio::from);
         let mut command = Command::new(spec.program.as_os_str());
         command

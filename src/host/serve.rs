@@ -334,7 +334,8 @@ impl Host {
             }
         });
         let list = self.sources();
-        let mut fds: Vec<PollFd<'_>> = list.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+        let mut fds: Vec<PollFd<'_>> =
+            list.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(0) | Err(_) => Vec::new(),
             Ok(_) => {

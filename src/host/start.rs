@@ -72,9 +72,7 @@ pub fn start(spec: &Spec, exe: &Path) -> Result<Address, StartError> {
     match serde_json::from_slice::<Failure>(&answer) {
         Ok(failure) => Err(StartError::Refused { failure }),
         Err(_) if answer.is_empty() => Err(StartError::Silent { why: "it ended without a word".into() }),
-        Err(_) => {
-            Err(StartError::Silent { why: format!("it said {:?}", String::from_utf8_lossy(&answer)) })
-        }
+        Err(_) => Err(StartError::Silent { why: format!("it said {:?}", String::from_utf8_lossy(&answer)) }),
     }
 }
 

@@ -26,8 +26,7 @@ pub(super) struct Typed {
 impl Typed {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let known = load(path);
-        let file =
-            OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(libc::O_CLOEXEC).open(path)?;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(libc::O_CLOEXEC).open(path)?;
         Ok(Self { file, known })
     }
 

@@ -40,7 +40,14 @@ impl Place {
     /// # Errors
     /// [`PlaceError`].
     pub fn find(dir: &Path) -> Result<Self, PlaceError> {
-        let dirs = Dirs::find()?;
+        Self::within(Dirs::find()?, dir)
+    }
+
+    /// The same with other directories than the user's own.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub fn within(dirs: Dirs, dir: &Path) -> Result<Self, PlaceError> {
         let git = Git::find()?;
         let repo = Repository::discover(&git, dir)?;
         let (name, hash) = Self::names(&repo);

@@ -62,7 +62,9 @@ impl Screen {
         let alternate = self.is_alternate();
         let mut painter = Painter { out: Vec::with_capacity(8 << 10), pen: Pen::PLAIN };
         // Whatever sequence the terminal is in the middle of ends here.
-        painter.text("\x1b\\\x1b[?2026h\x1b[m\x1b]8;;\x1b\\\x1b[?1049l\x1b[?6l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b(B\x1b)B\x0f");
+        painter.text(
+            "\x1b\\\x1b[?2026h\x1b[m\x1b]8;;\x1b\\\x1b[?1049l\x1b[?6l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b(B\x1b)B\x0f",
+        );
         painter.text(if alternate { "\x1b[?1049h\x1b[H\x1b[J" } else { "\x1b[H\x1b[J" });
         let above = if alternate { 0 } else { scrollback.min(term.grid().history_size()) };
         painter.grid(term.grid(), above);
