@@ -6,9 +6,8 @@
 //! where the text came from.
 
 use std::collections::BTreeMap;
-use std::fmt;
+
 use std::ops::Range;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,1 +1,3 @@
 //! Arguments, output and exit codes; one file per verb.
+
+pub mod cmd;

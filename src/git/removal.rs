@@ -9,6 +9,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::cli::Git;
 use super::error::GitError;
@@ -35,14 +36,21 @@ pub(super) struct Made<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Folder {
     path: PathBuf,
-    id: (u64, u64),
+    id: Id,
+}
+
+/// Device, number and birth, as numbers are given out again; not every file system knows births.
+type Id = (u64, u64, Option<SystemTime>);
+
+fn id(meta: &fs::Metadata) -> Id {
+    (meta.dev(), meta.ino(), meta.created().ok())
 }
 
 impl Folder {
     /// Remembers which folder stands at `path`.
     pub(super) fn at(path: &Path) -> Result<Self, GitError> {
         let meta = fs::symlink_metadata(path).map_err(|e| GitError::io("read", path, e))?;
-        Ok(Self { path: path.to_owned(), id: (meta.dev(), meta.ino()) })
+        Ok(Self { path: path.to_owned(), id: id(&meta) })
     }
 
     /// Removes it, if it is still there and still the same.
@@ -52,7 +60,7 @@ impl Folder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(GitError::io("read", &self.path, e)),
         };
-        if !meta.is_dir() || (meta.dev(), meta.ino()) != self.id {
+        if !meta.is_dir() || id(&meta) != self.id {
             return Ok(());
         }
         let gone = away(&self.path)?;
@@ -161,11 +169,11 @@ mod tests {
         fs::write(outside.join("precious"), "x").expect("file");
         fs::create_dir(&inside).expect("inside");
         std::os::unix::fs::symlink(&outside, inside.join("link")).expect("link");
+        fs::create_dir(dir.path().join("other")).expect("other");
         let folder = Folder::at(&inside).expect("folder");
         folder.remove().expect("remove");
         assert!(!inside.exists() && outside.join("precious").exists());
 
-        fs::create_dir(dir.path().join("other")).expect("other");
         fs::rename(dir.path().join("other"), &inside).expect("another folder at the same path");
         folder.remove().expect("nothing to do");
         assert!(inside.exists(), "it is not the folder that was made");

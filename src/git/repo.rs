@@ -13,9 +13,11 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use super::cli::Git;
+use super::cli::{Call, Git};
 use super::error::{GitError, plain};
+use super::private::Private;
 use super::site::{HEADS, InProgress, read_plain};
+use super::tree;
 use crate::model::name::{BranchName, Oid};
 use crate::model::time::Wall;
 
@@ -125,6 +127,7 @@ impl Repository {
     /// # Errors
     /// [`GitError::NotARepository`], [`GitError::Dubious`], [`GitError::Alternates`].
     pub fn discover(git: &Git, dir: &Path) -> Result<Self, GitError> {
+        let canonical = |path: &Path| path.canonicalize().map_err(|e| GitError::io("find", path, e));
         let call = git
             .call(["rev-parse", "--path-format=absolute", "--git-common-dir", "--git-dir", "--is-bare-repository"])
             .args(["--show-toplevel"])
@@ -140,13 +143,17 @@ impl Repository {
                 other => other,
             });
         };
+        let (common, git_dir) = (canonical(&common)?, canonical(&git_dir)?);
+        // A main checkout's git folder is the shared one; anything else was redirected.
+        if git_dir != common && git_dir.parent() != Some(&common.join("worktrees")) {
+            let why = format!("its git folder {} borrows another repository's", git_dir.display());
+            return Err(GitError::Broken { path: dir.to_owned(), why });
+        }
         let is_bare = lines.next().is_some_and(|line| line == "true");
         let toplevel = lines.next().map(PathBuf::from).filter(|p| p.is_absolute() && !is_bare);
-        let canonical = |path: &Path| path.canonicalize().map_err(|e| GitError::io("find", path, e));
-        let common_dir = canonical(&common)?;
-        let settings = read_settings(git, &common_dir)?;
-        let mut repository = Self { main: None, settings, common_dir };
-        let in_main = canonical(&git_dir)? == repository.common_dir;
+        let settings = read_settings(git, &common)?;
+        let in_main = git_dir == common;
+        let mut repository = Self { main: None, settings, common_dir: common };
         repository.main = match toplevel.filter(|_| in_main) {
             Some(toplevel) => Some(canonical(&toplevel)?),
             None => repository.main_by_configuration(),
@@ -305,6 +312,31 @@ impl Repository {
         let links = listed.split(|&b| b == 0).filter(|line| line.starts_with(b"160000 "));
         let paths = links.filter_map(|line| line.splitn(2, |&b| b == b'\t').nth(1));
         Ok(paths.map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))).collect())
+    }
+
+    /// Whether tracked files of the main checkout differ from its commit: such changes are not in
+    /// the base of new attempts. `scratch` is a folder of ours to look from. Submodules do not count.
+    ///
+    /// # Errors
+    /// [`GitError::Bare`], or what git says.
+    pub fn is_dirty(&self, git: &Git, scratch: &Path) -> Result<bool, GitError> {
+        let main = self.require_main()?;
+        let (Head::Branch { oid, .. } | Head::Detached { oid }) = self.head(git)? else { return Ok(false) };
+        let private = Private::make(scratch, self, &[])?;
+        private.set_head(&oid)?;
+        let (theirs, ours) = (self.common_dir.join("index"), scratch.join("index"));
+        if !theirs.exists() {
+            return Ok(false);
+        }
+        tree::copy_index(&theirs, &ours)?;
+        let call = |args: &[&str]| private.call(git, args).work_tree(main).cwd(main).index(&ours);
+        call(&["update-index", "-q", "--refresh", "--ignore-submodules"]).output()?;
+        let compared = call(&["diff-index", "--quiet", "--ignore-submodules=all", "--no-ext-diff", "HEAD"]);
+        let output = compared.output()?;
+        match output.ended.code {
+            Some(code @ (0 | 1)) => Ok(code == 1),
+            _ => Err(compared.failed(&output)),
+        }
     }
 
     /// What is half-done in the main checkout.
@@ -507,8 +539,8 @@ impl Repository {
     }
 
     /// A call on the shared git folder; nothing is looked for, no file of a checkout is touched.
-    pub(super) fn call<'g>(&self, git: &'g Git, args: &[&str]) -> super::cli::Call<'g> {
-        git.call(args).cwd(&self.common_dir).git_dir(&self.common_dir)
+    pub(super) fn call<'g>(&self, git: &'g Git, args: &[&str]) -> Call<'g> {
+        shared(git, &self.common_dir, args)
     }
 
     fn ask(&self, git: &Git, args: &[&str]) -> Result<Vec<u8>, GitError> {
@@ -534,7 +566,9 @@ impl Repository {
         // SAFETY: called once, before the first repository is opened; it sets a plain global.
         // Whose repository this is was git's to judge, in `discover`.
         OWNERSHIP.get_or_init(|| unsafe { git2::opts::set_verify_owner_validation(false) }.is_ok());
-        if self.ref_format() == RefFormat::Reftable || self.object_format() != "sha1" {
+        // libgit2 would follow a planted `commondir`.
+        let is_redirected = self.common_dir.join("commondir").exists();
+        if is_redirected || self.ref_format() == RefFormat::Reftable || self.object_format() != "sha1" {
             return None;
         }
         let flags = git2::RepositoryOpenFlags::NO_SEARCH | git2::RepositoryOpenFlags::BARE;
@@ -588,14 +622,16 @@ fn relation_of(repo: &git2::Repository, ours: &Oid, theirs: &Oid) -> Option<Rela
     Some(Relation { ahead: ahead as u64, behind: behind as u64, merge_base })
 }
 
+/// A call on a shared git folder, which stays the shared one even if a planted `commondir` says
+/// otherwise.
+fn shared<'g>(git: &'g Git, common_dir: &Path, args: &[&str]) -> Call<'g> {
+    git.call(args).cwd(common_dir).git_dir(common_dir).env("GIT_COMMON_DIR", common_dir)
+}
+
 /// All settings in force, each with who said it.
 fn read_settings(git: &Git, common_dir: &Path) -> Result<Vec<Setting>, GitError> {
-    let listed = git
-        .call(["config", "--list", "-z", "--show-scope", "--includes"])
-        .cwd(common_dir)
-        .git_dir(common_dir)
-        .max_output(16 << 20)
-        .read()?;
+    let args = ["config", "--list", "-z", "--show-scope", "--includes"];
+    let listed = shared(git, common_dir, &args).max_output(16 << 20).read()?;
     let mut fields = listed.split(|&b| b == 0);
     let mut settings = Vec::new();
     while let (Some(scope), Some(entry)) = (fields.next(), fields.next()) {

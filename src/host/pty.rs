@@ -13,7 +13,10 @@ use std::process::{Command, Stdio};
 
 use portable_pty::{MasterPty, PtySize, PtySystem, SlavePty};
 
-use crate::wire::host::{Size, Spec};
+use crate::wire::host::{Bytes, Size, Spec};
+
+/// Tells what runs in a host's terminal that it does, and in whose.
+const HOST_VARIABLE: &str = "STANDUP_HOST";
 
 /// Signals whose ignoring would otherwise be inherited from whoever started the host.
 const RESET: [libc::c_int; 13] = [
@@ -76,13 +79,14 @@ impl Pty {
         let stdio = || slave.try_clone().map(Stdio::from);
         let mut command = Command::new(spec.program.as_os_str());
         command
-            .args(spec.args.iter().map(super::super::wire::host::Bytes::as_os_str))
+            .args(spec.args.iter().map(Bytes::as_os_str))
             .current_dir(spec.cwd.as_path())
             .env_clear()
             .envs(spec.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))
             .stdin(stdio()?)
             .stdout(stdio()?)
             .stderr(stdio()?);
+        command.env(HOST_VARIABLE, spec.id.as_str());
         if let Some((name, value)) = spec.marker.split_once('=') {
             command.env(name, value);
         }

@@ -137,7 +137,7 @@ fn a_stopped_client_lends_the_terminal_back_and_repaints_when_it_goes_on() {
     host.output(b"too early");
     host.snapshot(SnapshotReason::Request, &alt_snapshot("again"));
     outer.wait_for_text("again");
-    assert!(!outer.screen_text().contains("too early"));
+    assert!(!outer.has_printed(b"too early"));
     outer.type_keys(b"k");
     assert_eq!(host.input(1), b"k");
     outer.type_keys(b"\x1dd");
@@ -209,6 +209,53 @@ fn a_host_that_takes_nothing_cannot_keep_the_person() {
 }
 
 #[test]
+fn a_paste_that_had_to_be_cut_is_closed_before_the_next_key() {
+    let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+    let paste = [&b"\x1b[200~"[..], &vec![b'p'; 2 << 20], b"\x1b[201~"].concat();
+    outer.type_in_background(paste.clone()).join().expect("the client reads on while the host takes nothing");
+    let mut got = host.input(1 << 10);
+    while !got.ends_with(b"\x1b[201~") {
+        got.extend(host.some_input());
+    }
+    let kept = got.len() - b"\x1b[201~".len();
+    assert!(kept < paste.len() && got[..kept] == paste[..kept]);
+    outer.type_keys(b"k");
+    assert_eq!(host.input(1), b"k");
+    outer.type_keys(b"\x1dd");
+    outer.wait_ended();
+}
+
+#[test]
+fn what_was_typed_before_the_chord_still_arrives_after_it() {
+    let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+    // More than the socket takes while the host does not read.
+    let typed = vec![b'k'; 240 << 10];
+    outer.type_in_background([&typed[..], b"\x1dd"].concat());
+    outer.wait_for_bytes(b"\x1b[?1007r");
+    assert!(host.input_until_closed() == typed);
+    outer.wait_ended();
+}
+
+#[test]
+fn a_snapshot_waits_for_a_slow_terminal_and_undoes_what_it_read_meanwhile() {
+    let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+    outer.stop_reading();
+    // What does not fit into the terminal is on its way when the snapshot comes.
+    host.output(&[b'.'; 40_000]);
+    host.output(LOUD);
+    host.snapshot(SnapshotReason::Lagged, &main_snapshot("plain"));
+    host.frame(&FromHost::Clients(standup::wire::host::Clients { attached: 1 }));
+    outer.type_keys(b"k");
+    assert_eq!(host.input(1), b"k", "keys go through meanwhile");
+    outer.start_reading();
+    outer.wait_for_text("plain");
+    outer.assert_modes_at_rest();
+    outer.type_keys(b"\x1dd");
+    outer.wait_ended();
+    outer.assert_given_back();
+}
+
+#[test]
 fn a_terminal_that_does_not_read_costs_no_memory_and_cannot_keep_the_client() {
     let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
     outer.stop_reading();
@@ -237,12 +284,17 @@ fn a_new_snapshot_starts_from_a_clean_terminal() {
 }
 
 #[test]
-fn the_main_screen_is_fetched_when_the_agent_comes_back_to_it() {
-    let (mut host, mut outer) = attached(&alt_snapshot("x"), &[]);
-    host.output(b"\x1b[?1049l$ ");
-    host.expect("a request for a snapshot", |frame| matches!(frame, ToHost::SnapshotRequest(_)));
-    host.snapshot(SnapshotReason::Request, &main_snapshot("$ history"));
+fn the_agents_main_screen_comes_when_it_leaves_the_other_one() {
+    let mut host = Scripted::listen();
+    let mut outer = Outer::start(host.path(), &[("BEFORE", "my own work\r\n")]);
+    host.accept();
+    host.snapshot(SnapshotReason::Attach, &alt_snapshot("full screen"));
+    outer.wait_for_text("full screen");
+    host.snapshot(SnapshotReason::Other, &main_snapshot("$ history"));
     outer.wait_for_text("$ history");
+    outer.assert_modes_at_rest();
+    assert!(outer.scrollback_text().contains("my own work"), "{:?}", outer.scrollback_text());
+    assert!(!outer.screen_text().contains("my own work"));
     outer.type_keys(b"\x1dd");
     outer.wait_ended();
     outer.assert_given_back();

@@ -4,3 +4,7 @@ mod attach;
 mod brief;
 mod store;
 mod verify;
+mod watch;
+//! Each room of floor 2 against the real outside.
+
+mod git;

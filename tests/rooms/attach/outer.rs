@@ -184,11 +184,15 @@ impl Outer {
     }
 
     /// For what is more than a terminal takes at once.
-    pub(crate) fn type_in_background(&self, keys: Vec<u8>) {
+    pub(crate) fn type_in_background(&self, keys: Vec<u8>) -> JoinHandle<()> {
         let mut terminal = std::fs::File::from(self.keys.try_clone().expect("dup"));
         std::thread::spawn(move || {
             let _ = terminal.write_all(&keys);
-        });
+        })
+    }
+
+    pub(crate) fn has_printed(&self, bytes: &[u8]) -> bool {
+        find(&self.output(), bytes).is_some()
     }
 
     pub(crate) fn resize(&self, rows: u16, cols: u16) {

@@ -77,6 +77,15 @@ impl Place {
     }
 }
 
+impl Drop for Place {
+    /// A test that fails leaves nothing either.
+    fn drop(&mut self) {
+        for id in process::marked(&format!("{MARKER}={}", self.marker)) {
+            let _ = id.signal(rustix::process::Signal::KILL);
+        }
+    }
+}
+
 fn check(name: &str, report: ReportFormat, command: &str) -> CheckSettings {
     let name = CheckName::new(name).expect("a name");
     CheckSettings { name, run: command.into(), report, timeout: Span::secs(30) }
