@@ -1,28 +1,12 @@
 //! The program: finds out which of its lives this is.
 
-use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
 
-use standup::cli::cmd::host;
-
 fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match args.first().and_then(|verb| verb.to_str()) {
-        Some("__host") => ExitCode::from(standup::host::main()),
-        Some("host") => match host::run(&args[1..], &mut std::io::stdout()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                let mut text = format!("error: {error}");
-                let mut cause = std::error::Error::source(&error);
-                while let Some(inner) = cause {
-                    text.push_str(&format!(": {inner}"));
-                    cause = inner.source();
-                }
-                let _ = writeln!(std::io::stderr(), "{text}");
-                ExitCode::from(error.code())
-            }
-        },
-        _ => ExitCode::from(2),
+    // A host lives as long as its agent and forks while it is single-threaded: nothing else of
+    // this program runs in it.
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == "__host") {
+        return ExitCode::from(standup::host::main());
     }
+    standup::cli::main()
 }

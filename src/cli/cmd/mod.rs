@@ -1,3 +1,18 @@
-//! One file per verb.
+//! The verbs, one a file: its arguments, and `run`, which carries it out.
+
+use std::ffi::OsString;
 
 pub mod host;
+pub(in crate::cli) mod status;
+
+/// The scripted agent of the demo, on this process's own terminal.
+pub(in crate::cli) fn demo_agent(args: &[OsString]) -> u8 {
+    use super::error::{Code, Failure};
+    match crate::demo::player::run(args.iter().cloned()) {
+        Ok(code) => code,
+        Err(error) => {
+            super::ui::Ui::new(false, false, false, true, super::ui::Color::Auto).fail(&Failure::of(&error));
+            Code::Failure.number()
+        }
+    }
+}
