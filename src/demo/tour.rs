@@ -191,7 +191,7 @@ impl Tour {
         let exe = locate::this_binary().map_err(TourError::Exe)?;
         let scratch = scratch::lay(&options.folder, &exe, options.pace)?;
         let home = options.folder.join("home");
-        let place = Place::within(Dirs::under(&home)?, &scratch.repository)?;
+        let place = Place::find_under(&scratch.repository, Dirs::under(&home)?)?;
         // Said before anything runs: a folder with a long name has no room for sockets.
         place.layout.control_socket()?;
         Ok(Self { exe, home, scratch, place })

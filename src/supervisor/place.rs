@@ -40,14 +40,14 @@ impl Place {
     /// # Errors
     /// [`PlaceError`].
     pub fn find(dir: &Path) -> Result<Self, PlaceError> {
-        Self::within(Dirs::find()?, dir)
+        Self::find_under(dir, Dirs::find()?)
     }
 
-    /// The same with other directories than the user's own.
+    /// The same, with directories that somebody else chose.
     ///
     /// # Errors
     /// [`PlaceError`].
-    pub fn within(dirs: Dirs, dir: &Path) -> Result<Self, PlaceError> {
+    pub fn find_under(dir: &Path, dirs: Dirs) -> Result<Self, PlaceError> {
         let git = Git::find()?;
         let repo = Repository::discover(&git, dir)?;
         let (name, hash) = Self::names(&repo);

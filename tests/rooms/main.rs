@@ -2,9 +2,7 @@
 
 mod attach;
 mod brief;
+mod git;
 mod store;
 mod verify;
 mod watch;
-//! Each room of floor 2 against the real outside.
-
-mod git;
