@@ -95,6 +95,17 @@ macro_rules! verbs {
 }
 
 verbs! {
+    Agents agents,
+    Completions completions,
+    Config config,
+    Demo demo,
+    Doctor doctor,
+    Help help,
+    Init init,
+    Man man,
+    Reset reset,
+    Supervisor supervisor,
+    Trust trust,
     Status status,
 }
 

@@ -2,8 +2,19 @@
 
 use std::ffi::OsString;
 
+pub(in crate::cli) mod agents;
+pub(in crate::cli) mod completions;
+pub(in crate::cli) mod config;
+pub(in crate::cli) mod demo;
+pub(in crate::cli) mod doctor;
+pub(in crate::cli) mod help;
 pub mod host;
+pub(in crate::cli) mod init;
+pub(in crate::cli) mod man;
+pub(in crate::cli) mod reset;
 pub(in crate::cli) mod status;
+pub(in crate::cli) mod supervisor;
+pub(in crate::cli) mod trust;
 
 /// The scripted agent of the demo, on this process's own terminal.
 pub(in crate::cli) fn demo_agent(args: &[OsString]) -> u8 {
