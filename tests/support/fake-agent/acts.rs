@@ -27,6 +27,7 @@ type Act = fn(&Stage, &str) -> io::Result<()>;
 pub(crate) const ACTS: &[(&str, &str, Act)] = &[
     ("bare-orphans", "=N: as orphans, with an empty environment", bare_orphans),
     ("close-tty", "closes its terminal and lives on", close_tty),
+    ("count", "=MS: prints a number every so often, until $STANDUP_DIR/stop exists", count),
     ("deaf", "never reads what is typed", deaf),
     ("die", "=SIGNAL: ends by this signal, a number", die),
     ("escapes", "prints sequences that a terminal should never get from a name or a log", escapes),
@@ -157,6 +158,18 @@ fn flood(_: &Stage, value: &str) -> io::Result<()> {
         written += chunk.len() as u64;
     }
     out.flush()
+}
+
+fn count(_: &Stage, value: &str) -> io::Result<()> {
+    let pause = Duration::from_millis(number(value)?);
+    let stop = std::env::var_os("STANDUP_DIR").map(|dir| Path::new(&dir).join("stop"));
+    let mut next = 1_u64;
+    while !stop.as_ref().is_some_and(|file| file.exists()) {
+        show(format!("count {next}\r\n").as_bytes())?;
+        next += 1;
+        thread::sleep(pause);
+    }
+    show(b"counted\r\n")
 }
 
 fn die(_: &Stage, value: &str) -> io::Result<()> {

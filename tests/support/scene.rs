@@ -1,16 +1,23 @@
 //! A repository, a state folder of its own, and a supervisor over both; everything is gone when
-//! the scene is dropped.
+//! the scene is dropped. Taken in by `#[path = "../support/scene.rs"] mod scene;`.
+//!
+//! **Invariant:** what a scene starts, it ends; every wait has a deadline.
+
+#![expect(dead_code, reason = "no test binary uses all of it")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use standup::client::control::{Client, ClientError};
 use standup::model::attempt::{Attempt, StopWhy};
+use standup::host::transcript::{self, Item};
 use standup::model::board::{Board, Task};
+use standup::model::event::Event;
 use standup::model::id::{Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
-use standup::model::name::Slug;
+use standup::model::name::{HostId, Slug};
 use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
 use standup::os::locate::Dirs;
 use standup::store::approvals::Approvals;
@@ -24,7 +31,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A repository with its supervisor.
 pub(crate) struct Scene {
-    _root: tempfile::TempDir,
+    root: Arc<tempfile::TempDir>,
     home: PathBuf,
     pub(crate) place: Place,
     supervisor: Option<Child>,
@@ -35,8 +42,17 @@ impl Scene {
     pub(crate) fn new(settings: &str) -> Self {
         // Short, so that sockets fit into their 107 bytes.
         let root = tempfile::Builder::new().prefix("su").tempdir_in("/tmp").expect("temp dir");
+        Self::under(Arc::new(root), "repo", settings)
+    }
+
+    /// Another repository of the same user, in the same home.
+    pub(crate) fn beside(&self, settings: &str) -> Self {
+        Self::under(self.root.clone(), "other", settings)
+    }
+
+    fn under(root: Arc<tempfile::TempDir>, name: &str, settings: &str) -> Self {
         let home = root.path().join("h");
-        let repo = root.path().join("repo");
+        let repo = root.path().join(name);
         std::fs::create_dir_all(&repo).expect("repo folder");
         git(&repo, &["init", "-q", "-b", "main"]);
         std::fs::write(repo.join("README"), "one\n").expect("write");
@@ -51,7 +67,7 @@ impl Scene {
         };
         let place = Place::find_under(&repo, dirs).expect("place");
         place.layout.prepare().expect("layout");
-        let scene = Self { _root: root, home, place, supervisor: None };
+        let scene = Self { root, home, place, supervisor: None };
         scene.approve();
         scene
     }
@@ -69,14 +85,24 @@ impl Scene {
 
     /// Starts the supervisor and waits until it can be asked.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts the supervisor with more in its environment.
+    pub(crate) fn start_with(&mut self, env: &[(&str, &str)]) {
+        let line = self.try_start(env);
+        let said = self.log();
+        assert_eq!(line, "ready\n", "the supervisor said: {said}");
+    }
+
+    /// Starts the supervisor; returns the line it greets with, empty where it ended without one.
+    pub(crate) fn try_start(&mut self, env: &[(&str, &str)]) -> String {
         use std::io::{BufRead, BufReader};
         let log =
             std::fs::File::options().create(true).append(true).open(self.place.layout.supervisor_log()).expect("log");
         let mut child = self
-            .command(env!("CARGO_BIN_EXE_standup"))
-            .arg("-C")
-            .arg(self.repo())
-            .args(["supervisor", "run", "--greet"])
+            .supervisor_command()
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -85,9 +111,85 @@ impl Scene {
         let mut line = String::new();
         let out = child.stdout.take().expect("stdout");
         BufReader::new(out).read_line(&mut line).expect("greeting");
-        let said = std::fs::read_to_string(self.place.layout.supervisor_log()).unwrap_or_default();
-        assert_eq!(line, "ready\n", "the supervisor said: {said}");
         self.supervisor = Some(child);
+        line
+    }
+
+    /// The supervisor of this scene, not yet started.
+    pub(crate) fn supervisor_command(&self) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_standup"));
+        command.arg("-C").arg(self.repo()).args(["supervisor", "run", "--greet"]);
+        command
+    }
+
+    /// What the supervisors have logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.place.layout.supervisor_log()).unwrap_or_default()
+    }
+
+    /// The pid of the supervisor.
+    pub(crate) fn pid(&self) -> u32 {
+        self.supervisor.as_ref().expect("a supervisor runs").id()
+    }
+
+    /// Waits until the supervisor has ended.
+    pub(crate) fn wait_dead(&mut self) -> ExitStatus {
+        let mut child = self.supervisor.take().expect("a supervisor runs");
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = child.try_wait().expect("wait") {
+                return status;
+            }
+            if Instant::now() > until {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the supervisor has not ended: {}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends the supervisor a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(self.supervisor.as_ref().expect("a supervisor runs"));
+        rustix::process::kill_process(pid, signal).expect("signal");
+    }
+
+    /// The folder of a host.
+    pub(crate) fn host_dir(&self, host: &str) -> PathBuf {
+        self.place.layout.host_dir(&HostId::new(host).expect("name"))
+    }
+
+    /// Everything a host's agent wrote, and the bytes missing in it.
+    pub(crate) fn transcript(&self, host: &str) -> (Vec<u8>, u64) {
+        let mut reader = transcript::open(&self.host_dir(host).join("transcript"));
+        let (mut bytes, mut missing) = (Vec::new(), 0);
+        while let Some(item) = reader.next_item().expect("transcript") {
+            match item {
+                Item::Output { bytes: more, .. } => bytes.extend(more),
+                Item::Gap { bytes: gap } => missing += gap,
+                Item::Start { .. } | Item::Resize { .. } => {}
+            }
+        }
+        (bytes, missing)
+    }
+
+    /// The events of one task so far, by name.
+    pub(crate) fn events(&self, number: u32) -> Vec<Event> {
+        // What is already so is no event, and the answer names the last one.
+        let same = Wish::Dispatch { on: self.board().dispatch };
+        let last = self.client().command(same, Vec::new()).expect("the last event").1;
+        let mut follower = self.client().follow(Seq(1)).expect("follow");
+        let mut events = Vec::new();
+        while let Some(logged) = follower.next(Some(Duration::from_secs(5))).expect("follow") {
+            if logged.record.task == Some(id(number)) {
+                events.push(logged.record.event);
+            }
+            if logged.seq >= last {
+                break;
+            }
+        }
+        events
     }
 
     /// A program with this scene's folders and a git identity.
@@ -169,20 +271,40 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        if self.supervisor.is_some() && Client::connect(&self.place.layout).is_err() {
+        if let Some(child) = &mut self.supervisor
+            && child.try_wait().is_ok_and(|ended| ended.is_some())
+        {
             self.supervisor = None;
         }
-        if self.supervisor.is_none() && Path::new(&self.repo()).exists() {
-            self.start();
+        if self.supervisor.is_none() && self.repo().exists() {
+            // A failing test may have left settings that nobody can read; the last ones it needs.
+            let _ = self.try_start(&[]);
         }
         if let Ok(mut client) = Client::connect(&self.place.layout) {
             let _ = client.set_patience(Some(DEADLINE));
             let _ = client.ask(&Request::Down { why: StopWhy::Down });
         }
         if let Some(mut child) = self.supervisor.take() {
+            let _ = child.kill();
             let _ = child.wait();
         }
     }
+}
+
+/// Waits for something that no event tells.
+#[track_caller]
+pub(crate) fn poll(what: &str, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !done() {
+        assert!(Instant::now() < until, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How often a fault is injected: `at_least`, times what `STANDUP_TRIALS` says.
+pub(crate) fn trials(at_least: usize) -> usize {
+    let times = std::env::var("STANDUP_TRIALS").ok().and_then(|t| t.parse::<usize>().ok()).unwrap_or(1);
+    at_least * times.max(1)
 }
 
 pub(crate) fn id(number: u32) -> TaskId {
