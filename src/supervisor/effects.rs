@@ -15,7 +15,6 @@ use crate::model::action::{Action, Order, Outcome};
 use crate::model::id::{ActionId, AttemptId};
 use crate::model::input::Input;
 use crate::model::name::HostId;
-use crate::os::failpoint;
 
 use super::driver;
 use super::hosts::{Ask, TypedHow};
@@ -41,11 +40,6 @@ impl Effects {
 impl driver::Effects for Effects {
     fn submit(&mut self, order: Order) {
         let world = self.world.clone();
-        match order.action {
-            Action::Prepare { .. } => failpoint::hit("prepare.ordered"),
-            Action::Launch { .. } => failpoint::hit("launch.ordered"),
-            _ => {}
-        }
         if matches!(order.action, Action::Prepare { .. } | Action::Launch { .. }) {
             // At once, so that the next reservation cannot take the same slot.
             world.assign_slot(order.attempt);

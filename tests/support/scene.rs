@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use standup::client::control::{Client, ClientError};
-use standup::model::attempt::{Attempt, StopWhy};
+use standup::host::registry::{self, HostRecord};
 use standup::host::transcript::{self, Item};
+use standup::model::attempt::{Attempt, HostFacts, StopWhy};
 use standup::model::board::{Board, Task};
 use standup::model::event::Event;
 use standup::model::id::{Seq, TaskId};
@@ -27,7 +28,7 @@ use standup::supervisor::surroundings;
 use standup::wire::control::Request;
 
 /// Nothing in these tests takes longer on an idle machine than a second or two.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A repository with its supervisor.
 pub(crate) struct Scene {
@@ -77,6 +78,11 @@ impl Scene {
         let loaded = surroundings::load(&self.place).expect("settings load");
         let approvals = Approvals::at(&self.place.layout.approvals());
         approvals.approve(approval(&self.place, &loaded.commands.digest())).expect("approve");
+    }
+
+    /// What `HOME` and `STANDUP_HOME` say.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     pub(crate) fn repo(&self) -> PathBuf {
@@ -153,6 +159,37 @@ impl Scene {
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(self.supervisor.as_ref().expect("a supervisor runs"));
         rustix::process::kill_process(pid, signal).expect("signal");
+    }
+
+    /// Adds that many tasks and starts them.
+    pub(crate) fn start_tasks(&self, count: u32) {
+        let titles: Vec<String> = (1..=count).map(|n| format!("Task number {n}")).collect();
+        self.add(&titles.iter().map(String::as_str).collect::<Vec<_>>());
+        self.wish(Wish::Dispatch { on: true }).expect("dispatch");
+    }
+
+    /// Adds that many tasks and waits until the agent of each lives; returns their hosts.
+    pub(crate) fn live(&self, count: u32) -> Vec<HostFacts> {
+        self.start_tasks(count);
+        let all = |b: &Board| b.tasks.values().filter_map(|t| t.attempt()?.host().cloned()).collect::<Vec<_>>();
+        all(&self.until("all live", |b| all(b).len() == count as usize))
+    }
+
+    /// Where a host listens.
+    pub(crate) fn host_socket(&self, host: &HostId) -> PathBuf {
+        self.place.layout.host_socket(host).expect("socket")
+    }
+
+    /// Makes a file in the `$STANDUP_DIR` of a task's agent.
+    pub(crate) fn signal_file(&self, number: u32, name: &str) {
+        let dir = standup::store::layout::run_dir(&self.attempt(number).worktree);
+        std::fs::write(dir.join(name), "").expect("write");
+    }
+
+    /// What the folder of a host says.
+    pub(crate) fn record(&self, host: &str) -> HostRecord {
+        let name = HostId::new(host).expect("name");
+        registry::find(&self.host_dir(host), name).expect("record")
     }
 
     /// The folder of a host.
@@ -289,6 +326,25 @@ impl Drop for Scene {
             let _ = child.wait();
         }
     }
+}
+
+/// Settings with room for everybody and one agent, the fake one, that plays these acts.
+pub(crate) fn playing(acts: &[&str]) -> String {
+    let fake = env!("CARGO_BIN_EXE_fake-agent");
+    let acts: Vec<String> = acts.iter().map(|act| format!(", \"--act\", \"{act}\"")).collect();
+    agent(&format!("[\"{fake}\", \"--ttl\", \"300\"{}]", acts.concat()))
+}
+
+/// Settings with room for everybody and one agent, a script.
+pub(crate) fn scripted(script: &str) -> String {
+    agent(&format!("[\"sh\", \"-c\", '''{script}''']"))
+}
+
+fn agent(command: &str) -> String {
+    format!(
+        "schema = 1\n[wip]\nbuild = 60\nreview = 1000\n\
+         [agents.fake]\nadapter = \"generic\"\ncommand = {command}\nprompt = \"none\"\nmax = 60\n"
+    )
 }
 
 /// Waits for something that no event tells.

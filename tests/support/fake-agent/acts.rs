@@ -47,6 +47,7 @@ pub(crate) const ACTS: &[(&str, &str, Act)] = &[
     ("sleep", "=MS: waits, then goes on", sleep),
     ("spin", "burns CPU and prints nothing", spin),
     ("stubborn", "ignores TERM, HUP and INT, and reads its terminal for ever", stubborn),
+    ("wait", "=NAME: waits until $STANDUP_DIR/NAME exists", wait),
     ("write", "=PATH: writes a file, wherever that is", write),
 ];
 
@@ -256,6 +257,15 @@ fn spin(_: &Stage, _: &str) -> io::Result<()> {
 
 fn sleep(_: &Stage, value: &str) -> io::Result<()> {
     thread::sleep(Duration::from_millis(number(value)?));
+    Ok(())
+}
+
+fn wait(_: &Stage, value: &str) -> io::Result<()> {
+    let dir = std::env::var_os("STANDUP_DIR").ok_or_else(|| io::Error::other("STANDUP_DIR is not set"))?;
+    let file = Path::new(&dir).join(value);
+    while !file.exists() {
+        thread::sleep(Duration::from_millis(10));
+    }
     Ok(())
 }
 
