@@ -95,7 +95,18 @@ macro_rules! verbs {
 }
 
 verbs! {
+    Add add,
+    Import import,
+    Edit edit,
+    Lint lint,
+    Up up,
+    Start start,
     Status status,
+    Show show,
+    Send send,
+    Move r#move,
+    Retry retry,
+    Cancel cancel,
 }
 
 impl Default for Verb {
