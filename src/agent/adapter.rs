@@ -1,6 +1,6 @@
 //! Adapters: one agent CLI's dialect as data.
 //!
-//! The three built-in files and a user's `adapters/<name>.toml` have the same format and go through
+//! The built-in files and a user's `adapters/<name>.toml` have the same format and go through
 //! the same [`parse`]. **Invariant:** an [`Adapter`] that exists was checked: its schema is known,
 //! every key was understood, every placeholder has a value, no pattern is empty. Must not know:
 //! where the text came from.
@@ -398,10 +398,11 @@ pub enum AdapterError {
     },
 }
 
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 4] = [
     ("claude", include_str!("builtin/claude.toml")),
     ("codex", include_str!("builtin/codex.toml")),
     ("generic", include_str!("builtin/generic.toml")),
+    ("demo", include_str!("builtin/demo.toml")),
 ];
 
 /// The names of the built-in adapters.

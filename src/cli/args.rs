@@ -95,6 +95,9 @@ macro_rules! verbs {
 }
 
 verbs! {
+    Demo demo,
+    Init init,
+    Doctor doctor,
     Add add,
     Import import,
     Edit edit,
@@ -107,6 +110,14 @@ verbs! {
     Move r#move,
     Retry retry,
     Cancel cancel,
+    Agents agents,
+    Config config,
+    Trust trust,
+    Supervisor supervisor,
+    Reset reset,
+    Completions completions,
+    Man man,
+    Help help,
 }
 
 impl Default for Verb {

@@ -2,9 +2,8 @@
 
 mod attach;
 mod brief;
+mod git;
+mod host;
 mod store;
 mod verify;
 mod watch;
-//! Each room of floor 2 against the real outside.
-
-mod git;
