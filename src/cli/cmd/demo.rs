@@ -1,9 +1,0 @@
-//! stub
-use crate::cli::context::Context;
-use crate::cli::error::{Code, Failure};
-/// Demo
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {}
-pub(in crate::cli) fn run(_: Args, _: &Context) -> Result<Code, Failure> {
-    Ok(Code::Ok)
-}
