@@ -23,6 +23,19 @@ fn main() -> ExitCode {
                 ExitCode::from(error.code())
             }
         },
+        Some("-C") if args.get(2).is_some_and(|v| v == "supervisor") => {
+            let place = standup::supervisor::place::Place::find(std::path::Path::new(&args[1]));
+            let ran = place.map_err(|e| e.to_string()).and_then(|place| {
+                standup::supervisor::run::run(place, Some(&mut std::io::stdout())).map_err(|e| e.to_string())
+            });
+            match ran {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    let _ = writeln!(std::io::stderr(), "error: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         _ => ExitCode::from(2),
     }
 }

@@ -6,13 +6,12 @@
 //! where the text came from.
 
 use std::collections::BTreeMap;
-use std::fmt;
+
 use std::ops::Range;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::settings::PromptVia;
+use crate::model::settings::{Mode, PromptVia};
 use crate::model::state::Ask;
 
 use super::placeholder;
@@ -22,42 +21,6 @@ const SCHEMA: u32 = 1;
 
 /// How alike (0–1, Jaro-Winkler) a known key must be to be offered instead of an unknown one.
 const ALIKE: f64 = 0.75;
-
-/// How much of a task is handed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The agent edits by itself; what leaves its sandbox is asked.
-    #[default]
-    Delegate,
-    /// It plans first; once the plan is approved it goes on as under `delegate`.
-    Checkpoint,
-    /// A person holds the reins: every act is asked.
-    Own,
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Delegate => "delegate",
-            Self::Checkpoint => "checkpoint",
-            Self::Own => "own",
-        })
-    }
-}
-
-impl FromStr for Mode {
-    type Err = AdapterError;
-
-    fn from_str(text: &str) -> Result<Self, AdapterError> {
-        match text {
-            "delegate" => Ok(Self::Delegate),
-            "checkpoint" => Ok(Self::Checkpoint),
-            "own" => Ok(Self::Own),
-            _ => Err(AdapterError::Mode { text: text.to_owned() }),
-        }
-    }
-}
 
 /// One agent CLI's dialect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::model::id::{AttemptNo, TaskId};
 use crate::model::name::BranchName;
-use crate::model::settings::{AgentSettings, PromptVia};
+use crate::model::settings::{AgentSettings, Mode, PromptVia};
 
-use super::adapter::{Adapter, ApprovalRules, HookRules, HookStyle, McpRules, Mode, ModeRules, OscAnswer};
+use super::adapter::{Adapter, ApprovalRules, HookRules, HookStyle, McpRules, ModeRules, OscAnswer};
 use super::placeholder::{self, PlaceholderError};
 use super::{plain, quote};
 

@@ -38,7 +38,7 @@ pub struct Preamble<'a> {
     /// Commands that will be run on its work.
     pub checks: &'a [String],
     /// How much is handed over.
-    pub mode: super::adapter::Mode,
+    pub mode: crate::model::settings::Mode,
 }
 
 /// Checks a user's template.
@@ -83,8 +83,8 @@ pub fn prompt(template: &str, preamble: &Preamble<'_>, brief: &str) -> Result<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::adapter::Mode;
     use crate::model::checkin::{CheckIn, Claim};
+    use crate::model::settings::Mode;
 
     fn preamble<'a>(off_limits: &'a [String], checks: &'a [String]) -> Preamble<'a> {
         Preamble {

@@ -19,7 +19,7 @@ const MAX_TOKEN: usize = 96;
 /// terminal keeps them.
 const MAX_STACK: u32 = 32;
 
-/// Private modes that are off in a terminal at rest: cursor keys, reverse video, origin, keypad,
+/// Private modes that are off in a terminal at rest: cursor keys, reverse video, keypad,
 /// reverse wrap, margins, mouse (nine kinds), focus, paste, synchronized output, colour scheme
 /// reports, in-band size reports.
 pub(super) const OFF_AT_REST: &[u16] =
@@ -57,18 +57,52 @@ pub(super) struct Tracker {
     colours: BTreeSet<u16>,
     title_set: bool,
     titles_pushed: u32,
+    pen: Pen,
+    /// As saved on each screen.
+    saved: [Pen; 2],
     style: Style,
+}
+
+/// What is saved and restored together with the cursor.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pen {
+    attributes: bool,
+    charset: bool,
+    link: bool,
+    origin: bool,
+}
+
+impl Pen {
+    /// Either of them: terminals differ in what exactly they restore.
+    fn or(self, other: Self) -> Self {
+        Self {
+            attributes: self.attributes || other.attributes,
+            charset: self.charset || other.charset,
+            link: self.link || other.link,
+            origin: self.origin || other.origin,
+        }
+    }
+
+    fn undo(self, out: &mut String) {
+        for (touched, undo) in [
+            (self.origin, "\x1b[?6l"),
+            (self.link, "\x1b]8;;\x1b\\"),
+            (self.attributes, "\x1b[m"),
+            (self.charset, "\x0f\x1b(B\x1b)B"),
+        ] {
+            if touched {
+                out.push_str(undo);
+            }
+        }
+    }
 }
 
 /// Small things that are on or off.
 #[derive(Debug, Default, Clone, Copy)]
 struct Style {
-    attributes: bool,
-    charset: bool,
     keypad: bool,
     cursor_shape: bool,
     pointer_shape: bool,
-    link: bool,
     progress: bool,
     insert: bool,
     newline: bool,
@@ -103,7 +137,7 @@ impl Tracker {
 
     /// Whether undoing moves the cursor to the top: leaving the origin mode does, everywhere.
     pub(super) fn undo_moves_cursor(&self) -> bool {
-        self.changed.contains(&6)
+        self.pen.origin
     }
 
     /// Whether the last character written, if any, ended a line.
@@ -144,12 +178,13 @@ impl Tracker {
             push(&mut out, format_args!("\x1b[>{resource}m"));
         }
         undo_keyboard(self.keyboards[usize::from(self.is_alt())], &mut out);
+        self.pen.undo(&mut out);
         self.undo_style(&mut out);
         if let Some(mode) = self.alt.filter(|_| !keep_alt) {
             push(&mut out, format_args!("\x1b[?{mode}l"));
             undo_keyboard(self.keyboards[0], &mut out);
             // The cursor that comes back with the screen brings its attributes along.
-            out.push_str("\x1b[m");
+            Pen { attributes: true, ..self.saved[0] }.undo(&mut out);
         }
         for &mode in ON_AT_REST.iter().filter(|mode| self.changed.contains(mode)) {
             push(&mut out, format_args!("\x1b[?{mode}h"));
@@ -182,9 +217,6 @@ impl Tracker {
     fn undo_style(&self, out: &mut String) {
         let style = self.style;
         for (touched, undo) in [
-            (style.link, "\x1b]8;;\x1b\\"),
-            (style.attributes, "\x1b[m"),
-            (style.charset, "\x0f\x1b(B\x1b)B"),
             (style.keypad, "\x1b>"),
             (style.cursor_shape, "\x1b[0 q"),
             (style.pointer_shape, "\x1b]22;\x1b\\"),
@@ -209,7 +241,7 @@ impl Tracker {
                 ESC => self.scan = Scan::Escape,
                 0x30..=0x7e => {
                     // `B` is the ordinary character set; `ESC # 8` and the like change none.
-                    self.style.charset |= matches!(self.token.first(), Some(b'('..=b'/')) && byte != b'B';
+                    self.pen.charset |= matches!(self.token.first(), Some(b'('..=b'/')) && byte != b'B';
                     self.scan = Scan::Ground;
                 }
                 _ => {}
@@ -248,7 +280,7 @@ impl Tracker {
     fn ground(&mut self, byte: u8) {
         match byte {
             ESC => self.scan = Scan::Escape,
-            0x0e => self.style.charset = true,
+            0x0e => self.pen.charset = true,
             _ => {}
         }
     }
@@ -278,8 +310,16 @@ impl Tracker {
                 self.style.keypad = false;
                 Scan::Ground
             }
+            b'7' => {
+                self.save_cursor();
+                Scan::Ground
+            }
+            b'8' => {
+                self.restore_cursor();
+                Scan::Ground
+            }
             b'n' | b'o' => {
-                self.style.charset = true;
+                self.pen.charset = true;
                 Scan::Ground
             }
             b'c' => {
@@ -290,9 +330,25 @@ impl Tracker {
         };
     }
 
-    /// The terminal has reset itself; only titles outlive that.
+    fn save_cursor(&mut self) {
+        self.saved[usize::from(self.is_alt())] = self.pen;
+    }
+
+    fn restore_cursor(&mut self) {
+        self.pen = self.pen.or(self.saved[usize::from(self.is_alt())]);
+    }
+
+    /// The terminal has reset itself. Titles outlive that, and what some terminals forget to reset.
     fn hard_reset(&mut self) {
-        *self = Self { title_set: self.title_set, titles_pushed: self.titles_pushed, ..Self::default() };
+        let Style { pointer_shape, progress, .. } = self.style;
+        *self = Self {
+            key_resources: std::mem::take(&mut self.key_resources),
+            colours: std::mem::take(&mut self.colours),
+            title_set: self.title_set,
+            titles_pushed: self.titles_pushed,
+            style: Style { pointer_shape, progress, ..Style::default() },
+            ..Self::default()
+        };
     }
 
     fn csi(&mut self, body: &[u8], last: u8) {
@@ -314,7 +370,7 @@ impl Tracker {
                     }
                 }
             }
-            (0, b'm') => self.style.attributes = !matches!(digits, "" | "0"),
+            (0, b'm') => self.pen.attributes = !matches!(digits, "" | "0"),
             (b'>', b'm' | b'f' | b'n') => self.key_resources.extend(all().take(1)),
             (b'>', b'u') => self.keyboard().pushed = (self.keyboard().pushed + 1).min(MAX_STACK),
             (b'<', b'u') => {
@@ -328,6 +384,8 @@ impl Tracker {
             (0, b'q') if digits.ends_with(' ') => {
                 self.style.cursor_shape = !matches!(digits, "0 " | " ");
             }
+            (0, b's') => self.save_cursor(),
+            (0, b'u') => self.restore_cursor(),
             (0, b'r') => self.style.region = !matches!(digits, "" | ";"),
             (0, b't') => match first() {
                 Some(22) => self.titles_pushed = (self.titles_pushed + 1).min(MAX_STACK),
@@ -343,9 +401,18 @@ impl Tracker {
     }
 
     fn mode(&mut self, mode: u16, on: bool) {
+        // 1048 is the cursor alone, 1049 the cursor and the other screen.
+        if on && matches!(mode, 1048 | 1049) {
+            self.save_cursor();
+        }
         if ALT.contains(&mode) {
             self.alt = on.then(|| self.alt.unwrap_or(mode));
-            return;
+        }
+        if !on && matches!(mode, 1048 | 1049) {
+            self.restore_cursor();
+        }
+        if mode == 6 {
+            self.pen.origin = on;
         }
         // How the cursor blinks is part of its shape.
         self.style.cursor_shape |= mode == 12;
@@ -376,7 +443,7 @@ impl Tracker {
             4 | 5 | 10..=19 if text != b"?" => {
                 self.colours.insert(number + 100);
             }
-            8 => self.style.link = text.iter().rposition(|&b| b == b';').is_some_and(|at| at + 1 < text.len()),
+            8 => self.pen.link = text.iter().rposition(|&b| b == b';').is_some_and(|at| at + 1 < text.len()),
             9 if text.starts_with(b"4;") => self.style.progress = !text.starts_with(b"4;0"),
             22 => self.style.pointer_shape = !text.is_empty(),
             104 | 105 | 110..=119 if text.is_empty() => {

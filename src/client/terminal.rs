@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[must_use]
 pub fn reset_sequence() -> Vec<u8> {
     let mut out = String::from("\x1b\\");
-    for mode in OFF_AT_REST.iter().filter(|&&mode| mode != 6) {
+    for mode in OFF_AT_REST {
         out.push_str(&format!("\x1b[?{mode}l"));
     }
     // The keyboard of this screen; then scroll region and origin, with the cursor kept in place.

@@ -280,7 +280,7 @@ fn copy(main: &Path, from: &OwnedFd, to: &OwnedFd, path: &Path) -> io::Result<Co
     };
     if kind == FileType::Symlink {
         let text = rustix::fs::readlinkat(&source_dir, name, Vec::new())?;
-        let target = resolve(&main.join(path).parent().unwrap_or(main).to_owned(), text.as_bytes());
+        let target = resolve(main.join(path).parent().unwrap_or(main), text.as_bytes());
         if !target.starts_with(main) || text.as_bytes().starts_with(b"/") {
             return Ok(Copied::Outside);
         }

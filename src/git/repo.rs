@@ -1,4 +1,4 @@
-//! What a repository is: where it lies, how it stores things, what it starts from.
+//! What a repository is: where it lies, how it stores things, how its commits lie to each other.
 //!
 //! Fast reads go through `git2`; where libgit2 does not know the repository's format, or git must
 //! have the last word (ownership, revisions), the CLI answers.
@@ -13,17 +13,14 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use super::cli::Git;
+pub use super::base::Base;
+use super::cli::{Call, Git};
 use super::error::{GitError, plain};
+use super::private::Private;
 use super::site::{HEADS, InProgress, read_plain};
+use super::tree;
 use crate::model::name::{BranchName, Oid};
 use crate::model::time::Wall;
-
-/// How many similar branch names an error offers.
-const NEAREST: usize = 3;
-
-/// Below this likeness (0 to 1) a name is no suggestion.
-const LIKENESS: f64 = 0.6;
 
 /// How references are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,19 +92,6 @@ pub enum Head {
     },
 }
 
-/// What attempts start from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Base {
-    /// What people call it: `main`, `origin/main`, `v1.2`.
-    pub name: String,
-    /// The full name of the reference that moves it; `None` for a fixed revision.
-    pub reference: Option<String>,
-    /// Its commit.
-    pub oid: Oid,
-    /// When that was committed.
-    pub at: Wall,
-}
-
 /// How two commits lie to each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
@@ -125,6 +109,7 @@ impl Repository {
     /// # Errors
     /// [`GitError::NotARepository`], [`GitError::Dubious`], [`GitError::Alternates`].
     pub fn discover(git: &Git, dir: &Path) -> Result<Self, GitError> {
+        let canonical = |path: &Path| path.canonicalize().map_err(|e| GitError::io("find", path, e));
         let call = git
             .call(["rev-parse", "--path-format=absolute", "--git-common-dir", "--git-dir", "--is-bare-repository"])
             .args(["--show-toplevel"])
@@ -140,13 +125,17 @@ impl Repository {
                 other => other,
             });
         };
+        let (common, git_dir) = (canonical(&common)?, canonical(&git_dir)?);
+        // A main checkout's git folder is the shared one; anything else was redirected.
+        if git_dir != common && git_dir.parent() != Some(&common.join("worktrees")) {
+            let why = format!("its git folder {} borrows another repository's", git_dir.display());
+            return Err(GitError::Broken { path: dir.to_owned(), why });
+        }
         let is_bare = lines.next().is_some_and(|line| line == "true");
         let toplevel = lines.next().map(PathBuf::from).filter(|p| p.is_absolute() && !is_bare);
-        let canonical = |path: &Path| path.canonicalize().map_err(|e| GitError::io("find", path, e));
-        let common_dir = canonical(&common)?;
-        let settings = read_settings(git, &common_dir)?;
-        let mut repository = Self { main: None, settings, common_dir };
-        let in_main = canonical(&git_dir)? == repository.common_dir;
+        let settings = read_settings(git, &common)?;
+        let in_main = git_dir == common;
+        let mut repository = Self { main: None, settings, common_dir: common };
         repository.main = match toplevel.filter(|_| in_main) {
             Some(toplevel) => Some(canonical(&toplevel)?),
             None => repository.main_by_configuration(),
@@ -307,6 +296,31 @@ impl Repository {
         Ok(paths.map(|path| PathBuf::from(OsString::from_vec(path.to_vec()))).collect())
     }
 
+    /// Whether tracked files of the main checkout differ from its commit: such changes are not in
+    /// the base of new attempts. `scratch` is a folder of ours to look from. Submodules do not count.
+    ///
+    /// # Errors
+    /// [`GitError::Bare`], or what git says.
+    pub fn is_dirty(&self, git: &Git, scratch: &Path) -> Result<bool, GitError> {
+        let main = self.require_main()?;
+        let (Head::Branch { oid, .. } | Head::Detached { oid }) = self.head(git)? else { return Ok(false) };
+        let private = Private::make(scratch, self, &[])?;
+        private.set_head(&oid)?;
+        let (theirs, ours) = (self.common_dir.join("index"), scratch.join("index"));
+        if !theirs.exists() {
+            return Ok(false);
+        }
+        tree::copy_index(&theirs, &ours)?;
+        let call = |args: &[&str]| private.call(git, args).work_tree(main).cwd(main).index(&ours);
+        call(&["update-index", "-q", "--refresh", "--ignore-submodules"]).output()?;
+        let compared = call(&["diff-index", "--quiet", "--ignore-submodules=all", "--no-ext-diff", "HEAD"]);
+        let output = compared.output()?;
+        match output.ended.code {
+            Some(code @ (0 | 1)) => Ok(code == 1),
+            _ => Err(compared.failed(&output)),
+        }
+    }
+
     /// What is half-done in the main checkout.
     #[must_use]
     pub fn in_progress(&self) -> Option<InProgress> {
@@ -332,86 +346,15 @@ impl Repository {
         }
     }
 
-    /// The branch that the remote `origin` calls its own, as `main`.
-    ///
-    /// # Errors
-    /// What git says.
-    pub fn origin_head(&self, git: &Git) -> Result<Option<String>, GitError> {
-        const NAME: &str = "refs/remotes/origin/HEAD";
-        let full = match self.open() {
+    /// The name that a symbolic reference stands for; `None` where there is none.
+    pub(super) fn symbolic(&self, git: &Git, full: &str) -> Result<Option<String>, GitError> {
+        match self.open() {
             Some(repo) => {
-                repo.find_reference(NAME).ok().and_then(|r| String::from_utf8(r.symbolic_target_bytes()?.to_vec()).ok())
+                let target = |r: git2::Reference<'_>| String::from_utf8(r.symbolic_target_bytes()?.to_vec()).ok();
+                Ok(repo.find_reference(full).ok().and_then(target))
             }
-            None => self.call(git, &["symbolic-ref", "-q", NAME]).text_or_no()?,
-        };
-        Ok(full.and_then(|full| Some(full.strip_prefix("refs/remotes/origin/")?.to_owned())))
-    }
-
-    /// The base of new attempts: what is asked for, else what origin calls its main branch, else
-    /// the branch of the main checkout. A local branch goes before the remote's of the same name.
-    ///
-    /// # Errors
-    /// [`GitError::MissingBase`], [`GitError::DetachedNoBase`], [`GitError::NoCommits`].
-    pub fn resolve_base(&self, git: &Git, wanted: Option<&str>) -> Result<Base, GitError> {
-        if let Some(name) = wanted {
-            return match self.find_base(git, name)? {
-                Some(base) => Ok(base),
-                None if self.has_no_commits(git) => Err(GitError::NoCommits { repo: self.root().to_owned() }),
-                None => Err(self.missing_base(git, name)),
-            };
+            None => self.call(git, &["symbolic-ref", "-q", full]).text_or_no(),
         }
-        if let Some(name) = self.origin_head(git)?
-            && let Some(base) = self.find_base(git, &name)?
-        {
-            return Ok(base);
-        }
-        match self.head(git)? {
-            Head::Branch { name, .. } => self.find_base(git, &name)?.ok_or_else(|| self.missing_base(git, &name)),
-            Head::Unborn { .. } => Err(GitError::NoCommits { repo: self.root().to_owned() }),
-            Head::Detached { .. } => Err(GitError::DetachedNoBase { repo: self.root().to_owned() }),
-        }
-    }
-
-    fn find_base(&self, git: &Git, name: &str) -> Result<Option<Base>, GitError> {
-        let local = (format!("{HEADS}{name}"), name.to_owned());
-        let tracked = (format!("refs/remotes/{name}"), name.to_owned());
-        let remote = (format!("refs/remotes/origin/{name}"), format!("origin/{name}"));
-        for (full, shown) in [local, tracked, remote] {
-            if let Some(oid) = self.find_reference(git, &full)? {
-                let at = self.committed_at(git, &oid)?;
-                return Ok(Some(Base { name: shown, reference: Some(full), oid, at }));
-            }
-        }
-        let Some(oid) = self.revision(git, name)? else { return Ok(None) };
-        let at = self.committed_at(git, &oid)?;
-        Ok(Some(Base { name: name.to_owned(), reference: None, oid, at }))
-    }
-
-    fn missing_base(&self, git: &Git, name: &str) -> GitError {
-        let branches = self.branches(git).unwrap_or_default();
-        let last = |branch: &str| branch.rsplit('/').next().unwrap_or_default().to_owned();
-        let like = |branch: &String| strsim::jaro_winkler(name, branch).max(strsim::jaro_winkler(name, &last(branch)));
-        let mut close: Vec<(f64, String)> = branches.into_iter().map(|b| (like(&b), b)).collect();
-        close.retain(|(likeness, _)| *likeness >= LIKENESS);
-        close.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        let nearest = close.into_iter().take(NEAREST).map(|(_, branch)| branch).collect();
-        GitError::MissingBase { name: plain(name.as_bytes()), nearest }
-    }
-
-    fn has_no_commits(&self, git: &Git) -> bool {
-        self.branches(git).is_ok_and(|branches| branches.is_empty())
-            && self.revision(git, "HEAD").is_ok_and(|o| o.is_none())
-    }
-
-    /// All branches, local ones first, without those of attempts.
-    ///
-    /// # Errors
-    /// What git says.
-    pub fn branches(&self, git: &Git) -> Result<Vec<String>, GitError> {
-        let listed = self.ask(git, &["for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes"])?;
-        let text = String::from_utf8_lossy(&listed);
-        let short = |full: &str| full.strip_prefix(HEADS).or(full.strip_prefix("refs/remotes/")).map(str::to_owned);
-        Ok(text.lines().filter_map(short).filter(|b| !b.starts_with("standup/") && !b.ends_with("/HEAD")).collect())
     }
 
     /// The commit of a reference by its full name; `None` where there is none.
@@ -507,11 +450,11 @@ impl Repository {
     }
 
     /// A call on the shared git folder; nothing is looked for, no file of a checkout is touched.
-    pub(super) fn call<'g>(&self, git: &'g Git, args: &[&str]) -> super::cli::Call<'g> {
-        git.call(args).cwd(&self.common_dir).git_dir(&self.common_dir)
+    pub(super) fn call<'g>(&self, git: &'g Git, args: &[&str]) -> Call<'g> {
+        shared(git, &self.common_dir, args)
     }
 
-    fn ask(&self, git: &Git, args: &[&str]) -> Result<Vec<u8>, GitError> {
+    pub(super) fn ask(&self, git: &Git, args: &[&str]) -> Result<Vec<u8>, GitError> {
         self.call(git, args).read()
     }
 
@@ -534,7 +477,9 @@ impl Repository {
         // SAFETY: called once, before the first repository is opened; it sets a plain global.
         // Whose repository this is was git's to judge, in `discover`.
         OWNERSHIP.get_or_init(|| unsafe { git2::opts::set_verify_owner_validation(false) }.is_ok());
-        if self.ref_format() == RefFormat::Reftable || self.object_format() != "sha1" {
+        // libgit2 would follow a planted `commondir`.
+        let is_redirected = self.common_dir.join("commondir").exists();
+        if is_redirected || self.ref_format() == RefFormat::Reftable || self.object_format() != "sha1" {
             return None;
         }
         let flags = git2::RepositoryOpenFlags::NO_SEARCH | git2::RepositoryOpenFlags::BARE;
@@ -588,14 +533,16 @@ fn relation_of(repo: &git2::Repository, ours: &Oid, theirs: &Oid) -> Option<Rela
     Some(Relation { ahead: ahead as u64, behind: behind as u64, merge_base })
 }
 
+/// A call on a shared git folder, which stays the shared one even if a planted `commondir` says
+/// otherwise.
+fn shared<'g>(git: &'g Git, common_dir: &Path, args: &[&str]) -> Call<'g> {
+    git.call(args).cwd(common_dir).git_dir(common_dir).env("GIT_COMMON_DIR", common_dir)
+}
+
 /// All settings in force, each with who said it.
 fn read_settings(git: &Git, common_dir: &Path) -> Result<Vec<Setting>, GitError> {
-    let listed = git
-        .call(["config", "--list", "-z", "--show-scope", "--includes"])
-        .cwd(common_dir)
-        .git_dir(common_dir)
-        .max_output(16 << 20)
-        .read()?;
+    let args = ["config", "--list", "-z", "--show-scope", "--includes"];
+    let listed = shared(git, common_dir, &args).max_output(16 << 20).read()?;
     let mut fields = listed.split(|&b| b == 0);
     let mut settings = Vec::new();
     while let (Some(scope), Some(entry)) = (fields.next(), fields.next()) {

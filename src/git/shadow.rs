@@ -1,6 +1,6 @@
 //! Looking into a worktree that an agent owns.
 //!
-//! Git runs with a private git folder ([`super::private`]) and our own index ([`super::tree`]);
+//! Git runs with a private git folder (`git::private`) and our own index (`git::tree`);
 //! the worktree's `.git`, its entry and the shared configuration are only ever read as text.
 //!
 //! **Invariant:** whatever an agent planted, no function here runs it, and a worktree whose links
@@ -16,7 +16,7 @@ use super::error::{GitError, plain};
 use super::private::Private;
 use super::repo::{FilterDriver, Repository};
 use super::site::{HEADS, HeadRef, InProgress, Site};
-use super::tree::{self, Hasher, Seen};
+use super::tree::{self, Hasher, Memory};
 use crate::model::name::{BranchName, Oid};
 use crate::model::time::Wall;
 
@@ -36,7 +36,7 @@ pub struct Shadow {
 /// What the last look found, so that the next one is quick.
 #[derive(Debug, Default)]
 struct State {
-    seen: Option<Seen>,
+    memory: Memory,
     counted: Option<Counted>,
 }
 
@@ -280,7 +280,7 @@ impl Shadow {
             Some(oid) => self.repo.tree_of(&self.git, oid)?,
             None => self.empty_tree()?,
         };
-        let hash = self.hasher(&self.site.admin_dir.join("index")).hash(&mut state.seen, &start)?;
+        let hash = self.hasher(&self.site.admin_dir.join("index")).hash(&mut state.memory, &start)?;
         // Whoever changed the links meanwhile does not get the hash of another folder believed.
         self.site.require_intact()?;
         Ok(hash)

@@ -131,6 +131,9 @@ impl Site {
                 .map(|line| resolve(&self.admin_dir, &line))
                 .map_err(|e| broken(format!("{name} in its entry cannot be read: {e}")))
         };
+        if kind(&self.common_dir.join("commondir")).is_ok() {
+            return Err(broken("its repository was redirected to another (a file `commondir` in it)".into()));
+        }
         if link("commondir")? != self.common_dir {
             return Err(broken("its entry points to another repository".into()));
         }

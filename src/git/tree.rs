@@ -7,9 +7,10 @@
 //! **Invariant:** the repository's objects, references and the agent's index are not written, and
 //! no program that the worktree or the repository names is run. Must not know: bases, branches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use super::error::{GitError, plain};
 use super::private::Private;
 use super::site::read_plain;
 use crate::model::name::Oid;
+use crate::os::lock::Lock;
 
 /// Our own folder in a worktree, which is no part of the work.
 pub(super) const OURS: &str = ".standup/run";
@@ -38,11 +40,19 @@ const MAX_NESTED: usize = 32;
 
 /// Which version of the agent's index was taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
+struct Seen {
     dev: u64,
     ino: u64,
     size: u64,
     changed: (i64, i64),
+}
+
+/// What one hash leaves for the next.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    seen: Option<Seen>,
+    /// Paths that our index has and the agent's has not: untracked files, as they were found.
+    extra: BTreeSet<Vec<u8>>,
 }
 
 /// Everything that is needed to hash one worktree.
@@ -74,20 +84,23 @@ impl Hasher<'_> {
         copy_index(self.their_index, &self.index())
     }
 
-    /// Hashes the worktree; `seen` is what the last call knew of the agent's index.
-    pub(super) fn hash(&self, seen: &mut Option<Seen>, start: &Oid) -> Result<Oid, GitError> {
+    /// Hashes the worktree; `start` is the tree to begin with where our index is lost.
+    pub(super) fn hash(&self, memory: &mut Memory, start: &Oid) -> Result<Oid, GitError> {
+        // Two looks at one worktree share a folder, within this process or over a restart.
+        let _lock = Lock::take(&self.private.dir().join("look"))?;
+        self.remove(&["index.lock", "theirs.lock"])?;
         self.private.copy_rules()?;
         if self.private.is_crowded() {
             self.private.drop_objects()?;
-            self.forget(seen)?;
+            self.forget(memory)?;
         }
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.hash_once(seen, start) {
+            match self.hash_once(memory, start) {
                 Err(GitError::Failed { .. }) if tries < TRIES => {
                     if tries > 1 {
-                        self.forget(seen)?;
+                        self.forget(memory)?;
                     }
                 }
                 outcome => return outcome,
@@ -96,32 +109,37 @@ impl Hasher<'_> {
     }
 
     /// Drops our index: the next hash reads every file.
-    fn forget(&self, seen: &mut Option<Seen>) -> Result<(), GitError> {
-        *seen = None;
-        for name in ["index", "index.lock", "theirs.lock"] {
-            let path = self.private.dir().join(name);
+    fn forget(&self, memory: &mut Memory) -> Result<(), GitError> {
+        *memory = Memory::default();
+        self.remove(&["index", "index.lock", "theirs.lock"])
+    }
+
+    /// Removes files of ours.
+    fn remove(&self, names: &[&str]) -> Result<(), GitError> {
+        for path in names.iter().map(|name| self.private.dir().join(name)) {
             match fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(GitError::io("remove", &path, e)),
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(GitError::io("remove", &path, e)),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn hash_once(&self, seen: &mut Option<Seen>, start: &Oid) -> Result<Oid, GitError> {
+    fn hash_once(&self, memory: &mut Memory, start: &Oid) -> Result<Oid, GitError> {
         if !self.index().exists() {
-            *seen = None;
+            *memory = Memory::default();
             self.call(&["read-tree", start.as_str()]).read()?;
         }
-        self.take_tracked(seen)?;
+        self.take_tracked(memory)?;
+        self.drop_ignored(memory)?;
         let refresh = self.call(&["update-index", "-q", "--refresh", "--ignore-missing"]);
         let output = refresh.output()?;
         if !matches!(output.ended.code, Some(0 | 1)) {
             return Err(refresh.failed(&output));
         }
         let ours = format!("--exclude=/{OURS}/");
-        let listed = self.call(&["ls-files", "-z", "-m", "-o", "--exclude-standard", &ours]).read()?;
-        self.record(&listed)?;
+        let listed = self.call(&["ls-files", "-z", "-t", "-m", "-o", "--exclude-standard", &ours]).read()?;
+        self.record(&listed, memory)?;
         let text = self.call(&["write-tree"]).text()?;
         Oid::new(text.trim())
             .map_err(|_| GitError::Unexpected { command: "git write-tree".into(), answer: plain(text.as_bytes()) })
@@ -133,10 +151,16 @@ impl Hasher<'_> {
     }
 
     /// Brings the paths that are changed or new into our index.
-    fn record(&self, listed: &[u8]) -> Result<(), GitError> {
-        let paths: BTreeSet<&[u8]> = listed.split(|&b| b == 0).filter(|p| !p.is_empty() && !is_ours(p)).collect();
+    fn record(&self, listed: &[u8], memory: &mut Memory) -> Result<(), GitError> {
+        // `? <path>` is untracked; a path that is both changed and gone is listed twice.
+        let lines = listed.split(|&b| b == 0).filter(|line| line.len() > 2);
+        let paths: BTreeMap<&[u8], bool> =
+            lines.map(|line| (&line[2..], line[0] == b'?')).filter(|(path, _)| !is_ours(path)).collect();
         let (mut gone, mut there, mut nested) = (Vec::new(), Vec::new(), Vec::new());
-        for path in paths {
+        for (path, is_untracked) in paths {
+            if is_untracked {
+                memory.extra.insert(path.strip_suffix(b"/").unwrap_or(path).to_vec());
+            }
             match self.kind(path.strip_suffix(b"/").unwrap_or(path)) {
                 Kind::File => there.push(path),
                 Kind::Folder if path.ends_with(b"/") => nested.push(&path[..path.len() - 1]),
@@ -187,25 +211,38 @@ impl Hasher<'_> {
     }
 
     /// Takes over which paths are tracked, if the agent's index changed since.
-    fn take_tracked(&self, seen: &mut Option<Seen>) -> Result<(), GitError> {
+    fn take_tracked(&self, memory: &mut Memory) -> Result<(), GitError> {
         let now = look(self.their_index);
-        if now == *seen {
+        if now.is_some() && now == memory.seen {
             return Ok(());
         }
+        let list = ["ls-files", "-z", "-s", "-t"];
+        let mut theirs = Vec::new();
         if now.is_some() {
             let copy = self.private.dir().join("theirs");
             copy_index(self.their_index, &copy)?;
-            let list = ["ls-files", "-z", "-s", "-t"];
-            let theirs = self.call(&list).index(&copy).read()?;
-            let ours = self.call(&list).read()?;
-            self.follow(&entries(&theirs), &entries(&ours))?;
+            theirs = self.call(&list).index(&copy).read()?;
         }
-        *seen = now;
+        let ours = self.call(&list).read()?;
+        memory.extra = self.follow(&entries(&theirs), &entries(&ours))?;
+        memory.seen = now;
         Ok(())
     }
 
-    /// Makes our index track what theirs tracks.
-    fn follow(&self, theirs: &[Entry<'_>], ours: &[Entry<'_>]) -> Result<(), GitError> {
+    /// Drops untracked files that are ignored by now. Such a path that is not ignored will be
+    /// found again.
+    fn drop_ignored(&self, memory: &mut Memory) -> Result<(), GitError> {
+        let extra: Vec<&[u8]> = memory.extra.iter().map(Vec::as_slice).collect();
+        let ignored = self.ignored(&extra)?;
+        self.drop_paths(&ignored.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        for path in &ignored {
+            memory.extra.remove(path);
+        }
+        Ok(())
+    }
+
+    /// Makes our index track what theirs tracks, and returns what it has beyond that.
+    fn follow(&self, theirs: &[Entry<'_>], ours: &[Entry<'_>]) -> Result<BTreeSet<Vec<u8>>, GitError> {
         let our_paths: BTreeSet<&[u8]> = ours.iter().map(|e| e.path).collect();
         let their_paths: BTreeSet<&[u8]> = theirs.iter().map(|e| e.path).collect();
         let (mut lines, mut added) = (Vec::new(), BTreeSet::new());
@@ -217,15 +254,13 @@ impl Hasher<'_> {
         if !lines.is_empty() {
             self.call(&["update-index", "-z", "--add", "--replace", "--index-info"]).stdin(lines).read()?;
         }
-        let extra: Vec<&[u8]> = our_paths.iter().copied().filter(|p| !their_paths.contains(p)).collect();
-        self.drop_paths(&self.ignored(&extra)?.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
-
         let left_out = |list: &[Entry<'_>]| -> BTreeSet<Vec<u8>> {
             list.iter().filter(|e| e.is_left_out).map(|e| e.path.to_vec()).collect()
         };
         let (theirs, ours) = (left_out(theirs), left_out(ours));
         self.mark("--skip-worktree", theirs.difference(&ours))?;
-        self.mark("--no-skip-worktree", ours.difference(&theirs).filter(|p| their_paths.contains(p.as_slice())))
+        self.mark("--no-skip-worktree", ours.difference(&theirs).filter(|p| their_paths.contains(p.as_slice())))?;
+        Ok(our_paths.difference(&their_paths).map(|path| path.to_vec()).collect())
     }
 
     fn mark<'p>(&self, flag: &str, paths: impl Iterator<Item = &'p Vec<u8>>) -> Result<(), GitError> {
@@ -236,7 +271,7 @@ impl Hasher<'_> {
         self.call(&["update-index", "-z", flag, "--stdin"]).stdin(zero_ended(&paths)).read().map(|_| ())
     }
 
-    /// Which of these paths git ignores. A path that is there and not ignored will be found again.
+    /// Which of these paths git ignores.
     fn ignored(&self, paths: &[&[u8]]) -> Result<Vec<Vec<u8>>, GitError> {
         if paths.is_empty() {
             return Ok(Vec::new());
@@ -290,7 +325,7 @@ fn look(index: &Path) -> Option<Seen> {
 }
 
 /// Copies an index, and the shared part that a split index refers to.
-fn copy_index(from: &Path, to: &Path) -> Result<(), GitError> {
+pub(super) fn copy_index(from: &Path, to: &Path) -> Result<(), GitError> {
     let read = |path: &Path| read_plain(path, MAX_INDEX).map_err(|e| GitError::io("read", path, e));
     let write = |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(|e| GitError::io("write", path, e));
     write(to, &read(from)?)?;

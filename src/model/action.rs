@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{Exit, HostFacts, StopWhy};
 use super::id::{ActionId, AttemptId, CheckRun, MsgId};
 use super::name::{AgentName, BranchName, HostId, Oid};
-use super::task::Mode;
+use super::settings::CheckSettings;
+use super::task::{Mode, TaskSpec};
 use super::verdict::Verdict;
 
 /// One deed and its id.
@@ -47,6 +48,8 @@ pub enum Action {
         agent: AgentName,
         /// How much is handed over.
         mode: Mode,
+        /// For what.
+        spec: Box<TaskSpec>,
         /// Where.
         worktree: PathBuf,
         /// On which branch.
@@ -87,6 +90,10 @@ pub enum Action {
         run: CheckRun,
         /// Where.
         worktree: PathBuf,
+        /// The task's own checks, run after the repository's.
+        own: Vec<CheckSettings>,
+        /// Ports they may use.
+        ports: Vec<u16>,
     },
     /// End whatever a dead host's agent left running, and sweep its git locks.
     /// *Again:* nothing is left to end.

@@ -111,6 +111,7 @@ fn failed_at(attempt: &Attempt, wanted: &str) -> bool {
 /// Plans and orders a host for an attempt whose worktree is there.
 pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Message>, resume: bool) {
     let Some(attempt) = turn.current(id).cloned() else { return };
+    let Some(spec) = turn.task(id.task).map(|t| Box::new(t.spec.clone())) else { return };
     let Ok(host) = HostId::new(format!("{}-{}-{}", id.task, id.no, attempt.launches + 1)) else { return };
     let action = turn.next_action();
     let msg = message.map(|m| m.id);
@@ -125,6 +126,7 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
         host,
         agent: attempt.agent,
         mode: attempt.mode,
+        spec,
         worktree: attempt.worktree,
         branch: attempt.branch,
         session: attempt.session,
@@ -447,10 +449,12 @@ fn check_finished(turn: &mut Turn<'_>, id: TaskId) -> bool {
 
 /// Orders the checks of an attempt.
 pub(super) fn start_checks(turn: &mut Turn<'_>, id: AttemptId, asked: bool) {
-    let Some(worktree) = turn.board.attempt(id).map(|a| a.worktree.clone()) else { return };
+    let Some(own) = turn.task(id.task).map(|t| t.spec.checks.clone()) else { return };
+    let Some(attempt) = turn.board.attempt(id) else { return };
+    let (worktree, ports) = (attempt.worktree.clone(), attempt.ports.clone());
     let (run, action) = (turn.next_run(), turn.next_action());
     turn.attempt_event(id, Event::ChecksStarted { run, action, asked });
-    turn.order(action, id, Action::Check { run, worktree });
+    turn.order(action, id, Action::Check { run, worktree, own, ports });
 }
 
 fn rest(turn: &mut Turn<'_>, id: TaskId) -> bool {

@@ -101,6 +101,18 @@ fn a_retry_that_passed_is_no_failure() {
 }
 
 #[test]
+fn what_a_test_under_nextest_prints_is_not_nextest() {
+    let text = "    Starting 1 test across 1 binary\n        FAIL [   0.005s] (1/1) shop outer\n  stdout ───\n\n\
+                \x20           PASS [   0.005s] (1/2) shop inner\n            FAIL [   0.005s] (2/2) shop inner\n\
+                \x20        Summary [   0.100s] 2 tests run: 2 passed, 0 skipped\n\n────────────\n\
+                \x20    Summary [   0.100s] 1 test run: 0 passed, 1 failed, 0 skipped\n\
+                \x20       FAIL [   0.005s] (1/1) shop outer\n";
+    let report = read(&ReportFormat::Nextest, text);
+    assert_eq!((report.counts, report.contradiction), (Some(counts(0, 1, 0)), None));
+    assert_eq!(report.failures.iter().map(|f| f.test.as_str()).collect::<Vec<_>>(), ["shop outer"]);
+}
+
+#[test]
 fn failures_are_bounded_and_clipped() {
     let long = "n".repeat(5_000);
     let mut text = String::from("running 200000 tests\nfailures:\n");

@@ -5,24 +5,20 @@
 //! Sequence numbers have no holes. There is one writer, which holds the supervisor's lock.
 //! Must not know: what events and actions mean.
 
-use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::model::id::{ActionId, AttemptNo, Seq, TaskId};
 use crate::model::time::{Boot, Mono, Now, Wall};
-use crate::os::{clock, file};
 
 use super::StoreError;
+pub use super::batch::{Batch, DigestError, NewAction, NewEvent, PendingAction, StoredEvent, TextDigest, Texts};
 use super::error::io;
+use super::files::{make_private, move_aside, size, takes_files, uri, wal_without_database, with_suffix};
 use super::schema::{self, Format};
 
 /// How long another process's write is waited for. Nobody but us writes for longer than a commit;
@@ -41,143 +37,6 @@ const WAL_BYTES: u64 = 16 << 20;
 
 /// Statements kept prepared: all there are.
 const STATEMENTS: usize = 24;
-
-/// One thing that happened, about to be stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewEvent<'a> {
-    /// When.
-    pub at: Now,
-    /// The task it is about, if it is about one.
-    pub task: Option<TaskId>,
-    /// The attempt it is about, if it is about one.
-    pub attempt: Option<AttemptNo>,
-    /// What happened, in the past tense: `attempt-started`.
-    pub name: &'a str,
-    /// The particulars.
-    pub data: serde_json::Value,
-}
-
-/// Something to be done, once the events beside it are stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewAction {
-    /// Its name for ever; larger than [`Log::last_action`].
-    pub id: ActionId,
-    /// What to do.
-    pub data: serde_json::Value,
-}
-
-/// What is stored in one transaction.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Batch<'a> {
-    /// What happened, in order.
-    pub events: Vec<NewEvent<'a>>,
-    /// What is to be done.
-    pub actions: Vec<NewAction>,
-    /// What was done; unknown ids are passed over, so that a repeated outcome does no harm.
-    pub finished: Vec<ActionId>,
-    /// Whether it must survive a power cut from the moment it is acknowledged. Costs a disk flush.
-    pub must_not_lose: bool,
-    /// Long texts that the events name; put in by [`Batch::put_text`].
-    pub texts: Texts,
-}
-
-/// Long texts about to be stored, each under its digest.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Texts(Vec<(TextDigest, String)>);
-
-impl Batch<'_> {
-    /// Adds a long text; events of the same batch name it by the digest.
-    pub fn put_text(&mut self, text: impl Into<String>) -> TextDigest {
-        let text = text.into();
-        let digest = TextDigest::of(&text);
-        self.texts.0.push((digest.clone(), text));
-        digest
-    }
-
-    /// Whether there is nothing to store.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.actions.is_empty() && self.finished.is_empty() && self.texts.0.is_empty()
-    }
-}
-
-/// One thing that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredEvent {
-    /// Its place in the log.
-    pub seq: Seq,
-    /// When.
-    pub at: Now,
-    /// The task it is about.
-    pub task: Option<TaskId>,
-    /// The attempt it is about.
-    pub attempt: Option<AttemptNo>,
-    /// What happened.
-    pub event: String,
-    /// The particulars.
-    pub data: serde_json::Value,
-}
-
-/// Something still to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PendingAction {
-    /// Its name.
-    pub id: ActionId,
-    /// What to do.
-    pub data: serde_json::Value,
-}
-
-/// Names a stored text by its content: SHA-256, 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TextDigest(String);
-
-impl TextDigest {
-    /// The digest of a text.
-    #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self(Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    /// Its digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TextDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Why a text is no digest.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a digest of 64 hexadecimal digits")]
-pub struct DigestError {
-    /// What was given.
-    pub text: String,
-}
-
-impl FromStr for TextDigest {
-    type Err = DigestError;
-    fn from_str(text: &str) -> Result<Self, DigestError> {
-        let fits = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if fits { Ok(Self(text.to_owned())) } else { Err(DigestError { text: text.to_owned() }) }
-    }
-}
-
-impl Serialize for TextDigest {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for TextDigest {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
-    }
-}
 
 /// A damaged database that was moved out of the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,8 +129,7 @@ impl Log {
     /// [`StoreError::Full`], [`StoreError::ReadOnly`] and others; nothing of it is then stored.
     pub fn append(&mut self, batch: &Batch<'_>) -> Result<Range<Seq>, StoreError> {
         self.set_sync(batch.must_not_lose)?;
-        let stored = insert(&mut self.conn, batch);
-        stored.map_err(|e| self.failed("write", e))
+        insert(&self.conn, batch).map_err(|e| self.failed("write", e))
     }
 
     /// Stores a text by itself. Prefer [`Batch::put_text`], which stores it with what names it.
@@ -501,16 +359,28 @@ fn system_errno(conn: &Connection) -> i32 {
     unsafe { rusqlite::ffi::sqlite3_system_errno(conn.handle()) }
 }
 
-fn insert(conn: &mut Connection, batch: &Batch<'_>) -> rusqlite::Result<Range<Seq>> {
-    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+/// Stores a batch whole or not at all. The transaction's own statements are prepared too: they
+/// would cost as much again as an event.
+fn insert(conn: &Connection, batch: &Batch<'_>) -> rusqlite::Result<Range<Seq>> {
+    let run = |sql| conn.prepare_cached(sql)?.execute([]);
+    run("BEGIN IMMEDIATE")?;
+    let stored = insert_rows(conn, batch).and_then(|range| run("COMMIT").map(|_| range));
+    // Some failures have rolled back by themselves.
+    if stored.is_err() && !conn.is_autocommit() {
+        run("ROLLBACK")?;
+    }
+    stored
+}
+
+fn insert_rows(conn: &Connection, batch: &Batch<'_>) -> rusqlite::Result<Range<Seq>> {
     for (digest, text) in &batch.texts.0 {
-        tx.prepare_cached("INSERT OR IGNORE INTO text (digest, body) VALUES (?1, ?2)")?
+        conn.prepare_cached("INSERT OR IGNORE INTO text (digest, body) VALUES (?1, ?2)")?
             .execute(params![digest.as_str(), text])?;
     }
-    let last: i64 = tx.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))?;
+    let last: i64 = conn.prepare_cached("SELECT coalesce(max(seq), 0) FROM event")?.query_row([], |row| row.get(0))?;
     let mut end = last + 1;
     for event in &batch.events {
-        tx.prepare_cached(
+        conn.prepare_cached(
             "INSERT INTO event (seq, wall, mono, boot, task, attempt, name, data)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
@@ -527,13 +397,12 @@ fn insert(conn: &mut Connection, batch: &Batch<'_>) -> rusqlite::Result<Range<Se
         end += 1;
     }
     for action in &batch.actions {
-        tx.prepare_cached("INSERT INTO action (id, data) VALUES (?1, ?2)")?
+        conn.prepare_cached("INSERT INTO action (id, data) VALUES (?1, ?2)")?
             .execute(params![signed(action.id.0), action.data.to_string()])?;
     }
     for id in &batch.finished {
-        tx.prepare_cached("DELETE FROM action WHERE id = ?1")?.execute([signed(id.0)])?;
+        conn.prepare_cached("DELETE FROM action WHERE id = ?1")?.execute([signed(id.0)])?;
     }
-    tx.commit()?;
     Ok(Seq(unsigned(last + 1))..Seq(unsigned(end)))
 }
 
@@ -565,96 +434,4 @@ fn signed(number: u64) -> i64 {
 
 fn limited(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
-}
-
-/// Makes an empty file of mode 0600 where there is none; the database's other files take its mode.
-fn make_private(path: &Path) -> Result<(), StoreError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    file::private_dir(dir)?;
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_CLOEXEC).open(path);
-    match made {
-        Ok(_) => Ok(file::sync_dir(dir)?),
-        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(io("create", path, e)),
-    }
-}
-
-/// A write-ahead file that outlived its database holds events that a fresh database would throw
-/// away.
-fn wal_without_database(path: &Path) -> Option<&'static str> {
-    let orphan = size(path) == 0 && size(&with_suffix(path, "-wal")) > 0;
-    orphan.then_some("the database is gone and its write-ahead file is not")
-}
-
-/// Moves the database and its write-ahead files out of the way, the database first: after a crash
-/// in between, what is left is recognised by [`wal_without_database`].
-fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let mut stamp = clock::now().wall.0;
-    let taken = |base: &Path| ["", "-wal", "-shm"].iter().any(|s| with_suffix(base, s).symlink_metadata().is_ok());
-    let mut aside = with_suffix(path, &format!(".corrupt-{stamp}"));
-    while taken(&aside) {
-        stamp += 1;
-        aside = with_suffix(path, &format!(".corrupt-{stamp}"));
-    }
-    for suffix in ["", "-wal", "-shm"] {
-        match fs::rename(with_suffix(path, suffix), with_suffix(&aside, suffix)) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(io("set aside", path, e)),
-        }
-    }
-    file::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
-    Ok(aside)
-}
-
-/// Bytes in a file; 0 where there is none.
-fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |meta| meta.len())
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Whether files can be made beside `path`.
-fn takes_files(path: &Path) -> bool {
-    tempfile::tempfile_in(path.parent().unwrap_or(Path::new("."))).is_ok()
-}
-
-/// A path as the database's file URI: what has a meaning there is written as `%XX`.
-fn uri(path: &Path, query: &str) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    let mut uri = String::from("file:");
-    for &byte in path.as_os_str().as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            uri.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    uri.push_str(query);
-    PathBuf::from(uri)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_digest_reads_back_and_nothing_else_does() {
-        let digest = TextDigest::of("brief");
-        assert_eq!(digest.as_str().parse(), Ok(digest.clone()));
-        let json = serde_json::to_string(&digest).expect("json");
-        assert_eq!(serde_json::from_str::<TextDigest>(&json).expect("back"), digest);
-        for text in ["", "abc", &"g".repeat(64), &"A".repeat(64), "../../../etc/passwd"] {
-            assert!(text.parse::<TextDigest>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_path_with_special_characters_becomes_a_uri() {
-        assert_eq!(uri(Path::new("/a b?c#d%"), "?immutable=1"), Path::new("file:/a%20b%3Fc%23d%25?immutable=1"));
-    }
 }

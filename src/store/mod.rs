@@ -5,8 +5,10 @@
 //! Must not know: what events mean, git, hosts, agents.
 
 pub mod approvals;
+mod batch;
 mod error;
 pub mod fence;
+mod files;
 pub mod layout;
 pub mod log;
 pub mod record;

@@ -20,18 +20,19 @@ use super::driver;
 use super::hosts::{Ask, TypedHow};
 use super::world::World;
 
-pub(super) use launch::{adopt, found};
+pub(super) use check::observe;
+pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
 
 /// The real effects.
-pub struct Effects {
+pub(super) struct Effects {
     world: Arc<World>,
 }
 
 impl Effects {
     /// Over a world.
     #[must_use]
-    pub fn new(world: Arc<World>) -> Self {
+    pub(super) fn new(world: Arc<World>) -> Self {
         Self { world }
     }
 }
@@ -78,9 +79,15 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
             outcome
         }
         Action::Launch { .. } => launch::launch(world, attempt, action).await,
-        Action::Stop { host, .. } => stop::stop(world, attempt, &host).await,
+        Action::Stop { host, .. } => {
+            let for_work = world.clone();
+            blocking(move || stop::stop(&for_work, &host)).await
+        }
         Action::Type { host, msg, text, now } => type_it(world, attempt, &host, msg, text, now).await,
-        Action::Check { run, worktree } => check::check(world, attempt, id, run, &worktree).await,
+        Action::Check { run, worktree, own, ports } => {
+            let wanted = check::Wanted { run, worktree, own, ports };
+            check::check(world, attempt, id, wanted).await
+        }
         Action::Sweep { host, .. } => {
             let for_work = world.clone();
             let ended = blocking(move || stop::sweep(&for_work, &host)).await;

@@ -27,10 +27,8 @@ pub(super) fn of_checks(
     ports: &[u16],
 ) -> Vec<(OsString, OsString)> {
     let mut env = inherited(&[]);
-    let text: Vec<(String, String)> = env
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())))
-        .collect();
+    let text: Vec<(String, String)> =
+        env.iter().filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))).collect();
     let guarded = grant::agent_env(text.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     for (name, value) in guarded {
         set(&mut env, name.as_ref(), value.into());

@@ -27,8 +27,8 @@ use crate::model::time::{Mono, Now, Span};
 use crate::os::process::{Stat, descendants};
 use crate::os::{clock, file};
 use crate::wire::host::{
-    AgentState, Decoder, Frame, FromHost, Hello, KeyRequest, MsgIds, RefusedWhy, Role, Status, StopRequest, ToHost,
-    TypeRequest, VERSIONS,
+    AgentState, Decoder, Frame, FromHost, Hello, KeyRequest, MsgIds, RefusedWhy, Role, Status, ToHost, TypeRequest,
+    VERSIONS,
 };
 
 /// The OSC number of in-band state reports.
@@ -51,7 +51,7 @@ const NUMBERS: u64 = 4;
 
 /// What is known of a launch, beside the host itself.
 #[derive(Clone)]
-pub struct Voice {
+pub(super) struct Voice {
     /// The agent's dialect.
     pub adapter: Arc<Adapter>,
     /// No sign of life for this long is `quiet`.
@@ -70,7 +70,7 @@ pub struct Voice {
 
 /// How a typing went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TypedHow {
+pub(super) enum TypedHow {
     /// Written.
     Yes,
     /// Not written, and why.
@@ -80,7 +80,7 @@ pub enum TypedHow {
 }
 
 /// Something for one host.
-pub enum Ask {
+pub(super) enum Ask {
     /// Type a message.
     Type {
         /// Which.
@@ -98,34 +98,29 @@ pub enum Ask {
     Files,
     /// Every signal.
     Explain(oneshot::Sender<Vec<SignalView>>),
-    /// End the agent and the host; the task ends when nothing is left.
-    Stop {
-        /// Milliseconds between TERM and KILL.
-        grace_ms: u64,
-    },
 }
 
 /// A way to one host's task.
 #[derive(Clone)]
-pub struct Handle {
+pub(super) struct Handle {
     asks: mpsc::Sender<Ask>,
 }
 
 impl Handle {
     /// Asks; a host that is gone answers nothing.
-    pub async fn ask(&self, ask: Ask) {
+    pub(super) async fn ask(&self, ask: Ask) {
         let _ = self.asks.send(ask).await;
     }
 
     /// Asks without waiting; for observations that may be dropped under load.
-    pub fn offer(&self, ask: Ask) {
+    pub(super) fn offer(&self, ask: Ask) {
         let _ = self.asks.try_send(ask);
     }
 }
 
 /// Starts the task for a living host. `gone` is called once, when the connection has ended for
 /// good: the host is dead or done.
-pub fn watch(
+pub(super) fn watch(
     attempt: AttemptId,
     facts: HostFacts,
     socket: PathBuf,
@@ -352,9 +347,6 @@ impl Host {
                 self.sample();
                 let _ = answer.send(self.weigher.explain(clock::now()));
             }
-            Ask::Stop { grace_ms } => {
-                send(stream, &ToHost::Stop(StopRequest { grace_ms: Some(grace_ms) })).await?;
-            }
             Ask::Type { msg, text, now: interrupt, done } => {
                 if self.typing.is_some() {
                     let _ = done.send(TypedHow::No("another message is being typed".into()));
@@ -412,7 +404,7 @@ impl Host {
             send(stream, &ToHost::Key(key)).await?;
         }
         let request =
-            TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true, withhold_on: Vec::new() };
+            TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true, withhold_on: withheld() };
         send(stream, &ToHost::Type(request)).await
     }
 
@@ -520,6 +512,12 @@ impl Host {
 fn is_same(a: &Told, b: &Told) -> bool {
     let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.readable);
     key(a) == key(b) && a.state.text == b.state.text && a.asks == b.asks
+}
+
+/// A report that contains one of these, between the text and Enter, means that Enter would answer
+/// a question which was not there before.
+fn withheld() -> Vec<String> {
+    vec!["state=blocked".to_owned()]
 }
 
 fn number(msg: MsgId) -> u64 {

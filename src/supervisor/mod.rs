@@ -3,10 +3,16 @@
 //! **Invariant:** only the driver changes the board, only the loop turns the driver, and the loop
 //! only receives, turns and answers. Must not know: how anything looks to a person.
 
+mod desk;
 pub mod driver;
-pub mod hosts;
+mod effects;
+mod environment;
+mod hosts;
 pub mod journal;
 pub mod place;
+pub mod run;
 pub mod server;
 pub mod surroundings;
 pub mod token;
+mod watching;
+mod world;

@@ -40,7 +40,14 @@ impl Place {
     /// # Errors
     /// [`PlaceError`].
     pub fn find(dir: &Path) -> Result<Self, PlaceError> {
-        let dirs = Dirs::find()?;
+        Self::find_under(dir, Dirs::find()?)
+    }
+
+    /// The same, with directories that somebody else chose.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub fn find_under(dir: &Path, dirs: Dirs) -> Result<Self, PlaceError> {
         let git = Git::find()?;
         let repo = Repository::discover(&git, dir)?;
         let (name, hash) = Self::names(&repo);

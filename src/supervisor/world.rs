@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::git::{Shadow, Site};
 use crate::model::id::{ActionId, AttemptId};
@@ -20,21 +20,22 @@ use super::place::Place;
 use super::surroundings::Loaded;
 use super::token::Tokens;
 
+/// Between two tries to get a slot for a start that was under way when a supervisor was killed.
+const SLOT_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// The look into one attempt's worktree, and what it is compared with.
 #[derive(Clone)]
-pub struct Look {
+pub(super) struct Look {
     /// The look.
     pub shadow: Arc<Shadow>,
     /// Where the attempt started.
     pub base: Oid,
     /// The branch or revision it started from.
     pub base_name: String,
-    /// Woken when the worktree is to be looked at again.
-    pub changed: Arc<Notify>,
 }
 
 /// Shared by the loop and everything it sets going.
-pub struct World {
+pub(super) struct World {
     /// The repository and its folders.
     pub place: Place,
     /// This program.
@@ -70,7 +71,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     /// A world without hosts.
-    pub fn new(
+    pub(super) fn new(
         place: Place,
         exe: PathBuf,
         tokens: Tokens,
@@ -99,23 +100,23 @@ impl World {
 
     /// Settings as last read.
     #[must_use]
-    pub fn loaded(&self) -> Arc<Loaded> {
+    pub(super) fn loaded(&self) -> Arc<Loaded> {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes settings that were read again.
-    pub fn set_loaded(&self, loaded: Loaded) {
+    pub(super) fn set_loaded(&self, loaded: Loaded) {
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
     }
 
     /// The way to an attempt's host.
     #[must_use]
-    pub fn host(&self, attempt: AttemptId) -> Option<Handle> {
+    pub(super) fn host(&self, attempt: AttemptId) -> Option<Handle> {
         lock(&self.hosts).get(&attempt).cloned()
     }
 
     /// Takes or forgets the way to an attempt's host.
-    pub fn set_host(&self, attempt: AttemptId, handle: Option<Handle>) {
+    pub(super) fn set_host(&self, attempt: AttemptId, handle: Option<Handle>) {
         let mut hosts = lock(&self.hosts);
         match handle {
             Some(handle) => hosts.insert(attempt, handle),
@@ -125,7 +126,7 @@ impl World {
 
     /// The look into an attempt's worktree.
     #[must_use]
-    pub fn look(&self, attempt: AttemptId) -> Option<Look> {
+    pub(super) fn look(&self, attempt: AttemptId) -> Option<Look> {
         lock(&self.looks).get(&attempt).cloned()
     }
 
@@ -133,7 +134,7 @@ impl World {
     ///
     /// # Errors
     /// What git says.
-    pub fn open_look(
+    pub(super) fn open_look(
         &self,
         attempt: AttemptId,
         site: &Site,
@@ -149,16 +150,15 @@ impl World {
     }
 
     /// Keeps a look.
-    pub fn keep_look(&self, attempt: AttemptId, shadow: Arc<Shadow>, base: &Oid, base_name: &str) -> Look {
-        let look =
-            Look { shadow, base: base.clone(), base_name: base_name.to_owned(), changed: Arc::new(Notify::new()) };
+    pub(super) fn keep_look(&self, attempt: AttemptId, shadow: Arc<Shadow>, base: &Oid, base_name: &str) -> Look {
+        let look = Look { shadow, base: base.clone(), base_name: base_name.to_owned() };
         lock(&self.looks).insert(attempt, look.clone());
         look
     }
 
     /// Reserves a slot of this machine for the next start; says whether one is in hand, and how
     /// many are held by everyone.
-    pub fn reserve(&self, limit: Limit) -> (bool, u32) {
+    pub(super) fn reserve(&self, limit: Limit) -> (bool, u32) {
         let mut held = lock(&self.held);
         if held.in_hand.is_none() {
             let label = self.place.root().display().to_string();
@@ -171,12 +171,12 @@ impl World {
     }
 
     /// Gives the slot in hand back.
-    pub fn release(&self) {
+    pub(super) fn release(&self) {
         lock(&self.held).in_hand = None;
     }
 
     /// Puts the slot in hand to an attempt's name, until its host takes it over.
-    pub fn assign_slot(&self, attempt: AttemptId) {
+    pub(super) fn assign_slot(&self, attempt: AttemptId) {
         let mut held = lock(&self.held);
         if let Some(slot) = held.in_hand.take() {
             held.by_attempt.insert(attempt, slot);
@@ -184,13 +184,32 @@ impl World {
     }
 
     /// Takes an attempt's slot: for its host, or to drop it.
-    pub fn take_slot(&self, attempt: AttemptId) -> Option<Slot> {
+    pub(super) fn take_slot(&self, attempt: AttemptId) -> Option<Slot> {
         let mut held = lock(&self.held);
         held.by_attempt.remove(&attempt).or_else(|| held.in_hand.take())
     }
 
+    /// An attempt's slot; where it was lost with an earlier supervisor, another one, as soon as
+    /// there is one. Blocks. `None` where slots cannot be had at all.
+    pub(super) fn wait_for_slot(&self, attempt: AttemptId) -> Option<Slot> {
+        if let Some(slot) = self.take_slot(attempt) {
+            return Some(slot);
+        }
+        loop {
+            let limit = self.loaded().effective.settings.wip.machine;
+            match self.slots.reserve(limit, &self.place.root().display().to_string()) {
+                Ok(Some(slot)) => return Some(slot),
+                Ok(None) => std::thread::sleep(SLOT_RETRY),
+                Err(error) => {
+                    tracing::warn!(%error, "starting without a slot");
+                    return None;
+                }
+            }
+        }
+    }
+
     /// Ports for an attempt: a block of the configured range that no other attempt has.
-    pub fn take_ports(&self, attempt: AttemptId) -> Result<Vec<u16>, String> {
+    pub(super) fn take_ports(&self, attempt: AttemptId) -> Result<Vec<u16>, String> {
         let Some(range) = self.loaded().effective.settings.worktrees.ports else { return Ok(Vec::new()) };
         let mut ports = lock(&self.ports);
         if let Some(own) = ports.get(&attempt) {
@@ -212,7 +231,7 @@ impl World {
     }
 
     /// Records ports that an attempt has had since before this supervisor, or gives them back.
-    pub fn set_ports(&self, attempt: AttemptId, own: Vec<u16>) {
+    pub(super) fn set_ports(&self, attempt: AttemptId, own: Vec<u16>) {
         let mut ports = lock(&self.ports);
         if own.is_empty() {
             ports.remove(&attempt);
@@ -222,14 +241,14 @@ impl World {
     }
 
     /// A flag that ends the checks of an attempt.
-    pub fn begin_checks(&self, attempt: AttemptId, action: ActionId) -> Arc<AtomicBool> {
+    pub(super) fn begin_checks(&self, attempt: AttemptId, action: ActionId) -> Arc<AtomicBool> {
         let flag = Arc::new(AtomicBool::new(false));
         lock(&self.cancels).insert(attempt, (action, flag.clone()));
         flag
     }
 
     /// Ends all checks but those that are still wanted.
-    pub fn cancel_checks_but(&self, wanted: impl Fn(ActionId) -> bool) {
+    pub(super) fn cancel_checks_but(&self, wanted: impl Fn(ActionId) -> bool) {
         lock(&self.cancels).retain(|_, (action, flag)| {
             let keep = wanted(*action);
             if !keep {

@@ -3,9 +3,10 @@
 //! **Invariant:** what is read is a regular file that lies in the worktree itself, reached without
 //! a single link, of bounded size, and written since the check started. Must not know formats.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -35,24 +36,19 @@ pub(super) struct Expected {
 struct Identity {
     device: u64,
     inode: u64,
-    size: i64,
+    size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
 impl Identity {
-    fn of(stat: &Stat) -> Self {
-        #[expect(
-            clippy::unnecessary_cast,
-            clippy::useless_conversion,
-            reason = "the widths of these fields differ by platform"
-        )]
+    fn of(meta: &Metadata) -> Self {
         Self {
-            device: stat.st_dev as u64,
-            inode: stat.st_ino as u64,
-            size: stat.st_size as i64,
-            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
         }
     }
 }
@@ -60,7 +56,7 @@ impl Identity {
 impl Expected {
     /// Looks at what lies there before the check starts.
     pub(super) fn look(worktree: &Path, path: &RepoPath) -> Self {
-        let before = find(worktree, path).ok().map(|(_, _, stat)| Identity::of(&stat));
+        let before = open(worktree, path).ok().map(|(_, meta)| Identity::of(&meta));
         if let Some(before) = before {
             let changed_ms = before.changed.0.saturating_mul(1_000).saturating_add(before.changed.1 / 1_000_000);
             let age = clock::now().wall.0.saturating_sub(changed_ms);
@@ -74,19 +70,11 @@ impl Expected {
     /// Hands the report to `take` in chunks, or says why it is none, as the end of a sentence.
     pub(super) fn read(&self, mut take: impl FnMut(&[u8])) -> Result<(), String> {
         let path = &self.path;
-        let (dir, name, found) = find(&self.worktree, path)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let open = || rustix::fs::openat(&dir, name, flags, Mode::empty());
-        let fd = rustix::io::retry_on_intr(open).map_err(|errno| format!("{path}: {}", text(errno)))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|errno| format!("{path}: {}", text(errno)))?;
-        let same = (stat.st_dev, stat.st_ino) == (found.st_dev, found.st_ino);
-        if !same || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(format!("{path} was replaced while it was opened"));
-        }
-        if self.before == Some(Identity::of(&stat)) {
+        let (file, meta) = open(&self.worktree, path)?;
+        if self.before == Some(Identity::of(&meta)) {
             return Err(format!("{path} is from before this run"));
         }
-        let mut file = File::from(fd).take(MAX_DOCUMENT as u64 + 1);
+        let mut file = file.take(MAX_DOCUMENT as u64 + 1);
         let mut buffer = vec![0; 64 << 10];
         let mut total = 0;
         loop {
@@ -106,9 +94,21 @@ impl Expected {
     }
 }
 
+/// Opens the file, and only if it is regular.
+fn open(worktree: &Path, path: &RepoPath) -> Result<(File, Metadata), String> {
+    let (dir, name) = find(worktree, path)?;
+    // It may be another one by now: neither followed nor waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd =
+        rustix::fs::openat(&dir, name, flags, Mode::empty()).map_err(|errno| format!("{path}: {}", text(errno)))?;
+    let file = File::from(fd);
+    let meta = file.metadata().map_err(|error| format!("{path}: {error}"))?;
+    if meta.is_file() { Ok((file, meta)) } else { Err(format!("{path} was replaced while it was opened")) }
+}
+
 /// Goes down to the file, one folder at a time, through no link. Opens nothing but folders: a
 /// FIFO, a socket or a device is not touched.
-fn find<'a>(worktree: &Path, path: &'a RepoPath) -> Result<(OwnedFd, &'a str, Stat), String> {
+fn find<'a>(worktree: &Path, path: &'a RepoPath) -> Result<(OwnedFd, &'a str), String> {
     let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let (parents, name) = path.as_str().rsplit_once('/').map_or((None, path.as_str()), |(dir, name)| (Some(dir), name));
     let mut dir = rustix::fs::open(worktree, folder - OFlags::NOFOLLOW, Mode::empty())
@@ -128,7 +128,7 @@ fn find<'a>(worktree: &Path, path: &'a RepoPath) -> Result<(OwnedFd, &'a str, St
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(format!("{path} is {}", kind(&stat)));
     }
-    Ok((dir, name, stat))
+    Ok((dir, name))
 }
 
 fn look(dir: &OwnedFd, name: &str, reached: &str) -> Result<Stat, String> {

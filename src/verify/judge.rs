@@ -19,6 +19,9 @@ use crate::report::{self, Report};
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
+/// The note on the check under which the tree was first seen to have moved.
+pub(super) const MOVED: &str = "files changed while it ran";
+
 /// Takes the results of all checks together. `before` is the tree they started on, `after` the
 /// first one that differs from it, or the last: what could not be read is the reason instead.
 #[must_use]
@@ -28,11 +31,11 @@ pub fn combine(checks: Vec<CheckResult>, before: Result<Oid, String>, after: Res
         _ if checks.is_empty() => (VerdictOutcome::None, String::new()),
         (Err(why), _) | (_, Err(why)) => (VerdictOutcome::Error, format!("the files cannot be read: {why}")),
         (Ok(before), Ok(after)) if before != after => {
-            let why = match checks.iter().find(|check| check.notes.iter().any(|note| note.starts_with("files changed")))
-            {
-                Some(check) => format!("files changed while the check {} ran", check.name),
-                None => "files changed while the checks ran".to_owned(),
+            let during = match checks.iter().find(|check| check.notes.iter().any(|note| note == MOVED)) {
+                Some(check) => format!("the check {} ran", check.name),
+                None => "the checks ran".to_owned(),
             };
+            let why = format!("files changed while {during} (what a check writes itself, git should ignore)");
             (VerdictOutcome::Stale, why)
         }
         _ if any(&[CheckOutcome::Fail, CheckOutcome::Timeout]) => (VerdictOutcome::Red, String::new()),
@@ -128,6 +131,7 @@ pub(super) fn judge(
 fn failed(code: i32, report: &Report) -> String {
     let mut why = match report.counts {
         Some(counts) if counts.failed > 0 => format!("{} of {} tests failed", counts.failed, counts.total),
+        _ if report.failures.len() == 1 => "1 test failed".into(),
         _ => format!("{} tests failed", report.failures.len()),
     };
     if code == 0 {
@@ -147,7 +151,7 @@ fn clean(report: &Report) -> Option<String> {
     match report.counts {
         None => Some("no test ran: its output holds no report of the configured format".into()),
         Some(counts) if counts.total == 0 => Some("no test ran".into()),
-        Some(counts) if !report.has_run() => Some(format!("no test ran: all {} were skipped", counts.total)),
+        Some(counts) if !report.has_run() => Some(format!("no test ran ({} skipped)", counts.skipped)),
         Some(_) if !report.complete => Some("the report breaks off before its end".into()),
         Some(_) => None,
     }

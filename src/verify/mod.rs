@@ -78,7 +78,7 @@ pub fn run(
             if after == before && result.outcome != CheckOutcome::Error {
                 after = tree();
                 if after != before {
-                    result.notes.push("files changed while it ran".into());
+                    result.notes.push(judge::MOVED.into());
                 }
             }
             result
@@ -87,6 +87,13 @@ pub fn run(
         results.push(result);
     }
     combine(results, before, after)
+}
+
+/// Ends whatever still carries this marker: after a crash, what the interrupted run had started.
+/// Returns how many processes could not be ended within about three seconds.
+#[must_use]
+pub fn sweep(marker: &(String, String)) -> usize {
+    leftover::sweep(&format!("{}={}", marker.0, marker.1))
 }
 
 /// The log of a check in `log_dir`: what it wrote to both streams, the start and the end of it

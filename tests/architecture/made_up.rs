@@ -190,6 +190,11 @@ fn a_file_that_only_tests_see_may_touch_the_outside() {
     let ok =
         house(&[("policy/retry.rs", "#[cfg(test)]\nmod tests;\nfn f() {}"), ("policy/retry/tests.rs", "use std::fs;")]);
     assert_eq!(ok, Vec::<String>::new());
+    for attributes in ["#[cfg(test)]\n#[path = \"retry_tests.rs\"]", "#[path = \"retry_tests.rs\"]\n#[cfg(test)]"] {
+        let parent = format!("{attributes}\nmod tests;\nfn f() {{}}");
+        let ok = house(&[("policy/retry.rs", &parent), ("policy/retry_tests.rs", "use std::fs;")]);
+        assert_eq!(ok, Vec::<String>::new());
+    }
     let found = house(&[("policy/retry.rs", "mod tests;"), ("policy/retry/tests.rs", "use std::fs;")]);
     assert_eq!(found.len(), 1, "{found:?}");
 }

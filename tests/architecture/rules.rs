@@ -93,7 +93,12 @@ const IMPURE: &[&str] = &[
     "std::process",
     "std::env",
     "std::thread",
-    "std::os",
+    "std::os::fd",
+    "std::os::linux",
+    "std::os::unix::fs",
+    "std::os::unix::io",
+    "std::os::unix::net",
+    "std::os::unix::process",
     "std::time::SystemTime",
     "std::time::Instant",
     "std::time::UNIX_EPOCH",
@@ -122,11 +127,14 @@ const IMPURE_METHODS: &[&str] = &[
 pub(crate) fn judge(table: &Table, crates: &[String], sources: &BTreeMap<String, String>) -> Vec<Finding> {
     let mut tests_only = Vec::new();
     for (path, text) in sources {
-        for module in scan::shipped(&scan::tokens(text)).test_modules {
+        let shipped = scan::shipped(&scan::tokens(text));
+        for module in shipped.test_modules {
             let base = folder_of_children(path);
             tests_only.push(format!("{base}{module}.rs"));
             tests_only.push(format!("{base}{module}/"));
         }
+        let folder = path.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+        tests_only.extend(shipped.test_files.iter().map(|file| format!("{folder}{file}")));
     }
     let mut findings = Vec::new();
     for (path, text) in sources {

@@ -199,8 +199,10 @@ pub(crate) struct Shipped {
     pub(crate) tokens: Vec<Token>,
     /// Lines that only tests see.
     pub(crate) test_lines: usize,
-    /// `#[cfg(test)] mod NAME;`: files that only tests see.
+    /// `#[cfg(test)] mod NAME;`: modules in files that only tests see.
     pub(crate) test_modules: Vec<String>,
+    /// The same with a `#[path]`: files, seen from the folder of the one that names them.
+    pub(crate) test_files: Vec<String>,
 }
 
 /// Takes out every item under `#[cfg(test)]` or `#[cfg(all(test, …))]`.
@@ -213,25 +215,44 @@ pub(crate) fn shipped(all: &[Token]) -> Shipped {
             out.tokens.clear();
             return out;
         }
-        if !is_test_attribute(&all[at..], false) {
-            out.tokens.push(all[at].clone());
-            at += 1;
+        let (item, is_test, file) = attributes(all, at);
+        if !is_test {
+            // What is no attribute goes one token at a time; attributes go as a whole.
+            let end = item.max(at + 1);
+            out.tokens.extend_from_slice(&all[at..end]);
+            at = end;
             continue;
         }
         let first = all[at].line;
-        while at < all.len() && all[at].is("#") {
-            at = past_group(all, at + 1);
-        }
-        let item = at;
         at = past_item(all, item);
         let words: Vec<&str> = all[item..at].iter().map(|t| t.text.as_str()).collect();
         if let [.., "mod", name, ";"] = words.as_slice() {
-            out.test_modules.push((*name).to_owned());
+            match file {
+                Some(file) => out.test_files.push(file),
+                None => out.test_modules.push((*name).to_owned()),
+            }
         }
         let last = all[..at].last().map_or(first, |t| t.line);
         out.test_lines += last + 1 - first;
     }
     out
+}
+
+/// The attributes that begin at `at`: the index after them, whether one of them is for tests
+/// only, and the file that a `#[path]` among them names.
+fn attributes(all: &[Token], mut at: usize) -> (usize, bool, Option<String>) {
+    let (mut is_test, mut file) = (false, None);
+    while all.get(at).is_some_and(|t| t.is("#")) && all.get(at + 1).is_some_and(|t| t.is("[")) {
+        is_test |= is_test_attribute(&all[at..], false);
+        if let [name, equals, path] = &all[(at + 2).min(all.len())..(at + 5).min(all.len())]
+            && name.is("path")
+            && equals.is("=")
+        {
+            file = Some(path.text.clone());
+        }
+        at = past_group(all, at + 1);
+    }
+    (at, is_test, file)
 }
 
 fn is_test_attribute(tokens: &[Token], inner: bool) -> bool {

@@ -7,8 +7,10 @@ mod scripted;
 use std::time::Duration;
 
 use outer::Outer;
+use proptest::prelude::*;
 use rustix::process::Signal;
 use scripted::{Scripted, alt_snapshot, main_snapshot};
+use standup::client::terminal::reset_sequence;
 use standup::wire::host::{FromHost, SnapshotReason, ToHost};
 
 /// Both sides, with the greeting and the first snapshot done.
@@ -128,13 +130,14 @@ fn a_stopped_client_lends_the_terminal_back_and_repaints_when_it_goes_on() {
     outer.wait_for_bytes(b"loud");
     outer.signal(Signal::TSTP);
     outer.wait_stopped();
+    outer.wait_for_bytes(b"\x1b[?1007r");
     outer.assert_modes_at_rest();
     outer.signal(Signal::CONT);
     host.expect("a request for a snapshot", |frame| matches!(frame, ToHost::SnapshotRequest(_)));
     host.output(b"too early");
     host.snapshot(SnapshotReason::Request, &alt_snapshot("again"));
     outer.wait_for_text("again");
-    assert!(!outer.screen_text().contains("too early"));
+    assert!(!outer.has_printed(b"too early"));
     outer.type_keys(b"k");
     assert_eq!(host.input(1), b"k");
     outer.type_keys(b"\x1dd");
@@ -206,6 +209,53 @@ fn a_host_that_takes_nothing_cannot_keep_the_person() {
 }
 
 #[test]
+fn a_paste_that_had_to_be_cut_is_closed_before_the_next_key() {
+    let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+    let paste = [&b"\x1b[200~"[..], &vec![b'p'; 2 << 20], b"\x1b[201~"].concat();
+    outer.type_in_background(paste.clone()).join().expect("the client reads on while the host takes nothing");
+    let mut got = host.input(1 << 10);
+    while !got.ends_with(b"\x1b[201~") {
+        got.extend(host.some_input());
+    }
+    let kept = got.len() - b"\x1b[201~".len();
+    assert!(kept < paste.len() && got[..kept] == paste[..kept]);
+    outer.type_keys(b"k");
+    assert_eq!(host.input(1), b"k");
+    outer.type_keys(b"\x1dd");
+    outer.wait_ended();
+}
+
+#[test]
+fn what_was_typed_before_the_chord_still_arrives_after_it() {
+    let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+    // More than the socket takes while the host does not read.
+    let typed = vec![b'k'; 240 << 10];
+    outer.type_in_background([&typed[..], b"\x1dd"].concat());
+    outer.wait_for_bytes(b"\x1b[?1007r");
+    assert!(host.input_until_closed() == typed);
+    outer.wait_ended();
+}
+
+#[test]
+fn a_snapshot_waits_for_a_slow_terminal_and_undoes_what_it_read_meanwhile() {
+    let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+    outer.stop_reading();
+    // What does not fit into the terminal is on its way when the snapshot comes.
+    host.output(&[b'.'; 40_000]);
+    host.output(LOUD);
+    host.snapshot(SnapshotReason::Lagged, &main_snapshot("plain"));
+    host.frame(&FromHost::Clients(standup::wire::host::Clients { attached: 1 }));
+    outer.type_keys(b"k");
+    assert_eq!(host.input(1), b"k", "keys go through meanwhile");
+    outer.start_reading();
+    outer.wait_for_text("plain");
+    outer.assert_modes_at_rest();
+    outer.type_keys(b"\x1dd");
+    outer.wait_ended();
+    outer.assert_given_back();
+}
+
+#[test]
 fn a_terminal_that_does_not_read_costs_no_memory_and_cannot_keep_the_client() {
     let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
     outer.stop_reading();
@@ -234,12 +284,17 @@ fn a_new_snapshot_starts_from_a_clean_terminal() {
 }
 
 #[test]
-fn the_main_screen_is_fetched_when_the_agent_comes_back_to_it() {
-    let (mut host, mut outer) = attached(&alt_snapshot("x"), &[]);
-    host.output(b"\x1b[?1049l$ ");
-    host.expect("a request for a snapshot", |frame| matches!(frame, ToHost::SnapshotRequest(_)));
-    host.snapshot(SnapshotReason::Request, &main_snapshot("$ history"));
+fn the_agents_main_screen_comes_when_it_leaves_the_other_one() {
+    let mut host = Scripted::listen();
+    let mut outer = Outer::start(host.path(), &[("BEFORE", "my own work\r\n")]);
+    host.accept();
+    host.snapshot(SnapshotReason::Attach, &alt_snapshot("full screen"));
+    outer.wait_for_text("full screen");
+    host.snapshot(SnapshotReason::Other, &main_snapshot("$ history"));
     outer.wait_for_text("$ history");
+    outer.assert_modes_at_rest();
+    assert!(outer.scrollback_text().contains("my own work"), "{:?}", outer.scrollback_text());
+    assert!(!outer.screen_text().contains("my own work"));
     outer.type_keys(b"\x1dd");
     outer.wait_ended();
     outer.assert_given_back();
@@ -348,6 +403,80 @@ fn nobody_listening_is_an_error() {
     let line = outer.wait_ended();
     assert!(line.starts_with("error: reach the host"), "{line}");
     outer.assert_given_back();
+}
+
+/// What programs do to a terminal, the more and the less usual.
+const ACTS: &[&str] = &[
+    "\x1b[?1049h",
+    "\x1b[?1049l",
+    "\x1b[?25l",
+    "\x1b[?7l",
+    "\x1b[?1h",
+    "\x1b[?6h",
+    "\x1b[?1000h",
+    "\x1b[?1002;1006h",
+    "\x1b[?1003h",
+    "\x1b[?1005h",
+    "\x1b[?1004h",
+    "\x1b[?2004h",
+    "\x1b[?2004l",
+    "\x1b[?2026h",
+    "\x1b[?2026l",
+    "\x1b[>1u",
+    "\x1b[>31u",
+    "\x1b[<u",
+    "\x1b[<9u",
+    "\x1b[=3;1u",
+    "\x1b=",
+    "\x1b>",
+    "\x1b[4h",
+    "\x1b[20h",
+    "\x1b[31;44m",
+    "\x1b[7m",
+    "\x1b[m",
+    "\x1b(0",
+    "\x0e",
+    "\x1b[3 q",
+    "\x1b]0;title\x07",
+    "\x1b]10;#ff0000\x1b\\",
+    "\x1b]8;;https://example.invalid\x1b\\",
+    "\x1b[5;10r",
+    "\x1b7",
+    "\x1b8",
+    "\x1bc",
+    "\x1bP1$r0m\x1b\\",
+    "\x1b[22;0t",
+    "text\r\n",
+];
+
+fn acts() -> impl Strategy<Value = Vec<u8>> {
+    (prop::collection::vec(prop::sample::select(ACTS), 0..40), 0..6usize).prop_map(|(acts, lost)| {
+        let mut bytes = acts.concat().into_bytes();
+        bytes.truncate(bytes.len().saturating_sub(lost));
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+    #[test]
+    fn the_reset_sequence_brings_any_terminal_to_rest(acts in acts()) {
+        outer::assert_output_at_rest(&[&acts[..], &reset_sequence()].concat());
+    }
+}
+
+proptest! {
+    // Each case is a client of its own.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+    #[test]
+    fn whatever_the_agent_does_to_the_terminal_is_undone(acts in acts()) {
+        let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+        host.output(&acts);
+        host.close();
+        outer.wait_exit();
+        outer.assert_model_at_rest();
+        outer.assert_line_given_back();
+    }
 }
 
 #[test]

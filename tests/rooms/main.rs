@@ -2,6 +2,8 @@
 
 mod attach;
 mod brief;
+mod git;
 mod host;
 mod store;
 mod verify;
+mod watch;

@@ -1,6 +1,6 @@
 //! The store against real files and real processes that are killed.
 
-mod child;
+pub(crate) mod child;
 mod damage;
 mod durability;
 mod files;

@@ -31,10 +31,6 @@ const KEYS: usize = 16 << 10;
 /// After the agent's end, the host's silence that means nothing more will come.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// An agent that leaves its other screen is often about to exit; only one that stays has its
-/// main screen fetched.
-const REFRESH: Duration = Duration::from_millis(150);
-
 const SYNC_ON: &[u8] = b"\x1b[?2026h";
 const SYNC_OFF: &[u8] = b"\x1b[?2026l";
 /// Saves what cannot be undone by a fixed sequence: the title, whether the wheel sends arrow keys
@@ -66,9 +62,6 @@ pub(super) struct Session {
     saved: bool,
     /// The main screen shows the agent's, not what the person had there.
     main_taken: bool,
-    /// The agent's main screen was not shown yet, because it was attached to on the other one.
-    main_unknown: bool,
-    refresh_at: Option<Instant>,
     exit: Option<Ended>,
     exit_by: Option<Instant>,
     terminal_gone: bool,
@@ -119,8 +112,6 @@ impl Session {
             repaint: Repaint::Awaited,
             saved: false,
             main_taken: false,
-            main_unknown: false,
-            refresh_at: None,
             exit_by: exit.map(|_| Instant::now() + LAST_WORDS),
             exit,
             terminal_gone: false,
@@ -160,6 +151,7 @@ impl Session {
                     self.link.fill()?;
                 }
             }
+            self.stop_dropping()?;
             self.send_resize()?;
         }
     }
@@ -215,20 +207,15 @@ impl Session {
 
     fn deadline(&self) -> Option<Instant> {
         let stuck_at = self.link.stuck_at().filter(|&at| at > Instant::now());
-        [self.hold_until, self.refresh_at, self.exit_by, stuck_at].into_iter().flatten().min()
+        [self.hold_until, self.exit_by, stuck_at].into_iter().flatten().min()
     }
 
     fn on_time(&mut self) -> Result<(), AttachError> {
-        let now = Instant::now();
-        if self.hold_until.is_some_and(|at| now >= at) {
+        if self.hold_until.is_some_and(|at| Instant::now() >= at) {
             self.hold_until = None;
             let mut keys = Vec::new();
             self.scanner.flush(&mut keys);
             self.send_keys(keys)?;
-        }
-        if self.refresh_at.is_some_and(|at| now >= at) {
-            self.refresh_at = None;
-            self.link.send(&ToHost::SnapshotRequest(SnapshotRequest::default()))?;
         }
         Ok(())
     }
@@ -256,16 +243,21 @@ impl Session {
         if self.link.is_full() && self.dropping.is_none() {
             self.dropping = Some(in_paste);
         }
-        if let Some(cut_paste) = self.dropping {
+        if self.dropping.is_some() {
             keys.clear();
-            if !self.link.is_full() && !self.scanner.in_paste() {
-                self.dropping = None;
-                // The agent must not take all that follows for a part of the paste.
-                keys.extend_from_slice(if cut_paste { PASTE_END } else { b"" });
-            }
         }
         self.send_keys(keys)?;
         Ok(None)
+    }
+
+    /// The host takes keys again. The rest of a paste that was cut stays away, and the agent must
+    /// not take all that follows for a part of it.
+    fn stop_dropping(&mut self) -> Result<(), AttachError> {
+        if self.dropping.is_some() && !self.link.is_full() && !self.scanner.in_paste() {
+            let cut_paste = self.dropping.take() == Some(true);
+            self.send_keys(if cut_paste { PASTE_END.to_vec() } else { Vec::new() })?;
+        }
+        Ok(())
     }
 
     fn send_keys(&mut self, keys: Vec<u8>) -> Result<(), AttachError> {
@@ -370,7 +362,6 @@ impl Session {
             }
             FromHost::AgentExit(exit) => {
                 self.exit = Some(Ended::AgentExited { code: exit.code, signal: exit.signal });
-                self.refresh_at = None;
             }
             FromHost::Unsupported(host) => return Err(AttachError::Version { host }),
             _ => {}
@@ -393,7 +384,6 @@ impl Session {
         out.extend_from_slice(SYNC_ON);
         out.extend_from_slice(&undo);
         if alt {
-            self.main_unknown |= !self.main_taken;
             if keep_alt {
                 out.extend_from_slice(CLEAR);
             }
@@ -404,12 +394,10 @@ impl Session {
             self.main_taken = true;
             out.extend(std::iter::repeat_n(b'\n', usize::from(self.size.rows)));
         }
-        self.main_unknown = false;
         out.extend_from_slice(CLEAR);
     }
 
     fn write_screen(&mut self) {
-        let was_alt = self.tracker.is_alt();
         let (terminal, tracker) = (&self.terminal, &mut self.tracker);
         let written = self.screen.drain_into(|bytes| {
             let n = rustix::io::write(terminal.output(), bytes)?;
@@ -417,9 +405,6 @@ impl Session {
             Ok(n)
         });
         self.terminal_gone |= written.is_err();
-        if was_alt && !self.tracker.is_alt() && self.repaint == Repaint::Done && self.exit.is_none() {
-            self.refresh_at = self.main_unknown.then(|| Instant::now() + REFRESH);
-        }
     }
 
     /// Undoes what the agent's output did to the terminal, and returns the line to its settings.

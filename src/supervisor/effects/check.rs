@@ -1,6 +1,6 @@
 //! Running the checks of an attempt, bound to the bytes they ran on.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::agent::message::{Red, red_checks};
@@ -17,14 +17,16 @@ use super::super::environment;
 use super::super::world::{Look, World};
 use super::{blocking, chain};
 
+/// The particulars of an order to check.
+pub(super) struct Wanted {
+    pub(super) run: CheckRun,
+    pub(super) worktree: PathBuf,
+    pub(super) own: Vec<CheckSettings>,
+    pub(super) ports: Vec<u16>,
+}
+
 /// Carries out an order to check.
-pub(super) async fn check(
-    world: &Arc<World>,
-    attempt: AttemptId,
-    action: ActionId,
-    run: CheckRun,
-    worktree: &Path,
-) -> Outcome {
+pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: ActionId, wanted: Wanted) -> Outcome {
     let Ok(_place) = world.checking.acquire().await else {
         return failed("the supervisor is ending");
     };
@@ -32,13 +34,15 @@ pub(super) async fn check(
         return failed("the worktree cannot be looked into");
     };
     let cancel = world.begin_checks(attempt, action);
-    let (for_work, worktree) = (world.clone(), worktree.to_owned());
+    let for_work = world.clone();
     let (verdict, feedback) = blocking(move || {
-        let checks = for_work.checks_of(attempt);
+        let Wanted { run, worktree, own, ports } = wanted;
+        let mut checks = for_work.loaded().effective.settings.verify.checks.clone();
+        checks.extend(own);
         let job = Job {
             worktree: worktree.clone(),
             checks: checks.clone(),
-            env: environment::of_checks(&for_work, attempt, &worktree, &for_work.ports_of(attempt)),
+            env: environment::of_checks(&for_work, attempt, &worktree, &ports),
             log_dir: for_work.place.layout.check_dir(attempt, run),
             marker: ("STANDUP_CHECK".into(), format!("{attempt}-{run}-{}", uuid::Uuid::new_v4().simple())),
         };
@@ -70,9 +74,8 @@ fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
             c.failures.iter().map(one).collect()
         })
         .collect();
-    let run_of = |name: &crate::model::name::CheckName| {
-        checks.iter().find(|c| c.name == *name).map_or("", |c| c.run.as_str())
-    };
+    let run_of =
+        |name: &crate::model::name::CheckName| checks.iter().find(|c| c.name == *name).map_or("", |c| c.run.as_str());
     let reds: Vec<Red<'_>> = red
         .iter()
         .zip(&failures)
@@ -102,8 +105,8 @@ pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
 
 fn difference(world: &World, look: &Look) -> Result<Observation, crate::git::GitError> {
     // A base that is gone since, or was never a branch, is behind nothing.
-    let base_now = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
-    let stat = look.shadow.status(&Against { base: look.base.clone(), base_now })?;
+    let tip = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
+    let stat = look.shadow.status(&Against { base: look.base.clone(), tip })?;
     let diff = DiffStat {
         files: stat.files,
         insertions: stat.insertions,

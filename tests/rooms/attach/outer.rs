@@ -15,7 +15,7 @@ use alacritty_terminal::event::VoidListener;
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::{Config, Term};
-use alacritty_terminal::vte::ansi::Processor;
+use alacritty_terminal::vte::ansi::{CharsetIndex, Processor};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -184,11 +184,15 @@ impl Outer {
     }
 
     /// For what is more than a terminal takes at once.
-    pub(crate) fn type_in_background(&self, keys: Vec<u8>) {
+    pub(crate) fn type_in_background(&self, keys: Vec<u8>) -> JoinHandle<()> {
         let mut terminal = std::fs::File::from(self.keys.try_clone().expect("dup"));
         std::thread::spawn(move || {
             let _ = terminal.write_all(&keys);
-        });
+        })
+    }
+
+    pub(crate) fn has_printed(&self, bytes: &[u8]) -> bool {
+        find(&self.output(), bytes).is_some()
     }
 
     pub(crate) fn resize(&self, rows: u16, cols: u16) {
@@ -247,13 +251,14 @@ impl Outer {
         poll_until("the line", || settings(&self.inner) == self.before);
     }
 
+    pub(crate) fn assert_model_at_rest(&self) {
+        assert_output_at_rest(&self.output());
+    }
+
     pub(crate) fn assert_modes_at_rest(&self) {
+        self.assert_model_at_rest();
         let output = self.output();
-        let (term, fresh) = (model(&output), model(b""));
         let shown = output.escape_ascii();
-        assert_eq!(term.mode(), fresh.mode(), "after {shown}");
-        assert_eq!(term.cursor_style(), fresh.cursor_style(), "after {shown}");
-        assert_eq!(term.grid().cursor.template, fresh.grid().cursor.template, "colours after {shown}");
         for (done, undone) in UNDONE {
             let last = |text: &str| output.windows(text.len()).rposition(|window| window == text.as_bytes());
             assert!(last(done) < last(undone) || last(done).is_none(), "{done:?} was not undone in {shown}");
@@ -296,6 +301,22 @@ pub(crate) fn be_the_client() {
     println!("{line}");
     #[expect(clippy::disallowed_methods, reason = "the test runner must not add its own words")]
     std::process::exit(0);
+}
+
+/// A terminal that has read this is in the modes of a new one.
+pub(crate) fn assert_output_at_rest(output: &[u8]) {
+    let (term, fresh) = (model(output), model(b""));
+    let shown = output.escape_ascii();
+    assert_eq!(term.mode(), fresh.mode(), "after {shown}");
+    assert_eq!(term.cursor_style(), fresh.cursor_style(), "after {shown}");
+    let (cursor, rest) = (&term.grid().cursor, &fresh.grid().cursor);
+    assert_eq!(cursor.template, rest.template, "colours after {shown}");
+    for set in [CharsetIndex::G0, CharsetIndex::G1] {
+        assert_eq!(cursor.charsets[set], rest.charsets[set], "characters after {shown}");
+    }
+    for color in 0..alacritty_terminal::term::color::COUNT {
+        assert_eq!(term.colors()[color], None, "colour {color} after {shown}");
+    }
 }
 
 fn read_all(shared: &Shared, fd: &OwnedFd) {

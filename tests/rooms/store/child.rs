@@ -5,17 +5,17 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Names the folder a child works in; without it a child test is an ordinary, empty run.
-pub(super) const DIR: &str = "STANDUP_TEST_DIR";
+pub(crate) const DIR: &str = "STANDUP_TEST_DIR";
 
 /// A child that is killed and reaped when it is dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
 }
 
 /// The command that runs the child test `name` (`store::slots::child`) in `dir`.
 #[expect(clippy::disallowed_methods, reason = "a test needs a child that it can kill, with arguments of its own")]
-pub(super) fn command(program: &Path, name: &str, dir: &Path) -> Command {
+pub(crate) fn command(program: &Path, name: &str, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.env(DIR, dir).stdin(Stdio::piped()).stdout(Stdio::piped());
     if program == own() {
@@ -25,36 +25,36 @@ pub(super) fn command(program: &Path, name: &str, dir: &Path) -> Command {
 }
 
 /// What makes this binary run the child test `name` alone.
-pub(super) fn arguments(name: &str) -> [&str; 4] {
+pub(crate) fn arguments(name: &str) -> [&str; 4] {
     [name, "--exact", "--ignored", "--nocapture"]
 }
 
 /// This test binary.
-pub(super) fn own() -> std::path::PathBuf {
+pub(crate) fn own() -> std::path::PathBuf {
     std::env::current_exe().expect("this binary")
 }
 
 impl Running {
     /// Starts the child test `name` in `dir`.
-    pub(super) fn start(name: &str, dir: &Path) -> Self {
+    pub(crate) fn start(name: &str, dir: &Path) -> Self {
         let mut child = command(&own(), name, dir).spawn().expect("spawn");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         Self { child, lines }
     }
 
     /// The next line that starts with `said`, without it; `None` once the child is gone.
-    pub(super) fn next(&mut self, said: &str) -> Option<String> {
+    pub(crate) fn next(&mut self, said: &str) -> Option<String> {
         self.lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix(said).map(str::to_owned))
     }
 
     /// Kills it, as a crash would.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("reap");
     }
 
     /// Ends its input, which it takes as the sign to go, and waits for it.
-    pub(super) fn finish(mut self) -> bool {
+    pub(crate) fn finish(mut self) -> bool {
         drop(self.child.stdin.take());
         while self.next("").is_some() {}
         self.child.wait().expect("reap").success()
@@ -69,12 +69,12 @@ impl Drop for Running {
 }
 
 /// In a child: the folder it was told, or nothing when it was not started as one.
-pub(super) fn told() -> Option<std::path::PathBuf> {
+pub(crate) fn told() -> Option<std::path::PathBuf> {
     std::env::var_os(DIR).map(Into::into)
 }
 
 /// In a child: waits until the parent is done with it.
-pub(super) fn until_told_to_go() {
+pub(crate) fn until_told_to_go() {
     let mut line = String::new();
     let _ = std::io::stdin().read_line(&mut line);
 }

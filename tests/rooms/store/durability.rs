@@ -224,36 +224,32 @@ fn the_cost_of_an_event() {
     use std::time::Instant;
     let dir = tempfile::tempdir().expect("temp dir");
     let mut log = Log::open(&dir.path().join("standup.db")).expect("open");
-    let bare = rusqlite::Connection::open(dir.path().join("bare.db")).expect("open");
-    bare.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("wal");
-    bare.execute_batch("PRAGMA synchronous = 2; CREATE TABLE t (i INTEGER PRIMARY KEY, d TEXT)").expect("table");
-    for round in 0..5 {
-        let took = |n: u32, mut f: Box<dyn FnMut() + '_>| {
+    let bare = |name, synchronous| {
+        let conn = rusqlite::Connection::open(dir.path().join(name)).expect("open");
+        conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("wal");
+        let table = format!("PRAGMA synchronous = {synchronous}; CREATE TABLE t (i INTEGER PRIMARY KEY, d TEXT)");
+        conn.execute_batch(&table).expect("table");
+        conn
+    };
+    let (normal, full) = (bare("normal.db", 1), bare("full.db", 2));
+    let insert = |conn: &rusqlite::Connection| {
+        conn.prepare_cached("INSERT INTO t (d) VALUES ('{\"n\":1}')").expect("sql").execute([]).expect("row");
+    };
+    for round in 0..7 {
+        let took = |n: u32, f: &mut dyn FnMut()| {
             let began = Instant::now();
             (0..n).for_each(|_| f());
-            began.elapsed() / n
+            began.elapsed().as_secs_f64() * 1e6 / f64::from(n)
         };
-        let ordinary = took(
-            20_000,
-            Box::new(|| {
-                log.append(&one(7, 1)).expect("append");
-            }),
-        );
-        let flushed = took(
-            500,
-            Box::new(|| {
-                log.append(&Batch { must_not_lose: true, ..one(7, 1) }).expect("append");
-            }),
-        );
-        let raw = took(
-            500,
-            Box::new(|| {
-                bare.prepare_cached("INSERT INTO t (d) VALUES ('{\"n\":1}')").expect("sql").execute([]).expect("row");
-            }),
-        );
+        let mut append = |must_not_lose| {
+            log.append(&Batch { must_not_lose, ..one(7, 1) }).expect("append");
+        };
+        let (ordinary, flushed) = (took(10_000, &mut || append(false)), took(300, &mut || append(true)));
+        let (normal, full) = (took(10_000, &mut || insert(&normal)), took(300, &mut || insert(&full)));
         println!(
-            "round {round}: ordinary {ordinary:?}, must not lose {flushed:?} = {:.2} x a bare commit ({raw:?})",
-            flushed.as_secs_f64() / raw.as_secs_f64()
+            "round {round}: ordinary {ordinary:.1} µs = {:.2} x bare; must not lose {flushed:.1} µs = {:.2} x bare",
+            ordinary / normal,
+            flushed / full
         );
     }
 }

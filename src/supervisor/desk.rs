@@ -1,0 +1,322 @@
+//! What the loop turns: the driver, and everything that follows from the board after each turn.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::agent::hook;
+use crate::model::action::Order;
+use crate::model::attempt::{Attempt, Phase};
+use crate::model::board::{Board, Task};
+use crate::model::checkin::Via;
+use crate::model::id::{AttemptId, TaskId};
+use crate::model::input::{Command, Input, Observation, Refusal, RefusalCode};
+use crate::model::task::Column;
+use crate::model::time::Mono;
+use crate::os::clock;
+use crate::store::StoreError;
+use crate::store::layout;
+use crate::wire::control::{Answer, Known, Request, Signal, Supervisor};
+
+use super::driver::Driver;
+use super::effects::{self, Effects, blocking};
+use super::hosts::Ask;
+use super::journal::StoreJournal;
+use super::server::{Asked, Scope};
+use super::surroundings;
+use super::watching::Letter;
+use super::world::World;
+
+/// Settings are looked at again at most this often.
+const SETTINGS_EVERY: Duration = Duration::from_secs(1);
+
+/// While the machine is full, its slots are looked at this often: the end of another repository's
+/// agent is announced by nobody.
+const SLOTS_EVERY: Duration = Duration::from_secs(1);
+
+/// Someone who waits for the end.
+pub(super) type Waiting = VecDeque<oneshot::Sender<Answer>>;
+
+/// The driver and what surrounds it.
+pub(super) struct Desk {
+    world: Arc<World>,
+    driver: Driver<StoreJournal, Effects>,
+    about: Supervisor,
+    /// The banners that do not go away.
+    standing: Vec<String>,
+    settings_wrong: Option<String>,
+    settings_looked: Option<Instant>,
+    slots_looked: Option<Instant>,
+    watched: BTreeSet<AttemptId>,
+    ending: bool,
+    over: bool,
+}
+
+impl Desk {
+    pub(super) fn new(world: Arc<World>, driver: Driver<StoreJournal, Effects>, about: Supervisor) -> Self {
+        let standing = about.banners.clone();
+        Self {
+            world,
+            driver,
+            about,
+            standing,
+            settings_wrong: None,
+            settings_looked: None,
+            slots_looked: None,
+            watched: BTreeSet::new(),
+            ending: false,
+            over: false,
+        }
+    }
+
+    /// Finds what lives, hears what ended meanwhile, takes up what was under way.
+    pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
+        let pending = self.driver.journal().pending()?;
+        let world = self.world.clone();
+        let hosts = blocking(move || effects::found(&world)).await;
+        self.input(Input::Recovered { hosts });
+        let live: Vec<_> = newest(self.driver.board())
+            .filter_map(|(id, a)| {
+                self.world.set_ports(id, a.ports.clone());
+                let facts = a.host()?.clone();
+                Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone()))
+            })
+            .collect();
+        for (id, facts, agent, worktree, session) in live {
+            match effects::voice_of(&self.world, id, &agent, &worktree, session) {
+                Some(voice) => effects::adopt(&self.world, id, facts, voice),
+                None => tracing::warn!(attempt = %id, "its agent is no longer configured; it goes on unheard"),
+            }
+        }
+        self.tend(&mut Waiting::new());
+        for action in pending {
+            match serde_json::from_value::<Order>(action.data) {
+                Ok(order) => super::driver::Effects::submit(self.driver.effects(), order),
+                Err(error) => tracing::error!(%error, id = %action.id, "an order that cannot be read"),
+            }
+        }
+        let around = self.world.loaded().surroundings(&self.world.place);
+        self.input(Input::Surroundings(Box::new(around)));
+        Ok(())
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let now = clock::now().mono;
+        let by_board = self.driver.wake_at().map(|at| Instant::now() + at.since(now).to_std());
+        let by_slots = self
+            .driver
+            .board()
+            .machine
+            .full
+            .then(|| self.slots_looked.map_or_else(Instant::now, |at| at + SLOTS_EVERY));
+        by_board.into_iter().chain(by_slots).min()
+    }
+
+    pub(super) fn input(&mut self, input: Input) {
+        let _ = self.driver.turn(input, &[], clock::now());
+    }
+
+    pub(super) fn tick(&mut self) {
+        let due = self.slots_looked.is_none_or(|at| at.elapsed() >= SLOTS_EVERY);
+        if self.driver.board().machine.full && due {
+            self.slots_looked = Some(Instant::now());
+            self.input(Input::SlotsMayBeFree);
+        }
+        let now: Mono = clock::now().mono;
+        if self.driver.wake_at().is_some_and(|at| at <= now) {
+            self.input(Input::Tick);
+        }
+    }
+
+    /// A report from an outbox: acknowledged once it is stored.
+    pub(super) fn letter(&mut self, letter: Letter) {
+        let Letter { attempt, seen, stored } = letter;
+        self.input(Input::Observed { attempt, seen });
+        if self.driver.trouble().is_none() {
+            let _ = stored.send(());
+        }
+    }
+
+    pub(super) async fn request(&mut self, asked: Asked, waiting: &mut Waiting) {
+        let Asked { scope, request, answer } = asked;
+        self.look_at_settings(matches!(request, Request::Reload {})).await;
+        let said = match (request, scope) {
+            (Request::Board {}, _) => Answer::Known(Box::new(self.known())),
+            (Request::Command { command, texts }, _) => self.command(command, &texts),
+            (Request::Reload {}, _) => match &self.settings_wrong {
+                None => Answer::Ok {},
+                Some(why) => refused(why),
+            },
+            (Request::Explain { task }, _) => return self.explain(task, answer),
+            (Request::Shutdown {}, _) => {
+                self.over = true;
+                return waiting.push_back(answer);
+            }
+            (Request::Down { why }, _) => {
+                let _ = self.driver.turn(Input::Command(Command::Dispatch { on: false }), &[], clock::now());
+                let _ = self.driver.turn(Input::Command(Command::StopAll { why }), &[], clock::now());
+                self.ending = true;
+                return waiting.push_back(answer);
+            }
+            (Request::CheckIn { check_in }, Scope::Attempt(attempt)) => {
+                self.input(Input::Observed { attempt, seen: Observation::CheckIn { check_in, via: Via::Socket } });
+                Answer::Ok {}
+            }
+            (Request::Hook { dialect, payload }, Scope::Attempt(attempt)) => self.hook(attempt, &dialect, &payload),
+            (Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. }, _) => {
+                refused("this request does not belong here")
+            }
+        };
+        let _ = answer.send(said);
+    }
+
+    fn known(&self) -> Known {
+        let mut about = self.about.clone();
+        about.banners.clone_from(&self.standing);
+        about.banners.extend(self.settings_wrong.clone());
+        about.banners.extend(self.driver.trouble().map(|why| format!("nothing can be stored: {why}")));
+        Known { board: self.driver.board().clone(), supervisor: about }
+    }
+
+    fn command(&mut self, command: Command, texts: &[String]) -> Answer {
+        match self.driver.turn(Input::Command(command), texts, clock::now()) {
+            Ok(reply) => Answer::Done { reply, seq: *self.driver.journal().last().borrow() },
+            Err(refusal) => Answer::Refused(refusal),
+        }
+    }
+
+    fn explain(&self, task: TaskId, answer: oneshot::Sender<Answer>) {
+        let id = self.driver.board().tasks.get(&task).and_then(Task::attempt_id);
+        let handle = id.and_then(|id| self.world.host(id));
+        tokio::spawn(async move {
+            let mut signals = Vec::new();
+            if let Some(handle) = handle {
+                let (tell, told) = oneshot::channel();
+                handle.ask(Ask::Explain(tell)).await;
+                signals = told.await.unwrap_or_default().into_iter().map(signal).collect();
+            }
+            let _ = answer.send(Answer::Signals { signals });
+        });
+    }
+
+    fn hook(&self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value) -> Answer {
+        let bytes = payload.to_string();
+        let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
+        match parsed {
+            Ok(Some(event)) => {
+                if let Some(handle) = self.world.host(attempt) {
+                    handle.offer(Ask::Hook(event));
+                }
+                Answer::Ok {}
+            }
+            Ok(None) => Answer::Ok {},
+            Err(error) => refused(&error.to_string()),
+        }
+    }
+
+    /// Reads settings again where a file has changed; a broken edit keeps the last good ones.
+    async fn look_at_settings(&mut self, at_once: bool) {
+        if !at_once && self.settings_looked.is_some_and(|at| at.elapsed() < SETTINGS_EVERY) {
+            return;
+        }
+        self.settings_looked = Some(Instant::now());
+        let changed = surroundings::stamps(&self.world.place) != self.world.loaded().files;
+        if !changed && !at_once {
+            return;
+        }
+        let world = self.world.clone();
+        match blocking(move || surroundings::load(&world.place)).await {
+            Ok(loaded) => {
+                self.settings_wrong = None;
+                let around = loaded.surroundings(&self.world.place);
+                self.world.set_loaded(loaded);
+                self.input(Input::Surroundings(Box::new(around)));
+            }
+            Err(error) => {
+                self.settings_wrong = Some(format!("the last good settings hold: {error}"));
+            }
+        }
+    }
+
+    /// After each turn: what is watched follows the board, unwanted checks end, and an end that
+    /// was asked for comes when nothing runs any more.
+    pub(super) fn tend(&mut self, waiting: &mut Waiting) {
+        let board = self.driver.board();
+        let wanted: Vec<(AttemptId, &Attempt)> =
+            newest(board).filter(|(id, a)| is_of_interest(board, *id, a)).collect();
+        let ids: BTreeSet<AttemptId> = wanted.iter().map(|(id, _)| *id).collect();
+        for (id, attempt) in &wanted {
+            if !self.watched.contains(id) && begin_watching(&self.world, *id, attempt) {
+                self.watched.insert(*id);
+            }
+        }
+        let gone: Vec<AttemptId> = self.watched.difference(&ids).copied().collect();
+        for id in gone {
+            if let Some(watcher) = &self.world.watcher {
+                watcher.remove(id);
+            }
+            self.watched.remove(&id);
+        }
+        let checking: BTreeSet<_> = newest(board).filter_map(|(_, a)| a.checking.as_ref().map(|c| c.action)).collect();
+        effects::cancel_unwanted(&self.world, |action| checking.contains(&action));
+        let quiet = newest(board).all(|(_, a)| !a.is_active());
+        if self.ending && quiet {
+            self.over = true;
+        }
+        if self.over {
+            self.farewell(waiting);
+        }
+    }
+
+    /// Tells everybody who waits that it is over.
+    pub(super) fn farewell(&mut self, waiting: &mut Waiting) {
+        for answer in waiting.drain(..) {
+            let _ = answer.send(Answer::Ok {});
+        }
+    }
+}
+
+fn newest(board: &Board) -> impl Iterator<Item = (AttemptId, &Attempt)> {
+    board.tasks.values().filter_map(|t| Some((t.attempt_id()?, t.attempt()?)))
+}
+
+/// Whether an attempt's worktree is there and its bytes still matter.
+fn is_of_interest(board: &Board, id: AttemptId, attempt: &Attempt) -> bool {
+    let open = board.tasks.get(&id.task).is_some_and(|t| t.column != Column::Backlog && !t.column.is_closed());
+    open && attempt.base_oid.is_some() && !matches!(attempt.phase, Phase::Preparing { .. })
+}
+
+fn begin_watching(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
+    let (Some(base), Some(name)) = (&attempt.base_oid, &attempt.base) else { return false };
+    let site = effects::site_of(world, &attempt.worktree);
+    if let Err(error) = world.open_look(id, &site, base, name) {
+        tracing::warn!(attempt = %id, %error, "cannot look into the worktree");
+    }
+    if let Some(watcher) = &world.watcher {
+        watcher.add(id, &attempt.worktree, &layout::outbox(&attempt.worktree));
+    }
+    true
+}
+
+fn signal(view: crate::agent::signal::SignalView) -> Signal {
+    Signal {
+        source: view.source,
+        kind: Some(view.kind),
+        text: view.text,
+        age_s: std::time::Duration::from_millis(view.age.0).as_secs_f64(),
+        weight: u32::from(view.weight),
+        counted: view.counted,
+        why: view.why,
+    }
+}
+
+fn refused(text: &str) -> Answer {
+    Answer::Refused(Refusal { code: RefusalCode::Failure, text: text.to_owned(), hints: Vec::new() })
+}

@@ -1,0 +1,423 @@
+//! Starting an agent in its host, and taking over hosts that live already.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of};
+use crate::agent::preamble::{self, Preamble};
+use crate::git::grant;
+use crate::host::registry::{self, HostRecord};
+use crate::host::{self, StartError, transcript};
+use crate::model::action::{Action, Ended, Outcome};
+use crate::model::attempt::{Exit, HostFacts, Proc};
+use crate::model::id::AttemptId;
+use crate::model::input::{HostFound, Input, Observation};
+use crate::model::name::{AgentName, BranchName, HostId};
+use crate::model::settings::{Mode, PromptVia};
+use crate::model::task::TaskSpec;
+use crate::os::file;
+use crate::os::process::ProcessId;
+use crate::store::log::{Log, TextDigest};
+use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
+
+use super::super::environment;
+use super::super::hosts::{self, Voice};
+use super::super::surroundings::FoundAgent;
+use super::super::world::World;
+use super::prepare::{run_dir, site_of};
+use super::{blocking, chain};
+
+/// The OSC number of in-band state reports: they are kept from attached terminals.
+const PSP: u32 = 7501;
+
+/// The terminal an agent starts in, before anybody attaches.
+const SIZE: Size = Size { rows: 40, cols: 120 };
+
+/// Lines of what an agent wrote that are kept with a bad end.
+const TAIL_LINES: usize = 20;
+
+/// Between two tries to reach a host that lives but does not answer.
+const RECONNECT: Duration = Duration::from_millis(200);
+
+/// The user's own preamble, in the folder of settings.
+const PREAMBLE: &str = "preamble.md";
+
+/// The longest preamble read, in bytes.
+const PREAMBLE_MAX: u64 = 256 << 10;
+
+/// Carries out [`Action::Launch`].
+pub(super) async fn launch(world: &Arc<World>, attempt: AttemptId, action: Action) -> Outcome {
+    let for_work = world.clone();
+    let started = blocking(move || start(&for_work, attempt, action)).await;
+    match started {
+        Ok(Started::Lives { facts, voice }) => {
+            adopt(world, attempt, facts.clone(), *voice);
+            Outcome::Launched { facts }
+        }
+        Ok(Started::CameAndWent { facts, ended }) => Outcome::CameAndWent { facts, ended },
+        Err((stage, error)) => Outcome::Failed { stage: stage.to_owned(), error },
+    }
+}
+
+enum Started {
+    Lives { facts: HostFacts, voice: Box<Voice> },
+    CameAndWent { facts: Option<HostFacts>, ended: Ended },
+}
+
+type Wrong = (&'static str, String);
+
+fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, Wrong> {
+    let Action::Launch { host, agent, mode, spec, worktree, branch, session, resume, prompt, ports } = action else {
+        return Err(("launch", "not an order to launch".into()));
+    };
+    let wanted = Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports };
+    let found = require_agent(world, &agent)?;
+    let (command, program) = command(world, &wanted, &found)?;
+    let voice = Box::new(voice(&found, &command, &environment_of(world, &wanted, &found, &command)));
+    // A host of this name that lives, or lived, is this very launch: it is not started twice.
+    let before = record(world, &wanted.host)?;
+    if let Some(started) = repeated(world, &before, &voice) {
+        return Ok(started);
+    }
+    prove(world, &wanted)?;
+    let slot = world.wait_for_slot(attempt);
+    let descriptor = match &slot {
+        Some(slot) => Some(slot.share().map_err(|e| ("launch", chain(&e)))?),
+        None => None,
+    };
+    let spec = host_spec(world, &wanted, &found, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
+    match host::start(&spec, &world.exe) {
+        Ok(address) => {
+            let facts = HostFacts {
+                id: wanted.host,
+                nonce: address.nonce,
+                host: Proc { pid: address.host.pid, start: address.host.start },
+                agent: Proc { pid: address.agent.pid, start: address.agent.start },
+            };
+            Ok(Started::Lives { facts, voice })
+        }
+        Err(error @ StartError::Silent { .. }) => {
+            let after = record(world, &wanted.host)?;
+            repeated(world, &after, &voice).ok_or_else(|| ("launch", chain(&error)))
+        }
+        Err(error) => Err(("launch", chain(&error))),
+    }
+}
+
+struct Wanted {
+    attempt: AttemptId,
+    host: HostId,
+    mode: Mode,
+    spec: TaskSpec,
+    worktree: PathBuf,
+    branch: BranchName,
+    session: Option<String>,
+    resume: bool,
+    prompt: Option<String>,
+    ports: Vec<u16>,
+}
+
+fn require_agent(world: &World, agent: &AgentName) -> Result<FoundAgent, Wrong> {
+    let loaded = world.loaded();
+    if !loaded.trusted {
+        return Err(("launch", "the commands of agents.toml are not approved\nhint: standup trust".into()));
+    }
+    loaded.agents.get(agent).cloned().ok_or_else(|| ("launch", format!("agent {agent} is no longer configured")))
+}
+
+fn record(world: &World, host: &HostId) -> Result<HostRecord, Wrong> {
+    registry::find(&world.place.layout.host_dir(host), host.clone()).map_err(|e| ("launch", chain(&e)))
+}
+
+/// What a launch that was carried out before has come to.
+fn repeated(world: &World, record: &HostRecord, voice: &Voice) -> Option<Started> {
+    let facts = facts_of(record);
+    if record.alive {
+        return Some(Started::Lives { facts: facts?, voice: Box::new(voice.clone()) });
+    }
+    let ended = ended_of(world, record)?;
+    record.running.is_some().then_some(Started::CameAndWent { facts, ended })
+}
+
+fn facts_of(record: &HostRecord) -> Option<HostFacts> {
+    let running = record.running.as_ref()?;
+    let proc = |p: ProcessId| Proc { pid: p.pid, start: p.start };
+    Some(HostFacts {
+        id: record.id.clone(),
+        nonce: running.nonce.clone(),
+        host: proc(running.host),
+        agent: proc(running.agent),
+    })
+}
+
+fn ended_of(world: &World, record: &HostRecord) -> Option<Ended> {
+    let exit = record.exit.as_ref()?;
+    let bad = exit.code != Some(0);
+    Some(Ended {
+        exit: Exit { code: exit.code, signal: exit.signal },
+        leftovers: u32::try_from(exit.leftovers).unwrap_or(u32::MAX),
+        output: exit.output_bytes > 0,
+        tail: if bad { tail(&world.place.layout.host_dir(&record.id)) } else { String::new() },
+    })
+}
+
+/// The last lines of what an agent wrote.
+fn tail(dir: &Path) -> String {
+    let mut reader = transcript::open(dir);
+    let mut text = transcript::TextLines::new();
+    let mut last: std::collections::VecDeque<String> = std::collections::VecDeque::new();
+    let mut keep = |lines: Vec<String>| {
+        for line in lines.into_iter().filter(|l| !l.trim().is_empty()) {
+            if last.len() == TAIL_LINES {
+                last.pop_front();
+            }
+            last.push_back(line);
+        }
+    };
+    while let Ok(Some(item)) = reader.next_item() {
+        keep(text.push(&item));
+    }
+    keep(text.finish());
+    last.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+/// Right before the start: the folder is this attempt's worktree, whole and its own.
+fn prove(world: &World, wanted: &Wanted) -> Result<(), Wrong> {
+    let wrong = |e: &dyn std::error::Error| ("worktree", chain(e));
+    let site = site_of(world, &wanted.worktree);
+    site.require_intact().map_err(|e| wrong(&e))?;
+    let brief = brief_text(world, &wanted.spec).map_err(|e| ("launch", e))?;
+    let dir = run_dir(&wanted.worktree).map_err(|e| wrong(&e))?;
+    file::write_atomic(&dir.join("brief.md"), brief.as_bytes(), 0o644).map_err(|e| wrong(&e))
+}
+
+fn brief_text(world: &World, spec: &TaskSpec) -> Result<String, String> {
+    let log = Log::open_read_only(&world.place.layout.database()).map_err(|e| chain(&e))?;
+    let digest: TextDigest = spec.brief.0.parse().map_err(|_| "the brief has no valid name".to_owned())?;
+    log.text(&digest).map_err(|e| chain(&e))?.ok_or_else(|| "the brief is not in the store".to_owned())
+}
+
+/// The command line, with the program found.
+fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Result<(Launch, PathBuf), Wrong> {
+    let program = found.program.clone().map_err(|why| ("launch", why))?;
+    let prompt = match &wanted.prompt {
+        Some(prompt) => prompt.clone(),
+        None => first_prompt(world, wanted)?,
+    };
+    let site = site_of(world, &wanted.worktree);
+    let roots = grant::writable_roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
+    let brief = crate::store::layout::run_dir(&wanted.worktree).join("brief.md");
+    let resume = wanted.session.as_deref().filter(|_| wanted.resume);
+    let request = LaunchRequest {
+        task: wanted.attempt.task,
+        attempt: wanted.attempt.no,
+        worktree: &wanted.worktree,
+        branch: &wanted.branch,
+        brief: &brief,
+        prompt: Some(&prompt),
+        mode: wanted.mode,
+        plan_approved: false,
+        session: wanted.session.as_deref().filter(|_| resume.is_none()),
+        resume,
+        standup: &world.exe,
+        writable_roots: &roots,
+        hooks: true,
+        mcp: false,
+    };
+    let command = command_of(&found.adapter, &found.settings, &request).map_err(|e| ("launch", chain(&e)))?;
+    for note in &command.notes {
+        tracing::info!(attempt = %wanted.attempt, "{note}");
+    }
+    Ok((command, program))
+}
+
+/// What the agent is told first: how to report, where it may work, and the brief.
+fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wrong> {
+    let wrong = |e: &dyn std::error::Error| ("launch", chain(e));
+    let own = world.place.dirs.config.join(PREAMBLE);
+    let template = match file::read_owned(&own, PREAMBLE_MAX) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.is_absent() => preamble::BUILTIN.to_owned(),
+        Err(error) => return Err(wrong(&error)),
+    };
+    let loaded = world.loaded();
+    let settings = &loaded.effective.settings;
+    let off_limits: Vec<String> =
+        settings.off_limits.iter().chain(&wanted.spec.off_limits).map(ToString::to_string).collect();
+    let checks: Vec<String> = settings.verify.checks.iter().chain(&wanted.spec.checks).map(|c| c.run.clone()).collect();
+    let brief_path = crate::store::layout::run_dir(&wanted.worktree).join("brief.md").display().to_string();
+    let told = Preamble {
+        task: wanted.attempt.task,
+        title: &wanted.spec.title,
+        worktree: &wanted.worktree.display().to_string(),
+        branch: wanted.branch.as_str(),
+        brief_path: &brief_path,
+        check_in: wanted.spec.check_in.unwrap_or(settings.check_in.every),
+        off_limits: &off_limits,
+        checks: &checks,
+        mode: wanted.mode,
+    };
+    let brief = brief_text(world, &wanted.spec).map_err(|e| ("launch", e))?;
+    preamble::prompt(&template, &told, &brief).map_err(|e| wrong(&e))
+}
+
+type Env = Vec<(OsString, OsString)>;
+
+fn environment_of(world: &World, wanted: &Wanted, _found: &FoundAgent, command: &Launch) -> Env {
+    let mut env = environment::of_checks(world, wanted.attempt, &wanted.worktree, &wanted.ports);
+    environment::unset(&mut env, &command.env_unset);
+    for (name, value) in &command.env_set {
+        environment::set(&mut env, name.as_ref(), value.into());
+    }
+    if let Ok(socket) = world.place.layout.control_socket() {
+        environment::set(&mut env, "STANDUP_SOCKET".as_ref(), socket.into());
+    }
+    environment::set(&mut env, "STANDUP_TOKEN".as_ref(), world.tokens.of_host(&wanted.host).into());
+    env
+}
+
+fn voice(found: &FoundAgent, command: &Launch, env: &Env) -> Voice {
+    let session = match &command.session {
+        Session::Chosen(id) => Some(id.clone()),
+        Session::Learned => None,
+    };
+    Voice {
+        adapter: found.adapter.clone(),
+        silence: crate::model::time::Span::mins(10),
+        prompted: command.prompt_via != PromptVia::Type,
+        session,
+        unknown_version: found.unknown_version.clone(),
+        type_after_start: command.type_after_start.clone(),
+        env: text_env(env),
+    }
+}
+
+fn text_env(env: &Env) -> BTreeMap<String, String> {
+    env.iter().filter_map(|(n, v)| Some((n.to_str()?.to_owned(), v.to_str()?.to_owned()))).collect()
+}
+
+fn host_spec(
+    world: &World,
+    wanted: &Wanted,
+    found: &FoundAgent,
+    command: &Launch,
+    program: &Path,
+    slot_fd: Option<i32>,
+) -> Result<Spec, Wrong> {
+    let bytes = |path: &Path| Bytes(path.as_os_str().as_bytes().to_vec());
+    let socket = world.place.layout.host_socket(&wanted.host).map_err(|e| ("launch", chain(&e)))?;
+    let nonce = uuid::Uuid::new_v4().simple().to_string();
+    let env = environment_of(world, wanted, found, command);
+    Ok(Spec {
+        schema: SPEC_SCHEMA,
+        id: wanted.host.clone(),
+        marker: format!("STANDUP_HOST={}:{nonce}", wanted.host),
+        nonce,
+        dir: bytes(&world.place.layout.host_dir(&wanted.host)),
+        socket: bytes(&socket),
+        program: bytes(program),
+        args: command.argv.iter().skip(1).map(|a| Bytes(a.clone().into_bytes())).collect(),
+        cwd: bytes(&wanted.worktree),
+        env: env.into_iter().map(|(n, v)| (Bytes(n.as_bytes().to_vec()), Bytes(v.as_bytes().to_vec()))).collect(),
+        size: SIZE,
+        answers: command
+            .answers
+            .iter()
+            .map(|a| Answer {
+                number: a.osc,
+                query: Bytes(a.query.clone().into_bytes()),
+                reply: Bytes(a.reply.clone().into_bytes()),
+            })
+            .collect(),
+        reports: vec![PSP],
+        fence: Some(Fence {
+            path: bytes(&world.place.layout.fence(wanted.attempt.task)),
+            number: u64::from(wanted.attempt.no.get()),
+        }),
+        slot_fd,
+        transcript_cap_bytes: 0,
+        scrollback: 0,
+        lock_dirs: vec![bytes(&site_of(world, &wanted.worktree).admin_dir)],
+        stdin: command.stdin.clone().map(|text| Bytes(text.into_bytes())),
+        stop_grace_ms: 0,
+    })
+}
+
+/// Watches a living host, and hears of its end.
+pub(in super::super) fn adopt(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, voice: Voice) {
+    let Ok(socket) = world.place.layout.host_socket(&facts.id) else { return };
+    let (for_end, facts_for_end, voice_for_end) = (world.clone(), facts.clone(), voice.clone());
+    let runtime = tokio::runtime::Handle::current();
+    let gone = move || {
+        runtime.spawn(async move { ended(&for_end, attempt, facts_for_end, voice_for_end).await });
+    };
+    let handle = hosts::watch(attempt, facts, socket, voice, world.inputs.clone(), gone);
+    world.set_host(attempt, Some(handle));
+}
+
+/// A host's connection has ended: the host has too, or it is reached again.
+async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voice: Voice) {
+    let (for_work, id) = (world.clone(), facts.id.clone());
+    let found = blocking(move || record(&for_work, &id).map(|r| (r.alive, ended_of(&for_work, &r)))).await;
+    let seen = match found {
+        Ok((true, _)) => {
+            tokio::time::sleep(RECONNECT).await;
+            // What it takes by typing was handed over by the first connection.
+            voice.type_after_start = None;
+            return adopt(world, attempt, facts, voice);
+        }
+        Ok((false, Some(ended))) => Observation::Exited { host: facts.id, ended },
+        Ok((false, None)) => Observation::Lost { host: facts.id, why: "its host was killed".into() },
+        Err((_, why)) => Observation::Lost { host: facts.id, why },
+    };
+    world.set_host(attempt, None);
+    let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
+}
+
+/// What has become of every host of this repository.
+pub(in super::super) fn found(world: &World) -> BTreeMap<HostId, HostFound> {
+    let records = registry::list(&world.place.layout.hosts_dir()).unwrap_or_else(|error| {
+        tracing::error!(%error, "cannot list hosts");
+        Vec::new()
+    });
+    records
+        .into_iter()
+        .filter_map(|record| {
+            let found = match facts_of(&record) {
+                Some(facts) if record.alive => HostFound::Alive(facts),
+                _ => HostFound::Ended(ended_of(world, &record)?),
+            };
+            Some((record.id, found))
+        })
+        .collect()
+}
+
+/// The voice of an agent whose host lives on from before this supervisor.
+pub(in super::super) fn voice_of(
+    world: &World,
+    attempt: AttemptId,
+    agent: &AgentName,
+    worktree: &Path,
+    session: Option<String>,
+) -> Option<Voice> {
+    let loaded = world.loaded();
+    let found = loaded.agents.get(agent)?;
+    let mut env = environment::of_checks(world, attempt, worktree, &[]);
+    for (name, value) in &found.settings.env {
+        environment::set(&mut env, name.as_ref(), value.into());
+    }
+    Some(Voice {
+        adapter: found.adapter.clone(),
+        silence: loaded.effective.settings.check_in.silence,
+        prompted: true,
+        session,
+        unknown_version: found.unknown_version.clone(),
+        type_after_start: None,
+        env: text_env(&env),
+    })
+}

@@ -1,0 +1,178 @@
+//! The life of a supervisor: one for each repository, from the lock it takes to the record it
+//! removes. The loop receives, turns, answers, and does nothing else.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::model::attempt::Proc;
+use crate::os::clock;
+use crate::os::file::FileError;
+use crate::os::locate;
+use crate::os::lock::Lock;
+use crate::os::process::ProcessId;
+use crate::os::socket::{self, SocketError};
+use crate::store::StoreError;
+use crate::store::log::Log;
+use crate::store::record::SupervisorRecord;
+use crate::store::slots::Slots;
+use crate::store::token::Token;
+use crate::watch::Watcher;
+use crate::wire::control::Supervisor;
+
+use super::desk::Desk;
+use super::driver::Driver;
+use super::effects::Effects;
+use super::journal::StoreJournal;
+use super::place::Place;
+use super::server::{self, Server};
+use super::surroundings::{self, LoadError};
+use super::token::Tokens;
+use super::watching;
+use super::world::World;
+
+/// Inputs on their way to the loop. Effects and hosts wait when it is full.
+const INPUTS: usize = 4_096;
+
+/// Requests on their way to the loop.
+const REQUESTS: usize = 256;
+
+/// Threads for the loop, the sockets and the hosts; what blocks has threads of its own.
+const THREADS: usize = 2;
+
+/// How long ending waits for deeds under way; they are taken up again by the next supervisor.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Why a supervisor could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another one runs.
+    #[error("a supervisor runs already{}", pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    Taken {
+        /// Its pid, where it is known.
+        pid: Option<u32>,
+    },
+    /// Settings.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The control socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// Threads, signals, this very binary.
+    #[error("the supervisor cannot run")]
+    Io(#[from] std::io::Error),
+}
+
+/// Supervises until it is told to end. `greet` writes one line to stdout once it can be asked.
+///
+/// # Errors
+/// [`RunError`]; nothing was started.
+pub fn run(place: Place, greet: Option<&mut dyn Write>) -> Result<(), RunError> {
+    place.layout.prepare()?;
+    let lock_path = place.layout.supervisor_lock();
+    let record_path = place.layout.supervisor_record();
+    let Some(_lock) = Lock::try_take(&lock_path)? else {
+        let pid = SupervisorRecord::load(&record_path).ok().flatten().map(|r| r.process.pid);
+        return Err(RunError::Taken { pid });
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let ended = runtime.block_on(supervise(place, greet));
+    runtime.shutdown_timeout(FAREWELL);
+    let _ = SupervisorRecord::remove(&record_path);
+    ended
+}
+
+async fn supervise(place: Place, greet: Option<&mut dyn Write>) -> Result<(), RunError> {
+    let socket_path = place.layout.control_socket()?;
+    let token = Token::load_or_create(&place.layout.user_token())?;
+    let tokens = Tokens::new(token);
+    let log = Log::open(&place.layout.database())?;
+    let mut banners = Vec::new();
+    if let Some(aside) = log.set_aside() {
+        banners.push(format!("the database was damaged; it lies at {}", aside.path.display()));
+    }
+    let slots = Slots::open(&place.layout.slots_dir())?;
+    let loaded = surroundings::load(&place)?;
+    let (inputs, receive) = mpsc::channel(INPUTS);
+    let (seen, files) = mpsc::channel(INPUTS);
+    let watcher = Watcher::new(move |event| {
+        let _ = seen.blocking_send(event);
+    });
+    let watcher = watcher.map_err(|error| banners.push(error.to_string())).ok();
+    let exe = locate::this_binary()?;
+    let database = place.layout.database();
+    let record_path = place.layout.supervisor_record();
+    let world = Arc::new(World::new(place, exe, tokens.clone(), slots, inputs, watcher, loaded));
+
+    let journal = StoreJournal::new(log)?;
+    let last = journal.last();
+    let driver = Driver::open(journal, Effects::new(world.clone()))?;
+    let own = ProcessId::own();
+    let process = Proc { pid: own.pid, start: own.start };
+    let about = Supervisor { process, since: clock::now(), version: env!("CARGO_PKG_VERSION").to_owned(), banners };
+    let mut desk = Desk::new(world.clone(), driver, about);
+    desk.recover().await?;
+    let letters = watching::start(world, files);
+
+    let listener = socket::listen(&socket_path)?;
+    let (asked, requests) = mpsc::channel(REQUESTS);
+    let server = Arc::new(Server { asked, tokens, database, last, process });
+    tokio::spawn(server::serve(listener, server));
+    write_record(own, &socket_path, &record_path)?;
+    if let Some(out) = greet {
+        writeln!(out, "ready").and_then(|()| out.flush())?;
+    }
+    let ended = turn(&mut desk, receive, requests, letters).await;
+    let _ = std::fs::remove_file(&socket_path);
+    ended
+}
+
+fn write_record(process: ProcessId, socket: &std::path::Path, path: &std::path::Path) -> Result<(), StoreError> {
+    let record = SupervisorRecord {
+        process,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        since: clock::now().wall,
+        socket: PathBuf::from(socket),
+    };
+    record.write(path)
+}
+
+/// Receive, turn, answer. TERM and INT leave the agents to the next supervisor.
+async fn turn(
+    desk: &mut Desk,
+    mut inputs: mpsc::Receiver<crate::model::input::Input>,
+    mut requests: mpsc::Receiver<server::Asked>,
+    mut letters: mpsc::Receiver<watching::Letter>,
+) -> Result<(), RunError> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    let mut waiting = VecDeque::new();
+    while !desk.is_over() {
+        let wake = desk.wake_at();
+        tokio::select! {
+            Some(input) = inputs.recv() => desk.input(input),
+            Some(asked) = requests.recv() => desk.request(asked, &mut waiting).await,
+            Some(letter) = letters.recv() => desk.letter(letter),
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => desk.tick(),
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => {}
+        }
+        desk.tend(&mut waiting);
+    }
+    desk.farewell(&mut waiting);
+    Ok(())
+}

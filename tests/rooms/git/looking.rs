@@ -1,0 +1,305 @@
+//! Looking into a worktree: what is counted, and what is not disturbed.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use standup::git::shadow::{Against, ChangeKind};
+use standup::git::site::InProgress;
+use standup::git::worktree::Created;
+use standup::git::{Git, Shadow};
+
+use super::{World, write};
+
+/// What git itself makes of the worktree: the tree of everything that is not ignored.
+fn tree_by_git(world: &World, made: &Created) -> String {
+    let copy = world.root().join("by-git.index");
+    let _ = fs::remove_file(&copy);
+    let git: &Git = &world.git;
+    let call = |args: &[&str]| {
+        let call = git.call(args).cwd(&made.site.worktree).index(&copy);
+        String::from_utf8(call.read().expect("git")).expect("text").trim().to_owned()
+    };
+    call(&["read-tree", "HEAD"]);
+    call(&["add", "-A"]);
+    call(&["write-tree"])
+}
+
+#[test]
+fn the_hash_is_the_tree_that_git_would_commit() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = made.site.worktree.clone();
+    type Step = (&'static str, fn(&Path));
+    let steps: [Step; 11] = [
+        ("nothing", |_| ()),
+        ("changed", |w| write(&w.join("a.txt"), "x\n")),
+        ("same size", |w| write(&w.join("a.txt"), "y\n")),
+        ("new", |w| write(&w.join("d/e/f"), "f\n")),
+        ("ignored", |w| write(&w.join("target/x"), "x\n")),
+        ("deleted", |w| fs::remove_file(w.join("src/lib.rs")).expect("rm")),
+        ("mode", |w| fs::set_permissions(w.join("a.txt"), fs::Permissions::from_mode(0o755)).expect("chmod")),
+        ("link", |w| symlink("a.txt", w.join("link")).expect("link")),
+        ("file to folder", |w| {
+            fs::remove_file(w.join("a.txt")).expect("rm");
+            write(&w.join("a.txt/inner"), "x\n");
+        }),
+        ("folder to file", |w| {
+            fs::remove_dir_all(w.join("d")).expect("rm");
+            write(&w.join("d"), "now a file\n");
+        }),
+        ("new rules", |w| write(&w.join(".gitignore"), "link\n")),
+    ];
+    for (what, step) in steps {
+        step(&path);
+        assert_eq!(made.shadow.tree_hash().expect(what).as_str(), tree_by_git(&world, &made), "{what}");
+    }
+    world.commit_all(&path, "all");
+    let hash = made.shadow.tree_hash().expect("hash");
+    assert_eq!(hash.as_str(), world.run(&path, &["rev-parse", "HEAD^{tree}"]));
+}
+
+#[test]
+fn a_file_that_is_ignored_counts_once_it_is_tracked() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    write(&path.join(".env"), "1\n");
+    let before = made.shadow.tree_hash().expect("hash");
+    assert_eq!(before.as_str(), world.run(path, &["rev-parse", "HEAD^{tree}"]));
+    world.run(path, &["add", "-f", ".env"]);
+    world.run(path, &["commit", "-q", "-m", "tracked"]);
+    let stat = made.shadow.status(&world.against(&made.base_oid)).expect("status");
+    assert!(!stat.dirty && stat.files == 1, "{stat:?}");
+    world.run(path, &["rm", "-q", "--cached", ".env"]);
+    world.run(path, &["commit", "-q", "-m", "not any more"]);
+    assert_eq!(made.shadow.tree_hash().expect("hash"), before);
+}
+
+#[test]
+fn an_index_that_lies_does_not_change_the_hash() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    made.shadow.tree_hash().expect("hash");
+    world.run(path, &["update-index", "--assume-unchanged", "a.txt"]);
+    world.run(path, &["update-index", "--skip-worktree", "src/lib.rs"]);
+    write(&path.join("a.txt"), "hidden\n");
+    write(&path.join("src/lib.rs"), "hidden\n");
+    assert_eq!(world.run(path, &["status", "--porcelain"]), "", "git is told not to look");
+    let seen = made.shadow.changed_paths(&world.against(&made.base_oid)).expect("paths");
+    let paths: Vec<PathBuf> = seen.into_iter().map(|c| c.path).collect();
+    assert_eq!(paths, [PathBuf::from("a.txt"), PathBuf::from("src/lib.rs")]);
+    // The entry of one file, said to be that of another.
+    let blob = world.run(path, &["rev-parse", "HEAD:.gitignore"]);
+    let honest = made.shadow.tree_hash().expect("hash");
+    world.run(path, &["update-index", "--cacheinfo", &format!("100644,{blob},src/lib.rs")]);
+    assert_eq!(made.shadow.tree_hash().expect("hash"), honest);
+}
+
+#[test]
+fn nothing_that_others_see_is_written() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    write(&path.join("a.txt"), "changed\n");
+    write(&path.join("new"), "new\n");
+    let list = |dir: &Path| {
+        let mut found = std::collections::BTreeMap::new();
+        walk(dir, &mut found);
+        found
+    };
+    let before = (list(&world.main().join(".git")), list(path));
+    let against = world.against(&made.base_oid);
+    made.shadow.status(&against).expect("status");
+    made.shadow.patch(&against, 1 << 20).expect("patch");
+    made.shadow.changed_paths(&against).expect("paths");
+    made.shadow.head().expect("head");
+    assert_eq!((list(&world.main().join(".git")), list(path)), before);
+}
+
+fn walk(dir: &Path, found: &mut std::collections::BTreeMap<PathBuf, (std::time::SystemTime, u64)>) {
+    for entry in fs::read_dir(dir).expect("dir").flatten() {
+        let meta = entry.metadata().expect("meta");
+        if meta.is_dir() {
+            walk(&entry.path(), found);
+        }
+        found.insert(entry.path(), (meta.modified().expect("time"), meta.len()));
+    }
+}
+
+#[test]
+fn the_statistics_follow_the_base() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    write(&path.join("mine"), "1\n2\n");
+    world.commit_all(path, "mine");
+    for n in 0..3 {
+        world.write("theirs", &format!("{n}\n"));
+        world.commit_all(&world.main(), "theirs");
+    }
+    let tip = world.head(&world.main());
+    let against = Against { base: made.base_oid.clone(), tip: Some(tip.clone()) };
+    let stat = made.shadow.status(&against).expect("status");
+    assert_eq!((stat.ahead, stat.behind, stat.commits, stat.files, stat.insertions), (1, 3, 1, 1, 2));
+    let at = |oid: &str| world.run(path, &["show", "-s", "--format=%ct", oid]).parse::<i64>().expect("s") * 1_000;
+    assert_eq!(stat.base_at.0, at(made.base_oid.as_str()));
+    world.run(path, &["rebase", "-q", "main"]);
+    let stat = made.shadow.status(&against).expect("status");
+    assert_eq!((stat.ahead, stat.behind, stat.files), (1, 0, 1), "what the base brought is not the attempt's");
+    let patch = made.shadow.patch(&against, 1 << 20).expect("patch");
+    assert!(!String::from_utf8_lossy(&patch.bytes).contains("theirs"));
+}
+
+#[test]
+fn renames_binaries_and_deletions_are_counted() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    fs::rename(path.join("a.txt"), path.join("b.txt")).expect("mv");
+    fs::remove_file(path.join("src/lib.rs")).expect("rm");
+    fs::write(path.join("bin"), [0u8, 1, 2, 255]).expect("bin");
+    let against = world.against(&made.base_oid);
+    let stat = made.shadow.status(&against).expect("status");
+    assert_eq!((stat.files, stat.insertions, stat.deletions), (3, 0, 1));
+    let mut kinds: Vec<ChangeKind> =
+        made.shadow.changed_paths(&against).expect("paths").into_iter().map(|c| c.kind).collect();
+    kinds.sort_by_key(|k| format!("{k:?}"));
+    assert_eq!(kinds, [ChangeKind::Added, ChangeKind::Deleted, ChangeKind::Renamed]);
+}
+
+#[test]
+fn a_patch_can_be_applied_and_is_bounded() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    fs::write(path.join("bin"), (0..=255u8).collect::<Vec<_>>()).expect("bin");
+    write(&path.join("a.txt"), "other\n");
+    let against = world.against(&made.base_oid);
+    let patch = made.shadow.patch(&against, 1 << 20).expect("patch");
+    fs::write(world.root().join("p"), &patch.bytes).expect("patch");
+    let other = world.create(2);
+    world.run(&other.site.worktree, &["apply", "../../p"]);
+    assert_eq!(other.shadow.tree_hash().expect("hash"), made.shadow.tree_hash().expect("hash"));
+    let cut = made.shadow.patch(&against, 10).expect("patch");
+    assert!(cut.is_cut && cut.bytes.len() == 10);
+}
+
+#[test]
+fn operations_begun_in_the_worktree_are_seen() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    write(&path.join("a.txt"), "mine\n");
+    world.commit_all(path, "mine");
+    world.write("a.txt", "theirs\n");
+    world.commit_all(&world.main(), "theirs");
+    for (args, wanted) in [(["merge", "main"], InProgress::Merge), (["rebase", "main"], InProgress::Rebase)] {
+        assert!(!world.try_run(path, &args).ended.is_success());
+        assert_eq!(made.shadow.head().expect("head").in_progress, Some(wanted));
+        let stat = made.shadow.status(&world.against(&made.base_oid)).expect("status");
+        assert!(stat.dirty, "the conflict is in the file");
+        world.run(path, &[args[0], "--abort"]);
+    }
+    assert_eq!(made.shadow.head().expect("head").in_progress, None);
+}
+
+#[test]
+fn an_orphan_branch_is_no_error() {
+    let world = World::new();
+    let made = world.create(1);
+    world.run(&made.site.worktree, &["checkout", "-q", "--orphan", "fresh"]);
+    let head = made.shadow.head().expect("head");
+    assert_eq!((head.branch.map(|b| b.to_string()), head.oid), (Some("fresh".into()), None));
+    let stat = made.shadow.status(&world.against(&made.base_oid)).expect("status");
+    assert_eq!((stat.files, stat.dirty, stat.head), (0, true, None));
+}
+
+#[test]
+fn odd_files_are_no_part_of_the_tree_and_no_obstacle() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    let clean = made.shadow.tree_hash().expect("hash");
+    let fifo =
+        |name: &str| rustix::fs::mkfifoat(rustix::fs::CWD, path.join(name), rustix::fs::Mode::RWXU).expect("fifo");
+    fifo("pipe");
+    let _socket = std::os::unix::net::UnixListener::bind(path.join("sock")).expect("socket");
+    assert_eq!(made.shadow.tree_hash().expect("hash"), clean);
+    fs::remove_file(path.join("a.txt")).expect("rm");
+    fifo("a.txt");
+    fs::remove_dir_all(path.join("src")).expect("rm");
+    symlink("/etc", path.join("src")).expect("link");
+    let seen = made.shadow.changed_paths(&world.against(&made.base_oid)).expect("paths");
+    let found: Vec<(ChangeKind, PathBuf)> = seen.into_iter().map(|c| (c.kind, c.path)).collect();
+    assert!(found.contains(&(ChangeKind::Deleted, "a.txt".into())), "{found:?}");
+    assert!(found.contains(&(ChangeKind::Added, "src".into())), "{found:?}");
+}
+
+#[test]
+fn a_repository_inside_the_worktree_is_no_obstacle() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    for name in ["empty", "full"] {
+        fs::create_dir(path.join(name)).expect("folder");
+        world.run(&path.join(name), &["init", "-q"]);
+    }
+    write(&path.join("full/x"), "x");
+    world.commit_all(&path.join("full"), "inner");
+    write(&path.join("plain"), "x");
+    let seen = made.shadow.changed_paths(&world.against(&made.base_oid)).expect("paths");
+    let paths: Vec<PathBuf> = seen.into_iter().map(|c| c.path).collect();
+    assert_eq!(paths, [PathBuf::from("full"), PathBuf::from("plain")]);
+    made.shadow.tree_hash().expect("again");
+}
+
+#[test]
+fn the_look_survives_a_restart_and_the_loss_of_its_folder() {
+    let world = World::new();
+    let plan = world.plan(1);
+    let made = world.create_by(&plan);
+    write(&made.site.worktree.join("a.txt"), "changed\n");
+    let hash = made.shadow.tree_hash().expect("hash");
+    let repo = world.repository();
+    let open = || Shadow::open(&world.git, &repo, &made.site, &plan.shadow_dir, &[]).expect("open");
+    assert_eq!(open().tree_hash().expect("hash"), hash);
+    fs::remove_dir_all(&plan.shadow_dir).expect("lost");
+    assert_eq!(open().tree_hash().expect("hash"), hash);
+    // What was hashed lies in the look's own objects; without them everything is hashed anew.
+    fs::remove_dir_all(plan.shadow_dir.join("objects")).expect("lost");
+    assert_eq!(open().tree_hash().expect("hash"), hash);
+    fs::write(plan.shadow_dir.join("index"), "damaged").expect("damage");
+    assert_eq!(open().tree_hash().expect("hash"), hash);
+    write(&plan.shadow_dir.join("index.lock"), "");
+    write(&made.site.worktree.join("a.txt"), "again\n");
+    assert_ne!(open().tree_hash().expect("a lock of a killed look is no obstacle"), hash);
+}
+
+#[test]
+fn a_split_index_is_read() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = &made.site.worktree;
+    world.run(path, &["config", "core.splitIndex", "true"]);
+    write(&path.join(".env"), "x");
+    world.run(path, &["add", "-f", ".env"]);
+    world.run(path, &["update-index", "--split-index"]);
+    let stat = made.shadow.status(&world.against(&made.base_oid)).expect("status");
+    assert_eq!(stat.files, 1);
+}
+
+#[test]
+fn an_unreadable_file_is_an_error_and_not_a_deletion() {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = World::new();
+    let made = world.create(1);
+    let file = made.site.worktree.join("new");
+    write(&file, "x");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("chmod");
+    let error = made.shadow.tree_hash().expect_err("unreadable");
+    assert!(error.to_string().contains("Permission denied"), "{error}");
+}
