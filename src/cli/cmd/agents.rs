@@ -104,7 +104,9 @@ fn adapters(place: &Place, probe: bool) -> Vec<Known> {
     let own = place.dirs.config.join("adapters");
     for entry in std::fs::read_dir(&own).into_iter().flatten().flatten().take(1_000) {
         let path = entry.path();
-        if let Some(name) = path.file_stem().and_then(OsStr::to_str).filter(|_| path.extension() == Some("toml".as_ref())) {
+        if let Some(name) =
+            path.file_stem().and_then(OsStr::to_str).filter(|_| path.extension() == Some("toml".as_ref()))
+        {
             names.insert(name.to_owned(), "yours");
         }
     }
@@ -148,7 +150,9 @@ fn text(agents: &[Agent], known: &[Known], paint: &dyn Paint) -> String {
     for adapter in known {
         let what = match (&adapter.program, &adapter.problem) {
             (_, Some(problem)) => paint.paint(Tone::Bad, &clean_line(problem)),
-            (Some(program), None) => format!("{}{}", clean_line(program), version_text(&adapter.version, adapter.known_version)),
+            (Some(program), None) => {
+                format!("{}{}", clean_line(program), version_text(&adapter.version, adapter.known_version))
+            }
             (None, None) => paint.paint(Tone::Dim, "no program on PATH, or none of its own"),
         };
         text.push_str(&format!("{:<10} {:<8}  {what}\n", clean_line(&adapter.name), adapter.source));
@@ -168,7 +172,9 @@ fn described(agent: &Agent, paint: &dyn Paint) -> String {
     parts.extend(agent.default.then(|| "takes tasks that name none".to_owned()));
     parts.extend(agent.max.map(|max| format!("at most {max} at once")));
     parts.extend((!agent.resumes).then(|| "cannot be resumed".to_owned()));
-    parts.extend(agent.unconfined.as_ref().map(|why| paint.paint(Tone::Warn, &format!("unconfined ({})", clean_line(why)))));
+    parts.extend(
+        agent.unconfined.as_ref().map(|why| paint.paint(Tone::Warn, &format!("unconfined ({})", clean_line(why)))),
+    );
     parts.join(" · ")
 }
 

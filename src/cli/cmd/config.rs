@@ -140,7 +140,8 @@ fn set(ctx: &Context, user: bool, key: &str, value: &str) -> Result<Code, Failur
     let effective = surroundings::look(place)?;
     let now = effective.effective.get(key).ok().flatten().unwrap_or_default();
     if ctx.ui.json {
-        let body = json!({"key": key, "value": value_of(&now), "origin": effective.effective.origin(key), "path": real});
+        let body =
+            json!({"key": key, "value": value_of(&now), "origin": effective.effective.origin(key), "path": real});
         ctx.ui.json(&Document::new("config", body))?;
     } else {
         ctx.ui.say(&format!("{key} = {now}  ({})", effective.effective.origin(key)));

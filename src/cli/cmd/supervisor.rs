@@ -193,7 +193,9 @@ fn logs(ctx: &Context, follow: bool, lines: usize) -> Result<Code, Failure> {
     let mut file = match std::fs::File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Failure::new(Code::Failure, "no supervisor has run here yet: there is no log").hint("standup up"));
+            return Err(
+                Failure::new(Code::Failure, "no supervisor has run here yet: there is no log").hint("standup up")
+            );
         }
         Err(error) => return Err(wrong(error).into()),
     };

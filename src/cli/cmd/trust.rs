@@ -80,7 +80,9 @@ pub(super) fn ask(ctx: &Context, commands: &CommandSet) -> Result<bool, Failure>
     }
     ctx.ui.say(&list);
     let otherwise = format!("{} of agents.toml are not approved", counted(commands));
-    ctx.ui.confirm(&question, &otherwise).map_err(|failure| Failure { hints: Vec::new(), ..failure }.hint("standup trust --yes"))
+    ctx.ui
+        .confirm(&question, &otherwise)
+        .map_err(|failure| Failure { hints: Vec::new(), ..failure }.hint("standup trust --yes"))
 }
 
 /// Approves a set, and has a running supervisor read it.
@@ -122,10 +124,8 @@ struct Listed {
 fn list(ctx: &Context, place: &Place) -> Result<Code, Failure> {
     let all = Approvals::at(&place.layout.approvals()).list()?;
     if ctx.ui.json {
-        let approvals: Vec<Listed> = all
-            .into_iter()
-            .map(|a| Listed { repo: a.repo, digest: a.digest, at: a.at, commands: a.what })
-            .collect();
+        let approvals: Vec<Listed> =
+            all.into_iter().map(|a| Listed { repo: a.repo, digest: a.digest, at: a.at, commands: a.what }).collect();
         ctx.ui.json(&Document::new("trust", serde_json::json!({"approvals": approvals})))?;
         return Ok(Code::Ok);
     }
@@ -170,7 +170,9 @@ fn document(ctx: &Context, place: &Place, commands: &CommandSet, approved: bool)
     let lines: Vec<serde_json::Value> = commands
         .lines()
         .into_iter()
-        .map(|l| serde_json::json!({"what": l.what, "place": l.place, "command": l.command, "unconfined": l.unconfined}))
+        .map(
+            |l| serde_json::json!({"what": l.what, "place": l.place, "command": l.command, "unconfined": l.unconfined}),
+        )
         .collect();
     let body = serde_json::json!({
         "repo": place.root(), "digest": commands.digest(), "approved": approved, "commands": lines,
