@@ -308,6 +308,8 @@ pub fn sentence(event: &Event) -> String {
         Event::StopAsked { .. } => "stopping".into(),
         Event::AttemptStopped { leftovers, .. } => with_leftovers("stopped", *leftovers),
         Event::StartAsked { .. } => "to be started".into(),
+        Event::StartWithdrawn {} => "not to be started after all".into(),
+        Event::StopFailed { error } => format!("could not be stopped: {error}"),
         Event::AgentExited { exit, leftovers, .. } => {
             with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
         }

@@ -88,16 +88,17 @@ impl Context {
 
     /// What the log says, seen in the light of the settings as they are now.
     fn folded(&self, place: &Place) -> Result<Seen, Failure> {
-        let mut machine = match self.log()? {
+        let machine = match self.log()? {
             Some(log) => journal::fold(&log)?,
             None => Machine::default(),
         };
-        let mut banners = Vec::new();
+        let (mut banners, mut around) = (Vec::new(), None);
         match surroundings::look(place) {
-            Ok(loaded) => machine.take_live(Some(loaded.surroundings(place)), machine.board().machine),
+            Ok(loaded) => around = Some(loaded.surroundings(place)),
             Err(error) => banners.push(super::error::chain(&error)),
         }
         let mut board = machine.board().clone();
+        board.surroundings = around;
         let waiting = board.tasks.values().filter(|t| t.column == Column::Backlog).map(|t| t.id);
         let hold = |task| Hold { task, because: HoldKind::Dispatch, text: "no supervisor runs".to_owned() };
         board.holds = waiting.map(hold).collect();

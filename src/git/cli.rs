@@ -3,7 +3,7 @@
 //! Every call: absolute program, no `GIT_*` from outside, no prompt, pager, editor or hook, fixed
 //! language, a time limit, bounded output. Which programs a repository's configuration names does
 //! not matter: those settings are overridden here, and what cannot be overridden by name (filter
-//! drivers) is kept away by [`super::private`].
+//! drivers) is kept away by `git::private`.
 //!
 //! **Invariant:** only this file runs git.
 
@@ -29,14 +29,12 @@ const KEPT: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_N
 
 /// Settings of every call, stronger than any file: nothing a repository names is run, nothing is
 /// tidied behind our back, and a lock that an agent's git holds for a moment is waited for.
-const SETTINGS: [(&str, &str); 19] = [
+const SETTINGS: [(&str, &str); 17] = [
     ("core.fsmonitor", "false"),
     ("core.hooksPath", "/dev/null"),
     ("core.pager", "cat"),
     ("core.editor", "true"),
     ("core.askPass", ""),
-    ("core.sshCommand", "ssh"),
-    ("core.gitProxy", "none"),
     ("core.filesRefLockTimeout", "5000"),
     ("core.packedRefsTimeout", "10000"),
     ("reftable.lockTimeout", "10000"),
@@ -50,6 +48,10 @@ const SETTINGS: [(&str, &str); 19] = [
     ("log.showSignature", "false"),
     ("core.alternateRefsCommand", "true"),
 ];
+
+/// The same for calls that have nothing to fetch: without these a repository could name the
+/// programs that a fetch runs.
+const OFFLINE: [(&str, &str); 3] = [("core.sshCommand", "ssh"), ("core.gitProxy", "none"), ("credential.helper", "")];
 
 /// The environment of every call.
 const ENVIRONMENT: [(&str, &str); 10] = [
@@ -290,8 +292,8 @@ impl Call<'_> {
             run = run.env("GIT_NO_LAZY_FETCH", "1");
         }
         let mut count = 0;
-        let helper = (!self.is_online).then_some(("credential.helper", ""));
-        let fixed = SETTINGS.iter().copied().chain(helper).map(|(key, value)| (key, OsStr::new(value)));
+        let offline: &[(&str, &str)] = if self.is_online { &[] } else { &OFFLINE };
+        let fixed = SETTINGS.iter().chain(offline).copied().map(|(key, value)| (key, OsStr::new(value)));
         for (key, value) in fixed.chain(self.settings.iter().map(|(key, value)| (key.as_str(), value.as_os_str()))) {
             run = run.env(format!("GIT_CONFIG_KEY_{count}"), key).env(format!("GIT_CONFIG_VALUE_{count}"), value);
             count += 1;

@@ -285,6 +285,12 @@ impl GitError {
             Self::Alternates { missing } => {
                 format!("bring back {}, or look at objects/info/alternates, then: git fsck", missing.display())
             }
+            Self::Broken { path, .. } => {
+                format!(
+                    "run no git in it before you have looked, something may be planted there: ls -la {}",
+                    quoted(path)
+                )
+            }
             Self::DiskFull { .. } => "df -h; df -i".to_owned(),
             Self::LockHeld { path, owner: None, .. } => {
                 format!("if no git is running there: rm {}", quoted(path))

@@ -2,12 +2,13 @@
 //!
 //! An agent can write the shared configuration, its own index and its own `.git`. So what we run
 //! reads none of them: files are checked out and looked at through a private git folder whose
-//! configuration is ours ([`private`]).
+//! configuration is ours (`private`).
 //!
 //! **Invariant:** no git that we start runs a program that a repository or an agent named, unless
 //! a person approved exactly that program; and nothing is removed that this room did not make.
 //! Must not know: tasks, policy, the database, agents' dialects.
 
+mod base;
 mod carry;
 pub mod cli;
 pub mod error;

@@ -196,7 +196,13 @@ fn config(repo: &Repository, approved: &[FilterDriver]) -> Vec<u8> {
     set(&mut text, "core.sparsecheckout", OsStr::new("true"));
     set(&mut text, "lfs.storage", repo.common_dir().join("lfs").as_os_str());
     for setting in repo.own().filter(|setting| is_data(&setting.key)) {
-        set(&mut text, &setting.key, setting.value.as_deref().unwrap_or(OsStr::new("true")));
+        let value = setting.value.as_deref().unwrap_or(OsStr::new("true"));
+        match setting.key.as_str() {
+            "lfs.storage" => set(&mut text, &setting.key, repo.common_dir().join(value).as_os_str()),
+            // Git would wait for ever on a FIFO that somebody put there.
+            "core.attributesfile" | "core.excludesfile" if !Path::new(value).is_file() => {}
+            key => set(&mut text, key, value),
+        }
     }
     for driver in approved {
         for (field, value) in &driver.values {

@@ -12,14 +12,14 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags};
 
 use super::cli::Git;
 use super::error::{GitError, plain};
 use super::private;
-use super::removal::{Folder, Made};
+use super::removal::{self, Folder, Made};
 use super::repo::{RefFormat, Repository};
 use super::site::{HEADS, HeadRef, Site, read_line, read_plain, resolve};
 use super::worktree::Plan;
@@ -37,9 +37,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Entries are built under this name in the shared folder, where no git looks.
 const ASIDE: &str = ".standup-new-";
-
-/// What is left of a registration that was killed is swept after this long.
-const ASIDE_OLD: Duration = Duration::from_secs(600);
 
 /// A registered worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +86,8 @@ pub(super) fn register(
     worktree: &Path,
     made: &mut Made<'_>,
 ) -> Result<Site, GitError> {
-    sweep_aside(repo.common_dir());
+    removal::sweep(repo.common_dir(), &[ASIDE]);
+    removal::sweep(worktree.parent().unwrap_or(worktree), &[]);
     reserve_branch(git, repo, plan, made)?;
     let admin_dir = match repo.ref_format() {
         RefFormat::Files => add_whole(repo, plan, worktree, made)?,
@@ -294,21 +292,6 @@ fn is_passing(stderr: &str) -> bool {
     ["commondir", "gitdir", "could not read", "failed to read", "could not create", "unable to read", "could not open"]
         .iter()
         .any(|sign| stderr.contains(sign))
-}
-
-/// Removes what killed registrations left aside.
-fn sweep_aside(common: &Path) {
-    let Ok(found) = fs::read_dir(common) else { return };
-    for entry in found.flatten() {
-        let is_aside = entry.file_name().as_bytes().starts_with(ASIDE.as_bytes());
-        let is_old = || {
-            let changed = entry.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-            changed.elapsed().is_ok_and(|age| age > ASIDE_OLD)
-        };
-        if is_aside && is_old() {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 #[cfg(test)]

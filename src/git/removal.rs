@@ -7,15 +7,38 @@
 //! **Invariant:** a folder is removed only if it still is the very one that was made.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::cli::Git;
 use super::error::GitError;
 use super::repo::Repository;
 use super::site::HEADS;
 use crate::model::name::{BranchName, Oid};
+
+/// What is being removed has this name, beside where it was.
+const GONE: &str = ".standup-gone-";
+
+/// What a killed process left under a temporary name is swept after this long.
+const LEFT_OVER: Duration = Duration::from_secs(600);
+
+/// Removes what killed processes left half-made or half-removed in a folder.
+pub(super) fn sweep(dir: &Path, prefixes: &[&str]) {
+    let Ok(found) = fs::read_dir(dir) else { return };
+    for entry in found.flatten() {
+        let name = entry.file_name();
+        let is_ours = prefixes.iter().chain(&[GONE]).any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()));
+        let is_old = || {
+            let changed = entry.metadata().and_then(|meta| meta.modified());
+            changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > LEFT_OVER))
+        };
+        if is_ours && is_old() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
 
 /// What one creation made so far. Dropped without [`Made::keep`], it takes everything back.
 #[derive(Debug)]
@@ -70,12 +93,11 @@ impl Folder {
 
 /// Renames a folder to a hidden name beside it, and returns that name.
 fn away(path: &Path) -> Result<PathBuf, GitError> {
-    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let parent = path.parent().unwrap_or(Path::new("/"));
     // An entry's neighbours are read by every git, so what is being removed leaves that folder.
     let parent = if parent.ends_with("worktrees") { parent.parent().unwrap_or(parent) } else { parent };
     let hidden = tempfile::Builder::new()
-        .prefix(&format!(".{}.gone-", name.chars().take(80).collect::<String>()))
+        .prefix(GONE)
         .tempdir_in(parent)
         .map_err(|e| GitError::io("make a folder in", parent, e))?
         .keep();
@@ -160,6 +182,23 @@ pub(super) fn delete_branch(git: &Git, repo: &Repository, branch: &BranchName, o
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_old_left_overs_of_ours_are_swept() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let long_ago = SystemTime::UNIX_EPOCH + LEFT_OVER;
+        for name in [".standup-gone-old", ".standup-gone-new", "other-old"] {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).expect("folder");
+            if name.ends_with("old") {
+                fs::File::open(&path).and_then(|f| f.set_modified(long_ago)).expect("time");
+            }
+        }
+        sweep(dir.path(), &[]);
+        let left: Vec<_> = fs::read_dir(dir.path()).expect("dir").flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(!dir.path().join(".standup-gone-old").exists());
+    }
 
     #[test]
     fn only_the_very_folder_is_removed_and_no_link_is_followed() {

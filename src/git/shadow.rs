@@ -1,6 +1,6 @@
 //! Looking into a worktree that an agent owns.
 //!
-//! Git runs with a private git folder ([`super::private`]) and our own index ([`super::tree`]);
+//! Git runs with a private git folder (`git::private`) and our own index (`git::tree`);
 //! the worktree's `.git`, its entry and the shared configuration are only ever read as text.
 //!
 //! **Invariant:** whatever an agent planted, no function here runs it, and a worktree whose links

@@ -23,6 +23,12 @@ use crate::model::name::{BranchName, Oid, Pattern};
 /// A checkout may fetch large files and missing objects.
 const CHECKOUT_LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// Stands in the shadow's folder, where no agent can write, once a worktree is whole.
+const MARK: &str = "whole";
+
+/// The last folder that is made in a worktree, right after the mark.
+const INBOX: &str = "inbox";
+
 /// Entries of a taken folder that an error names.
 const MAX_NAMED: usize = 3;
 
@@ -113,10 +119,14 @@ fn build(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Resu
     }
     let shadow = shadow?;
     check_out(git, repo, plan, &site, shadow.private(), &mut notes)?;
-    carry::carry(git, repo, plan, &site, shadow.private(), &mut notes)?;
+    // Before anything of the main checkout's comes in, so that nothing stands in its place.
     let run_dir = make_run_dir(&site)?;
+    carry::carry(git, repo, plan, &site, shadow.private(), &mut notes)?;
     prove(git, &site, &plan.branch, &plan.base)?;
     shadow.trust_index()?;
+    let mark = plan.shadow_dir.join(MARK);
+    fs::write(&mark, "").map_err(|e| GitError::io("write", &mark, e))?;
+    make_inbox(&run_dir)?;
     Ok(Created { site, branch: plan.branch.clone(), base_oid: plan.base.clone(), run_dir, notes, shadow })
 }
 
@@ -130,10 +140,12 @@ pub enum Recovered {
 }
 
 /// Finishes the story of a creation that may have been killed: a whole worktree is proven and
-/// returned, a part of one is taken back. Only what bears the plan's names and reason is touched.
+/// returned, a part of one is taken back. Only what bears the plan's names and reason is touched,
+/// and nothing in which an agent may have worked.
 ///
 /// # Errors
-/// What git says; [`GitError::PathTaken`] where something else stands there.
+/// [`GitError::Unproven`] or [`GitError::Broken`] for a worktree that was whole and is not now;
+/// [`GitError::WouldLose`] where it may hold work; what git says. Nothing is removed then.
 pub fn recover(git: &Git, repo: &Repository, plan: &Plan) -> Result<Recovered, GitError> {
     let _lock = register::lock(repo, &plan.lock_dir)?;
     let path = plan.path.canonicalize().unwrap_or_else(|_| plan.path.clone());
@@ -141,35 +153,43 @@ pub fn recover(git: &Git, repo: &Repository, plan: &Plan) -> Result<Recovered, G
     let is_ours = |entry: &Entry| {
         entry.worktree == path && read_line(&entry.admin_dir.join("locked")).is_ok_and(|line| line == reason.as_bytes())
     };
-    let entry = register::entries(repo).into_iter().find(is_ours);
-    let common_dir = repo.common_dir().to_owned();
-    if let Some(Entry { admin_dir, worktree, .. }) = entry.clone() {
-        let site = Site { worktree, admin_dir, common_dir };
-        let run_dir = site.worktree.join(OURS);
-        if run_dir.join("inbox").is_dir() && prove(git, &site, &plan.branch, &plan.base).is_ok() {
-            let shadow = Shadow::open(git, repo, &site, &plan.shadow_dir, &plan.filters)?;
-            let (branch, base_oid, notes) = (plan.branch.clone(), plan.base.clone(), Vec::new());
-            return Ok(Recovered::Whole(Box::new(Created { site, branch, base_oid, run_dir, notes, shadow })));
-        }
+    let (ours, others): (Vec<Entry>, Vec<Entry>) = register::entries(repo).into_iter().partition(is_ours);
+    let entry = ours.into_iter().next();
+    if plan.shadow_dir.join(MARK).exists() && (entry.is_some() || path.exists()) {
+        let admin_dir = entry.map_or_else(PathBuf::new, |entry| entry.admin_dir);
+        let site = Site { worktree: path, admin_dir, common_dir: repo.common_dir().to_owned() };
+        return take_up(git, repo, plan, site).map(|created| Recovered::Whole(Box::new(created)));
+    }
+    let moved = repo.find_reference(git, &format!("{HEADS}{}", plan.branch))?.is_some_and(|oid| oid != plan.base);
+    let has_log = |entry: &Entry| fs::metadata(entry.admin_dir.join("logs/HEAD")).is_ok_and(|m| m.len() > 0);
+    if path.join(OURS).join(INBOX).exists() || entry.as_ref().is_some_and(|entry| moved || has_log(entry)) {
+        return Err(GitError::WouldLose { path, why: "somebody may have worked in it".into() });
     }
     let mut made = Made::new(git, repo);
-    let bare = fs::read_dir(&path).is_ok_and(|all| all.flatten().all(|e| e.file_name() == ".git"));
-    if path.is_dir() && (entry.is_some() || bare) {
+    let is_bare = || fs::read_dir(&path).is_ok_and(|all| all.flatten().all(|e| e.file_name() == ".git"));
+    if path.is_dir() && (entry.is_some() || is_bare()) {
         made.folders.push(Folder::at(&path)?);
     }
-    if let Some(entry) = &entry {
-        made.folders.push(Folder::at(&entry.admin_dir)?);
+    for folder in entry.iter().map(|entry| &entry.admin_dir).chain([&plan.shadow_dir]).filter(|path| path.is_dir()) {
+        made.folders.push(Folder::at(folder)?);
     }
-    if plan.shadow_dir.is_dir() {
-        made.folders.push(Folder::at(&plan.shadow_dir)?);
-    }
-    let elsewhere =
-        register::entries(repo).into_iter().any(|e| e.branch.as_ref() == Some(&plan.branch) && !is_ours(&e));
-    if !elsewhere {
+    if !others.iter().any(|e| e.branch.as_ref() == Some(&plan.branch)) {
         made.branch = Some((plan.branch.clone(), plan.base.clone()));
     }
     made.undo()?;
     Ok(Recovered::Nothing)
+}
+
+/// Takes up a worktree that was whole.
+fn take_up(git: &Git, repo: &Repository, plan: &Plan, site: Site) -> Result<Created, GitError> {
+    prove(git, &site, &plan.branch, &plan.base)?;
+    let run_dir = site.worktree.join(OURS);
+    if !run_dir.join(INBOX).exists() {
+        make_inbox(&run_dir)?;
+    }
+    let shadow = Shadow::open(git, repo, &site, &plan.shadow_dir, &plan.filters)?;
+    let (branch, base_oid, notes) = (plan.branch.clone(), plan.base.clone(), Vec::new());
+    Ok(Created { site, branch, base_oid, run_dir, notes, shadow })
 }
 
 /// Takes back a worktree in which nobody has worked: for an attempt that failed before its agent
@@ -327,6 +347,9 @@ fn check_out(
                  `git lfs pull` in the worktree fetches them."
             ));
         }
+        Err(GitError::Failed { stderr, .. }) if is_full(git, repo, plan, &site.worktree, &stderr) => {
+            return Err(GitError::DiskFull { path: site.worktree.clone() });
+        }
         Err(other) => return Err(other),
     }
     drop(slot);
@@ -347,6 +370,20 @@ fn check_out(
         ));
     }
     Ok(())
+}
+
+/// Whether the disk has no room for the file that git could not write. Git does not say so, and
+/// takes the part of the file that it wrote away again, so the room is compared with the file.
+fn is_full(git: &Git, repo: &Repository, plan: &Plan, path: &Path, stderr: &str) -> bool {
+    let Some((_, rest)) = stderr.split_once("unable to write file ") else { return false };
+    let file = rest.split(';').next().unwrap_or_default().trim_matches('\'');
+    let size = repo.call(git, &["cat-file", "-s", &format!("{}:{file}", plan.base)]).text();
+    let size = size.ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    rustix::fs::statvfs(path).is_ok_and(|fs| {
+        // What else is written meanwhile takes room too; a block is the least.
+        fs.f_bavail.saturating_mul(fs.f_frsize) <= size.saturating_add(fs.f_frsize)
+            || (fs.f_files > 0 && fs.f_favail == 0)
+    })
 }
 
 /// Says which files would have gone through a filter that nobody approved.
@@ -386,8 +423,13 @@ fn make_run_dir(site: &Site) -> Result<PathBuf, GitError> {
     }
     let made = fs::create_dir(&run_dir)
         .and_then(|()| fs::write(run_dir.join(".gitignore"), "*\n"))
-        .and_then(|()| fs::create_dir(run_dir.join("outbox")))
-        .and_then(|()| fs::create_dir(run_dir.join("inbox")));
+        .and_then(|()| fs::create_dir(run_dir.join("outbox")));
     made.map_err(|e| GitError::io("make", &run_dir, e))?;
     Ok(run_dir)
+}
+
+/// The last thing that is made in the worktree.
+fn make_inbox(run_dir: &Path) -> Result<(), GitError> {
+    let inbox = run_dir.join(INBOX);
+    fs::create_dir(&inbox).map_err(|e| GitError::io("make", &inbox, e))
 }

@@ -135,7 +135,7 @@ impl Host {
         let (replies, bells) = (fan.screen.take_replies(), fan.screen.take_bells());
         self.input.push_reply(&replies, now);
         if has_clients {
-            self.to_clients(&for_clients, now);
+            self.show_clients(&for_clients, now);
         }
         if for_clients.capacity() <= 64 << 10 {
             self.frame_buffer = for_clients;
@@ -151,7 +151,7 @@ impl Host {
         self.send_throttled(now);
     }
 
-    fn to_clients(&mut self, bytes: &[u8], now: Instant) {
+    fn show_clients(&mut self, bytes: &[u8], now: Instant) {
         let mut frame = Vec::with_capacity(bytes.len() + 16);
         let encoded = FromHost::Output(bytes.to_vec()).encode(&mut frame);
         debug_assert!(encoded.is_ok(), "raw frames have no bound");

@@ -30,12 +30,20 @@ const SCREEN_EVERY: Duration = Duration::from_millis(16);
 /// Read at once: a client's input is handled in slices, so that the others get their turn.
 const READ: usize = 64 << 10;
 
+/// Frames that wait to be sent.
+#[derive(Debug)]
+struct Waiting {
+    bytes: Arc<[u8]>,
+    /// Whether a later screen makes them worthless.
+    is_output: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) id: u64,
     stream: UnixStream,
     decoder: Decoder<ToHost>,
-    out: VecDeque<Arc<[u8]>>,
+    out: VecDeque<Waiting>,
     /// Bytes of the first frame that are sent.
     sent: usize,
     queued: usize,
@@ -140,14 +148,10 @@ impl Peer {
         if let Some(skipped) = &mut self.skipped {
             *skipped += bytes;
         } else if self.queued > MAX_OUTPUT {
-            // What waits is out of date by now, but for the frame that is half sent.
-            let before = self.queued as u64;
-            self.out.truncate(usize::from(self.sent > 0));
-            self.queued = self.out.iter().map(|frame| frame.len()).sum();
+            let before = self.drop_output();
             self.skipped = Some(bytes + before);
         } else {
-            self.queued += frame.len();
-            self.out.push_back(Arc::clone(frame));
+            self.push(Arc::clone(frame), true);
         }
     }
 
@@ -158,8 +162,7 @@ impl Peer {
         } else if self.queued + frame.len() > MAX_QUEUED {
             self.skipped = Some(1);
         } else {
-            self.queued += frame.len();
-            self.out.push_back(Arc::clone(frame));
+            self.push(Arc::clone(frame), false);
         }
     }
 
@@ -170,19 +173,31 @@ impl Peer {
             self.dead = true;
             return;
         }
+        self.push(bytes.into(), false);
+    }
+
+    fn push(&mut self, bytes: Arc<[u8]>, is_output: bool) {
         self.queued += bytes.len();
-        self.out.push_back(bytes.into());
+        self.out.push_back(Waiting { bytes, is_output });
+    }
+
+    /// Forgets output that waits, but for the frame that is half sent. Returns how much it was.
+    fn drop_output(&mut self) -> u64 {
+        let before = self.queued;
+        let mut keep = self.sent > 0;
+        self.out.retain(|waiting| std::mem::take(&mut keep) || !waiting.is_output);
+        self.queued = self.out.iter().map(|waiting| waiting.bytes.len()).sum();
+        (before - self.queued) as u64
     }
 
     /// Queues a screen in place of all output that waits. Its size is bounded by the model's.
     pub(super) fn send_screen(&mut self, frames: [FromHost; 3], now: Instant) {
-        self.out.truncate(usize::from(self.sent > 0));
+        self.drop_output();
         self.skipped = None;
         let mut bytes = Vec::new();
         let encoded = frames.iter().try_for_each(|frame| frame.encode(&mut bytes));
         self.dead |= encoded.is_err();
-        self.out.push_back(bytes.into());
-        self.queued = self.out.iter().map(|frame| frame.len()).sum();
+        self.push(bytes.into(), true);
         self.screen_at = Some(now);
     }
 
@@ -193,7 +208,7 @@ impl Peer {
 
     /// Sends what the socket takes.
     pub(super) fn flush(&mut self) {
-        while let Some(front) = self.out.front() {
+        while let Some(Waiting { bytes: front, .. }) = self.out.front() {
             match rustix::net::send(&self.stream, &front[self.sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(n) => {
                     self.sent += n;

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use portable_pty::{MasterPty, PtySize, PtySystem, SlavePty};
 
+use crate::os::process;
 use crate::wire::host::{Bytes, Size, Spec};
 
 /// Tells what runs in a host's terminal that it does, and in whose.
@@ -111,6 +112,7 @@ fn prepare() -> io::Result<()> {
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     rustix::process::setsid()?;
+    process::close_on_exec_from(3)?;
     // SAFETY: descriptor 0 is the slave; the argument is an integer.
     if unsafe { libc::ioctl(0, libc::TIOCSCTTY as _, 0) } == -1 {
         return Err(io::Error::last_os_error());

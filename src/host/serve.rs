@@ -25,7 +25,7 @@ use super::signals::Signals;
 use super::transcript::Writer;
 use super::typed::Typed;
 use super::{ServeError, fence, sweep};
-use crate::model::time::Wall;
+use crate::model::time::{Now, Wall};
 use crate::os::lock::Lock;
 use crate::os::process::ProcessId;
 use crate::os::{clock, file, socket};
@@ -145,7 +145,7 @@ pub(super) fn serve(spec: Spec, ready: impl FnOnce(&Address) -> io::Result<()>) 
     Ok(())
 }
 
-fn start(mut spec: Spec) -> Result<Host, ServeError> {
+fn start(spec: Spec) -> Result<Host, ServeError> {
     if spec.schema == 0 || spec.schema > SPEC_SCHEMA {
         return Err(ServeError::Spec(format!("schema {} is not one this host knows", spec.schema)));
     }
@@ -177,75 +177,90 @@ fn start(mut spec: Spec) -> Result<Host, ServeError> {
     let (agent, fence) = launch(&spec, &dir, &pty, now)?;
     drop(fence);
     let _ = std::env::set_current_dir("/");
-    let began = Instant::now();
-    let mut input = Input::default();
-    if let Some(text) = spec.stdin.take() {
-        input.push(&with_eof(text.0), began);
+    let mut host = Host::new(Parts { dir, lock, slot, signals, listener, pty, pump, typed, agent, now, size }, spec);
+    if let Some(text) = host.spec.stdin.take() {
+        host.input.push(&with_eof(text.0), host.began);
     }
-    let transcript = Writer::new(dir.join("transcript"), spec.transcript_cap_bytes, size, now.wall.0);
-    let foreground = pty.foreground();
-    Ok(Host {
-        dir,
-        _lock: lock,
-        _slot: slot,
-        signals,
-        listener,
-        pty,
-        pump,
-        agent,
-        began,
-        began_wall: now.wall,
-        ended: None,
-        stop_asked: false,
-        kill_at: None,
-        sweeping: None,
-        leftovers: None,
-        size,
-        screen: None,
-        cutter: Cutter::default(),
-        transcript,
-        typed,
-        input,
-        typing: VecDeque::new(),
-        peers: Vec::new(),
-        next_peer: 1,
-        active: None,
-        read_buffer: Vec::new(),
-        frame_buffer: Vec::new(),
-        seq: 0,
-        moved: 0,
-        foreground,
-        title: String::new(),
-        recent: VecDeque::new(),
-        output_bytes: 0,
-        output_at: None,
-        input_at: None,
-        unreported_bytes: 0,
-        shown: None,
-        settle_at: None,
-        flush_at: None,
-        title_throttle: Throttle::default(),
-        bell_throttle: Throttle::default(),
-        input_throttle: Throttle::default(),
-        activity_throttle: Throttle::default(),
-        spec,
-    })
+    Ok(host)
+}
+
+/// What a start has brought together.
+struct Parts {
+    dir: PathBuf,
+    lock: Lock,
+    slot: Option<OwnedFd>,
+    signals: Signals,
+    listener: UnixListener,
+    pty: Pty,
+    pump: Pump,
+    typed: Typed,
+    agent: ProcessId,
+    now: Now,
+    size: Size,
+}
+
+impl Host {
+    fn new(parts: Parts, spec: Spec) -> Self {
+        let transcript_dir = parts.dir.join("transcript");
+        let (size, wall) = (parts.size, parts.now.wall);
+        Self {
+            transcript: Writer::new(transcript_dir, spec.transcript_cap_bytes, size, wall.0),
+            foreground: parts.pty.foreground(),
+            dir: parts.dir,
+            _lock: parts.lock,
+            _slot: parts.slot,
+            signals: parts.signals,
+            listener: parts.listener,
+            pty: parts.pty,
+            pump: parts.pump,
+            agent: parts.agent,
+            began: Instant::now(),
+            began_wall: wall,
+            ended: None,
+            stop_asked: false,
+            kill_at: None,
+            sweeping: None,
+            leftovers: None,
+            size,
+            screen: None,
+            cutter: Cutter::default(),
+            typed: parts.typed,
+            input: Input::default(),
+            typing: VecDeque::new(),
+            peers: Vec::new(),
+            next_peer: 1,
+            active: None,
+            read_buffer: Vec::new(),
+            frame_buffer: Vec::new(),
+            seq: 0,
+            moved: 0,
+            title: String::new(),
+            recent: VecDeque::new(),
+            output_bytes: 0,
+            output_at: None,
+            input_at: None,
+            unreported_bytes: 0,
+            shown: None,
+            settle_at: None,
+            flush_at: None,
+            title_throttle: Throttle::default(),
+            bell_throttle: Throttle::default(),
+            input_throttle: Throttle::default(),
+            activity_throttle: Throttle::default(),
+            spec,
+        }
+    }
 }
 
 /// Passes the fence and starts the agent; the fence stays locked until the answer is dropped.
-fn launch(
-    spec: &Spec,
-    dir: &std::path::Path,
-    pty: &Pty,
-    now: crate::model::time::Now,
-) -> Result<(ProcessId, Option<Lock>), ServeError> {
+fn launch(spec: &Spec, dir: &std::path::Path, pty: &Pty, now: Now) -> Result<(ProcessId, Option<Lock>), ServeError> {
     let mut held = None;
     if let Some(wanted) = &spec.fence {
         let (lock, number) = fence::hold(wanted.path.as_path())?;
         if number > wanted.number {
-            let error = format!("attempt {} was given up for {number}", wanted.number);
-            record::write_exit(dir, &ExitRecord::never_ran(spec, now.wall, error))?;
-            return Err(ServeError::Fenced { number, own: wanted.number });
+            let error = ServeError::Fenced { number, own: wanted.number };
+            record::write_exit(dir, &ExitRecord::never_ran(spec, now.wall, error.to_string()))?;
+            return Err(error);
         }
         held = Some(lock);
     }

@@ -54,7 +54,7 @@ pub(super) fn below_this_process(marker: &str, grace: Duration) -> usize {
     let mut looks = 0_u32;
     while began.elapsed() < grace + LIMIT {
         reap();
-        let everybody = looks % CHILD_LOOKS == 0;
+        let everybody = looks.is_multiple_of(CHILD_LOOKS);
         let left = if everybody { family() } else { children(own) };
         for process in &left {
             if process.signal(Signal::KILL) {

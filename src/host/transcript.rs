@@ -68,6 +68,8 @@ pub(super) struct Writer {
     stored: u64,
     total: u64,
     size: Size,
+    /// The size before `records`.
+    base_size: Size,
     wall_ms: i64,
     /// Output bytes in `records`.
     pending: u64,
@@ -94,6 +96,7 @@ impl Writer {
             stored: 0,
             total: 0,
             size,
+            base_size: size,
             wall_ms,
             pending: 0,
             lost: 0,
@@ -116,10 +119,7 @@ impl Writer {
     /// Takes a new size.
     pub(super) fn resize(&mut self, at_us: u64, size: Size) {
         self.size = size;
-        let mut body = Vec::with_capacity(6);
-        varint(u64::from(size.rows), &mut body);
-        varint(u64::from(size.cols), &mut body);
-        self.record(Kind::Resize, at_us, &body);
+        self.record(Kind::Resize, at_us, &size_body(size));
     }
 
     /// Whether records wait to be written.
@@ -159,6 +159,7 @@ impl Writer {
         }
         self.pending = 0;
         self.base = self.clock;
+        self.base_size = self.size;
         self.records.clear();
     }
 
@@ -191,6 +192,8 @@ impl Writer {
             let mut body = Vec::new();
             varint(self.lost_here, &mut body);
             put(Kind::Lost, self.base - self.stored, &body, &mut lost);
+            // A change of size may have been lost as well.
+            put(Kind::Resize, 0, &size_body(self.base_size), &mut lost);
             self.records.splice(0..0, lost);
         }
         if self.file.is_none() || self.written >= self.segment_cap {
@@ -229,8 +232,8 @@ impl Writer {
             FORMAT,
             u64::try_from(self.wall_ms).unwrap_or(0),
             self.total,
-            u64::from(self.size.rows),
-            u64::from(self.size.cols),
+            u64::from(self.base_size.rows),
+            u64::from(self.base_size.cols),
             self.stored,
         ] {
             varint(value, &mut body);
@@ -269,6 +272,13 @@ fn put(kind: Kind, delta_us: u64, body: &[u8], out: &mut Vec<u8>) {
     varint(delta_us, out);
     varint(body.len() as u64, out);
     out.extend_from_slice(body);
+}
+
+fn size_body(size: Size) -> Vec<u8> {
+    let mut body = Vec::with_capacity(6);
+    varint(u64::from(size.rows), &mut body);
+    varint(u64::from(size.cols), &mut body);
+    body
 }
 
 /// Seven bits a byte, lowest first.

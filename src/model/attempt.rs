@@ -214,6 +214,9 @@ pub struct Attempt {
     pub stopping: Option<StopWhy>,
     /// By this action, where there is a host to stop.
     pub stop_action: Option<ActionId>,
+    /// Why the last stop did not succeed; until it is tried again, or the attempt ends.
+    #[serde(default)]
+    pub stop_error: Option<String>,
     /// What it is doing; meaningful while `Live`.
     pub run: RunState,
     /// Whether text can be typed to it right now, as far as was last seen.
@@ -234,6 +237,9 @@ pub struct Attempt {
     pub diff: Option<DiffStat>,
     /// The tree that `diff` was seen at.
     pub tree: Option<Oid>,
+    /// When it took up a prompt that no state has answered to yet.
+    #[serde(default)]
+    pub taken: Option<Mono>,
     /// When it last came to rest in Review.
     pub rested: Option<Mono>,
 }

@@ -141,6 +141,24 @@ pub fn executable(pid: u32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
+/// Marks every descriptor from `first` on to be closed by `exec`, those of libraries and of
+/// whoever started this process included. May be called between fork and exec.
+///
+/// # Errors
+/// What the system call says; a kernel without it (before Linux 5.11) is no error.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: takes three integers and touches no memory.
+        let rc = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        let error = io::Error::last_os_error();
+        if rc != 0 && !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
 /// The streams of a program that runs on its own.
 #[derive(Debug)]
 pub struct Detached {
@@ -163,6 +181,7 @@ pub fn spawn_detached(program: &Path, args: &[&str], keep: &[RawFd]) -> io::Resu
     // SAFETY: only system calls that are safe between fork and exec; nothing allocates.
     unsafe {
         command.pre_exec(move || {
+            close_on_exec_from(3)?;
             for &fd in &keep {
                 rustix::io::fcntl_setfd(BorrowedFd::borrow_raw(fd), rustix::io::FdFlags::empty())?;
             }

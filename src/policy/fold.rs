@@ -80,7 +80,7 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
             task.moved_by = *by;
             task.moved_because.clone_from(reason);
             task.moved_at = at.wall;
-            if to.is_closed() {
+            if to.is_closed() || *to == Column::Backlog {
                 task.wanted = None;
             }
             if let Some(attempt) = task.attempts.last_mut() {
@@ -96,6 +96,7 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
         }
         Event::NeedsYouCleared {} => task.needs_you = None,
         Event::StartAsked { wanted } => task.wanted = Some(wanted.clone()),
+        Event::StartWithdrawn {} => task.wanted = None,
         _ => {}
     }
 }
@@ -104,6 +105,10 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
     match event {
         Event::AttemptPlanned { agent, mode, branch, worktree, action } => {
             task.wanted = None;
+            // What was said after the old attempt was given up is meant for the new one.
+            for message in task.messages.iter_mut().filter(|m| m.is_queued()) {
+                message.attempt = id.no;
+            }
             task.attempts.push(new_attempt(id, agent, *mode, branch, worktree.clone(), *action, at));
         }
         Event::MessageQueued { msg, from, text, now } => {
@@ -172,6 +177,7 @@ fn new_attempt(
         phase: Phase::Preparing { action },
         stopping: None,
         stop_action: None,
+        stop_error: None,
         run: RunState::plain(RunKind::Starting, None, at),
         readable: false,
         asks: None,
@@ -182,6 +188,7 @@ fn new_attempt(
         stales: 0,
         diff: None,
         tree: None,
+        taken: None,
         rested: None,
     }
 }
@@ -216,11 +223,14 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.stopping = None;
             attempt.finished = false;
             attempt.readable = false;
+            attempt.taken = None;
             attempt.run = RunState::plain(RunKind::Starting, None, at);
         }
         Event::HostStarted { facts } => {
             attempt.started_at = attempt.started_at.or(Some(at.wall));
-            attempt.phase = Phase::Live { facts: facts.clone(), since: at, began: false };
+            // Its first signals may have come before the word that it lives.
+            let began = attempt.finished || attempt.run.kind == RunKind::Working || attempt.run.turn_over;
+            attempt.phase = Phase::Live { facts: facts.clone(), since: at, began };
         }
         Event::TurnBegan { .. } => set_began(attempt),
         Event::AttemptFailed { stage, error } => {
@@ -229,8 +239,11 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         Event::SessionLearned { session } => attempt.session = Some(session.clone()),
         Event::StateChanged { state } => {
             attempt.run = state.clone();
+            attempt.taken = None;
             if state.kind == RunKind::Working {
+                // A new turn: what was finished before it is not what there is after it.
                 attempt.rested = None;
+                attempt.finished = false;
             }
             return state.kind == RunKind::Idle;
         }
@@ -251,13 +264,24 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         Event::StopAsked { why, action } => {
             attempt.stopping = Some(*why);
             attempt.stop_action = *action;
+            attempt.stop_error = None;
         }
+        Event::StopFailed { error } => {
+            attempt.stopping = None;
+            attempt.stop_action = None;
+            attempt.stop_error = Some(error.clone());
+        }
+        Event::MessageDelivered { .. } => attempt.taken = Some(at.mono),
         Event::AttemptStopped { exit, .. } => {
             let why = attempt.stopping.unwrap_or(crate::model::attempt::StopWhy::Asked);
             end(attempt, End::Stopped { why, exit: *exit }, at);
         }
         Event::AgentExited { exit, .. } => end(attempt, End::Exited { exit: *exit }, at),
-        Event::HostLost { why, .. } => end(attempt, End::Lost { why: why.clone() }, at),
+        // One that was to end has ended.
+        Event::HostLost { why, .. } => match attempt.stopping {
+            Some(why) => end(attempt, End::Stopped { why, exit: None }, at),
+            None => end(attempt, End::Lost { why: why.clone() }, at),
+        },
         Event::DiffObserved { diff, tree } => {
             attempt.diff = Some(*diff);
             attempt.tree.clone_from(tree);
@@ -296,6 +320,8 @@ fn end(attempt: &mut Attempt, end: End, at: Now) {
     attempt.phase = Phase::Ended { end, at: at.wall };
     attempt.stopping = None;
     attempt.stop_action = None;
+    attempt.stop_error = None;
+    attempt.taken = None;
     attempt.readable = false;
     attempt.rested = Option::<Mono>::None;
 }

@@ -40,7 +40,7 @@ pub(super) enum What {
     Written,
     /// A file that was open for writing was closed.
     Closed,
-    /// Mode, owner or times changed.
+    /// Mode, owner, links or both times changed.
     Attributes,
     /// The watched directory itself was removed, moved or unmounted.
     SelfGone,
@@ -86,7 +86,8 @@ mod linux {
     /// Bytes read at a time: some 500 events.
     const BUFFER: usize = 16 << 10;
 
-    /// What is asked for of a directory's names. Not opening, reading, or closing what was read.
+    /// What is asked for of a directory's names. Not opening, reading, or closing what was read;
+    /// setting the access time alone counts as reading for the kernel.
     const NAMES: WatchFlags = WatchFlags::CREATE
         .union(WatchFlags::DELETE)
         .union(WatchFlags::MOVE)

@@ -18,8 +18,8 @@ use super::dirs::{Role, Wd};
 use super::ignores::{self, Cache, Rules};
 use super::source::Refused;
 
-/// The most directories of one worktree that are watched. Far above any known source tree, and
-/// below what one worktree may take of the user's watches.
+/// The most directories that one walk enters. Far above any known source tree, and below what one
+/// worktree may take of the user's watches.
 const MAX_DIRECTORIES: usize = 100_000;
 
 /// The most file names of one directory that are handed on.

@@ -38,7 +38,7 @@ impl World {
         let root = dir.path().canonicalize().expect("canonical");
         fs::write(
             root.join("user.config"),
-            "[user]\n\tname = Test\n\temail = test@example.invalid\n[init]\n\tdefaultBranch = main\n",
+            "[user]\n\tname = Test\n\temail = test@example.invalid\n[init]\n\tdefaultBranch = main\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n",
         )
         .expect("user configuration");
         let git = Git::find()

@@ -3,6 +3,7 @@
 mod attach;
 mod brief;
 mod git;
+mod host;
 mod store;
 mod verify;
 mod watch;

@@ -83,6 +83,7 @@ enum Repaint {
 /// Which descriptors have something.
 #[derive(Debug, Default, Clone, Copy)]
 struct Ready {
+    signals: bool,
     keys: bool,
     host: Option<PollFlags>,
 }
@@ -134,7 +135,7 @@ impl Session {
                 return Ok(ended);
             }
             let ready = self.wait()?;
-            while let Some(signal) = self.signals.take() {
+            while let Some(signal) = ready.signals.then(|| self.signals.take()).flatten() {
                 if let Some(ended) = self.on_signal(signal)? {
                     return Ok(ended);
                 }
@@ -202,7 +203,7 @@ impl Session {
             Err(error) => return Err(AttachError::Terminal { tried: "wait for the terminal", source: error.into() }),
         }
         let flags = |index: Option<usize>| index.map(|index| fds[index].revents()).filter(|flags| !flags.is_empty());
-        Ok(Ready { keys: flags(keys).is_some(), host: flags(host) })
+        Ok(Ready { signals: flags(Some(0)).is_some(), keys: flags(keys).is_some(), host: flags(host) })
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::os::clock;
 
@@ -106,10 +106,6 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
                 return;
             }
         }
-        let is_access = || self.trees.get(&id).is_some_and(|tree| is_access_alone(&tree.root.join(&rel)));
-        if what == What::Attributes && is_access() {
-            return;
-        }
         self.note(id, rel);
     }
 
@@ -145,13 +141,4 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             _ => false,
         }
     }
-}
-
-/// Whether the last change of a file's attributes was that of its access time: setting it sets the
-/// time of change to the same instant, and nothing else does.
-fn is_access_alone(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|meta| {
-        let changed = (meta.ctime(), meta.ctime_nsec());
-        (meta.atime(), meta.atime_nsec()) == changed && (meta.mtime(), meta.mtime_nsec()) != changed
-    })
 }

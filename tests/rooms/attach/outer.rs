@@ -191,6 +191,10 @@ impl Outer {
         })
     }
 
+    pub(crate) fn output_len(&self) -> usize {
+        self.output().len()
+    }
+
     pub(crate) fn has_printed(&self, bytes: &[u8]) -> bool {
         find(&self.output(), bytes).is_some()
     }

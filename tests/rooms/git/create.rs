@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
+use standup::git::GitError;
 use standup::git::worktree::{self, Recovered};
 use standup::model::name::Pattern;
 
@@ -233,6 +234,8 @@ fn a_creation_that_was_killed_is_taken_back_whole() {
     ];
     for (step, cut) in cut.iter().enumerate() {
         let made = world.create_by(&plan);
+        fs::remove_dir(made.run_dir.join("inbox")).expect("not that far");
+        fs::remove_file(plan.shadow_dir.join("whole")).expect("not that far");
         cut(&world, &made);
         let outcome = worktree::recover(&world.git, &world.repository(), &plan).expect("recover");
         assert!(matches!(outcome, Recovered::Nothing), "step {step}");
@@ -240,6 +243,38 @@ fn a_creation_that_was_killed_is_taken_back_whole() {
         after.remove(&world.root().join("w").display().to_string());
         assert_eq!(after, before, "step {step}");
     }
+}
+
+#[test]
+fn recovery_never_removes_work() {
+    let world = World::new();
+    let plan = world.plan(1);
+    let made = world.create_by(&plan);
+    let path = &made.site.worktree;
+    let recover = || worktree::recover(&world.git, &world.repository(), &plan);
+    write(&path.join("work"), "x");
+    world.commit_all(path, "work");
+    let error = recover().expect_err("an agent has worked in it");
+    assert!(matches!(error, GitError::Unproven { .. }), "{error}");
+    // The state is lost, and the agent tidied away our folder.
+    fs::remove_dir_all(&plan.shadow_dir).expect("lost");
+    assert!(matches!(recover().expect_err("kept"), GitError::WouldLose { .. }));
+    fs::remove_dir_all(path.join(".standup")).expect("tidied");
+    assert!(matches!(recover().expect_err("kept"), GitError::WouldLose { .. }));
+    assert!(path.join("work").exists());
+}
+
+#[test]
+fn nothing_of_mains_takes_the_place_of_our_folder() {
+    let world = World::new();
+    fs::create_dir(world.root().join("outside")).expect("outside");
+    symlink("target", world.main().join(".standup")).expect("link");
+    world.write("target/x", "x");
+    let mut plan = world.plan(1);
+    plan.copy = patterns(&[".standup", "target/**"]);
+    let made = world.create_by(&plan);
+    assert!(!made.site.worktree.join(".standup").is_symlink());
+    assert!(made.run_dir.join("inbox").is_dir() && !made.site.worktree.join("target/run").exists());
 }
 
 #[test]

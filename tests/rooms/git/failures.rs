@@ -186,3 +186,56 @@ fn a_git_that_is_too_old_or_no_git_says_so() {
         assert!(error.to_string().contains(wanted), "{error}");
     }
 }
+
+/// A small file system of this thread's own at `at`; `false` where this user may not make one.
+fn mount_small(at: &std::path::Path) -> bool {
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+    let text = |t: &str| CString::new(t).expect("no zero");
+    let target = CString::new(at.as_os_str().as_bytes()).expect("no zero");
+    // SAFETY: all pointers are to strings that live until the calls return; the namespace that is
+    // left belongs to this thread and its children alone.
+    unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(
+                std::ptr::null(),
+                text("/").as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ) == 0
+            && libc::mount(
+                text("none").as_ptr(),
+                target.as_ptr(),
+                text("tmpfs").as_ptr(),
+                0,
+                text("size=2m").as_ptr().cast(),
+            ) == 0
+    }
+}
+
+fn unmount(at: &std::path::Path) {
+    use std::os::unix::ffi::OsStrExt;
+    let target = std::ffi::CString::new(at.as_os_str().as_bytes()).expect("no zero");
+    // SAFETY: the pointer is to a string that lives until the call returns.
+    unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
+}
+
+#[test]
+fn a_full_disk_is_called_that_and_takes_everything_back() {
+    std::thread::spawn(|| {
+        let world = World::new();
+        world.write("big", &"x".repeat(5 << 20));
+        world.commit_all(&world.main(), "big");
+        fs::create_dir(world.root().join("w")).expect("folder");
+        if !mount_small(&world.root().join("w")) {
+            return;
+        }
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.refuse(&world.plan(1))));
+        unmount(&world.root().join("w"));
+        let error = outcome.expect("refused");
+        assert!(matches!(error, GitError::DiskFull { .. }), "{error}");
+    })
+    .join()
+    .expect("thread");
+}

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use standup::watch::{SAMPLE, WatchEvent};
+use standup::watch::{SAMPLE, WatchEvent, Watcher};
 
 use super::{Watched, key, outbox, until, watcher, write};
 
@@ -70,18 +72,36 @@ fn what_git_ignores_is_no_change_and_not_watched() {
 }
 
 #[test]
-fn files_in_new_directories_are_told_however_fast_they_come() {
-    let tree = Watched::with(&["a"]);
-    for n in 0..30 {
-        tree.write(&format!("new{n}/deep/er/f"));
-    }
-    // The last file is told, if not by name then with a full sample around it.
-    tree.until(|event| matches!(event, WatchEvent::Changed { .. }));
-    tree.rest();
-    for n in [0, 15, 29] {
-        tree.write(&format!("new{n}/deep/er/f"));
-        tree.told(&format!("new{n}/deep/er/f"));
-    }
+fn files_in_a_new_directory_are_told_though_they_were_there_before_the_watch() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    write(dir.path(), "f", "");
+    let (sender, events) = channel();
+    let (go, gate) = channel::<()>();
+    let watcher = Watcher::new(move |event| {
+        let held = matches!(event, WatchEvent::Changed { .. });
+        let _ = sender.send(event);
+        // While the first change is held, nothing new is watched.
+        if held {
+            let _ = gate.recv();
+        }
+    })
+    .expect("watcher");
+    watcher.add(key(1), dir.path(), &outbox(dir.path()));
+    until(&events, |event| matches!(event, WatchEvent::Ready { .. }));
+    write(dir.path(), "f", "held");
+    until(&events, |event| matches!(event, WatchEvent::Changed { .. }));
+    write(dir.path(), "new/deep/er/f", "");
+    write(dir.path(), "new/.gitignore", "*.log\n");
+    write(dir.path(), "new/x.log", "");
+    drop(go);
+    let file = Path::new("new/deep/er/f");
+    let told =
+        until(&events, |event| matches!(event, WatchEvent::Changed { paths, .. } if paths.iter().any(|p| p == file)));
+    let WatchEvent::Changed { paths, .. } = told else { unreachable!() };
+    assert!(!paths.contains(&"new/x.log".into()), "its own rules hold from the start: {paths:?}");
+    write(dir.path(), "new/deep/er/later", "");
+    let file = Path::new("new/deep/er/later");
+    until(&events, |event| matches!(event, WatchEvent::Changed { paths, .. } if paths.iter().any(|p| p == file)));
 }
 
 #[test]
