@@ -186,7 +186,11 @@ fn review_line(t: &doc::Task, paint: &dyn Paint) -> String {
 }
 
 fn wait_line(doc: &doc::Status, t: &doc::Task, paint: &dyn Paint) -> String {
-    let why = hold(doc, t).map(|h| clean_line(&h.text)).unwrap_or_else(|| state_text(&t.state));
+    let why = match (hold(doc, t), t.state.kind) {
+        (Some(hold), _) => clean_line(&hold.text),
+        (None, RunKind::None) => "next".to_owned(),
+        (None, _) => state_text(&t.state),
+    };
     let tone = match hold(doc, t).map(|h| h.because) {
         Some(HoldKind::Trust | HoldKind::Agent | HoldKind::Asks) => Tone::Warn,
         _ => Tone::Dim,

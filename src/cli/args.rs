@@ -95,15 +95,29 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Agents agents,
-    Completions completions,
-    Config config,
+    Demo demo,
     Init init,
-    Man man,
-    Reset reset,
-    Supervisor supervisor,
-    Trust trust,
+    Doctor doctor,
+    Add add,
+    Import import,
+    Edit edit,
+    Lint lint,
+    Up up,
+    Start start,
     Status status,
+    Show show,
+    Send send,
+    Move r#move,
+    Retry retry,
+    Cancel cancel,
+    Agents agents,
+    Config config,
+    Trust trust,
+    Supervisor supervisor,
+    Reset reset,
+    Completions completions,
+    Man man,
+    Help help,
 }
 
 impl Default for Verb {
