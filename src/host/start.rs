@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::os::failpoint;
+use crate::os::{failpoint, process};
 use crate::wire::host::{Address, Failure, Spec};
 
 /// A host on a loaded machine is up in a few hundred milliseconds; a folder on a stalled disk
