@@ -34,7 +34,7 @@ fn a_paste_that_nobody_reads_holds_nobody_up() {
         first.send(&ToHost::Input(vec![b'x'; PASTE])).expect("the host takes it");
         quickest = quickest.min(began.elapsed());
         let mut second = Peer::client(&socket, 0);
-        assert!(second.until_painted().contains("deaf"));
+        second.until_painted();
         poll("what was too much is counted", || Peer::status(&socket).input_dropped >= dropped + (PASTE as u64) / 2);
         let peak = memory_kib(facts.host.pid, "VmHWM");
         assert!(peak <= before + GROWTH, "{before} KiB became {peak} KiB");

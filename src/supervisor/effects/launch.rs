@@ -171,7 +171,7 @@ fn ended_of(world: &World, record: &HostRecord) -> Option<Ended> {
 
 /// The last lines of what an agent wrote.
 fn tail(dir: &Path) -> String {
-    let mut reader = transcript::open(dir);
+    let mut reader = transcript::open(&dir.join("transcript"));
     let mut text = transcript::TextLines::new();
     let mut last: std::collections::VecDeque<String> = std::collections::VecDeque::new();
     let mut keep = |lines: Vec<String>| {
