@@ -34,7 +34,7 @@ const TABLE: Table = Table {
         room("report", 1, &["junit_parser", "serde_json"]),
         room("store", 2, &["rusqlite"]),
         room("git", 2, &["git2", "globset", "strsim"]),
-        room("host", 2, &["alacritty_terminal", "base64", "portable_pty", "unicode_width", "zstd"]),
+        room("host", 2, &["alacritty_terminal", "memchr", "portable_pty", "unicode_width", "zstd"]),
         room("watch", 2, &["globset", "ignore", "notify"]),
         room("verify", 2, &[]),
         room("supervisor", 3, &["base64", "jiff", "tokio", "tracing_subscriber"]),
@@ -121,11 +121,12 @@ const TABLE: Table = Table {
             places: &[
                 ("cli", "cli/error chooses it"),
                 ("main", "returns it"),
-                ("host/pty", "a child that cannot exec"),
+                ("host/start", "the child between a host and its starter"),
+                ("bin/standup-host", "returns it"),
             ],
         },
     ],
-    binaries: &[("main.rs", &["cli"])],
+    binaries: &[("main.rs", &["cli"]), ("standup-host.rs", &["host"])],
 };
 
 /// Every source of the house, by its path under `src`.

@@ -77,5 +77,7 @@ pub(super) fn attempt(no: u32, worktree: &Path) -> Attempt {
         diff: None,
         tree: None,
         rested: None,
+        stop_error: None,
+        taken: None,
     }
 }

@@ -4,7 +4,7 @@
 //! the end. One thread but for floods and the last sweep; no timer runs while nothing happens.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -563,22 +563,4 @@ fn sweep_aside(marker: String) -> io::Result<(JoinHandle<usize>, OwnedFd)> {
         left
     })?;
     Ok((thread, done))
-}
-
-/// Points the standard streams at nothing: the starter must not wait for this process.
-pub(super) fn leave_stdio() {
-    if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let _ = rustix::stdio::dup2_stdin(&null);
-        let _ = rustix::stdio::dup2_stdout(&null);
-        let _ = rustix::stdio::dup2_stderr(&null);
-    }
-}
-
-/// Writes one line to standard output.
-pub(super) fn say(line: &impl serde::Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    let mut out = io::stdout().lock();
-    out.write_all(&text)?;
-    out.flush()
 }

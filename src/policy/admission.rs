@@ -257,9 +257,11 @@ pub(super) fn explain(turn: &mut Turn<'_>) {
 
 fn why_held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<Hold> {
     let (because, text) = match task.column {
-        Column::Done | Column::Canceled | Column::Design | Column::Takeover => return None,
+        Column::Done | Column::Canceled => return None,
         Column::Backlog => waiting_to_start(turn, census, task)?,
-        Column::Build | Column::Review => held_in_work(turn, census, task)?,
+        _ if task.wanted.is_some() => held(turn, census, task)?,
+        Column::Design | Column::Takeover => return None,
+        Column::Build | Column::Review => held_in_work(turn, task)?,
     };
     Some(Hold { task: task.id, because, text })
 }
@@ -271,12 +273,9 @@ fn waiting_to_start(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option
     })
 }
 
-fn held_in_work(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, String)> {
+fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
     if let Some(needs_you) = &task.needs_you {
         return Some((HoldKind::Asks, format!("asks you: {}", one_line(&needs_you.question))));
-    }
-    if task.wanted.is_some() {
-        return held(turn, census, task);
     }
     let attempt = task.attempt()?;
     if let Some((because, text)) = held_message(turn, task, attempt) {

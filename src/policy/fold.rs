@@ -80,7 +80,8 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
             task.moved_by = *by;
             task.moved_because.clone_from(reason);
             task.moved_at = at.wall;
-            if to.is_closed() || *to == Column::Backlog {
+            // A card that was put anywhere but back to work is not to be started after all.
+            if !matches!(to, Column::Build | Column::Design) {
                 task.wanted = None;
             }
             if let Some(attempt) = task.attempts.last_mut() {

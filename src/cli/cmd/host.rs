@@ -69,7 +69,7 @@ pub enum HostCommandError {
         program: OsString,
         /// Why.
         #[source]
-        source: which::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It did not stop in time.
     #[error("{0} has not stopped yet")]
@@ -150,7 +150,7 @@ fn start(args: &[OsString]) -> Result<(), HostCommandError> {
     let io_error = |what| move |source| HostCommandError::Io { what, source };
     let cwd = std::env::current_dir().map_err(io_error("find the working directory"))?;
     let program = locate::program(&command[0], &cwd)
-        .map_err(|source| HostCommandError::Program { program: command[0].clone(), source })?;
+        .map_err(|source| HostCommandError::Program { program: command[0].clone(), source: source.into() })?;
     let nonce = uuid::Uuid::new_v4().simple().to_string();
     let env = std::env::vars_os().filter(|(name, _)| !FOREIGN.iter().any(|foreign| name == foreign));
     let spec = Spec {
