@@ -6,7 +6,7 @@ use crate::model::state::{RunKind, Source};
 use crate::model::task::Column;
 use crate::model::text::{clean, clean_line, width};
 use crate::model::time::{Now, Span, Wall};
-use crate::model::verdict::{CheckOutcome, TestCounts, VerdictOutcome};
+use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
 
 use super::doc;
 use super::view;
@@ -318,6 +318,29 @@ fn show_attempt(doc: &doc::Show, out: &mut Lines<'_>) {
     for past in doc.attempts.iter().filter(|p| p.number != a.number) {
         out.note(&format!("before    {} by {}: {}", past.number, past.agent, clean_line(&past.end)));
     }
+}
+
+/// The lines of a failed check's output that are repeated below it.
+const TAIL_SHOWN: usize = 20;
+
+/// `standup verify`: what the checks showed, and the end of what failed ones wrote.
+#[must_use]
+pub fn evidence(t: &doc::Task, verdict: Option<&Verdict>, paint: &dyn Paint) -> String {
+    let mut out = Lines::new(paint);
+    out.line(&format!("{} {}", paint.paint(Tone::Bold, &t.id.to_string()), clean_line(&t.title)));
+    show_verdict(t, &mut out);
+    if let Some(why) = verdict.map(|v| v.why.as_str()).filter(|why| !why.is_empty()) {
+        out.note(&clean_line(why));
+    }
+    for check in verdict.into_iter().flat_map(|v| &v.checks).filter(|c| c.outcome != CheckOutcome::Pass) {
+        let lines: Vec<&str> = check.tail.lines().collect();
+        if lines.is_empty() {
+            continue;
+        }
+        out.heading(&format!("the end of {}", check.name), Tone::Dim);
+        lines.iter().skip(lines.len().saturating_sub(TAIL_SHOWN)).for_each(|line| out.note(&clean_line(line)));
+    }
+    out.text
 }
 
 fn show_verdict(t: &doc::Task, out: &mut Lines<'_>) {

@@ -102,14 +102,25 @@ verbs! {
     Import import,
     Edit edit,
     Lint lint,
+    Run run,
     Up up,
     Start start,
+    Down down,
     Status status,
     Show show,
+    Attach attach,
+    Logs logs,
+    Diff diff,
+    Events events,
+    State state,
+    Wait wait,
+    Next next,
     Send send,
     Move r#move,
+    Stop stop,
     Retry retry,
     Cancel cancel,
+    Verify verify,
     Agents agents,
     Config config,
     Trust trust,
@@ -118,6 +129,14 @@ verbs! {
     Completions completions,
     Man man,
     Help help,
+    #[command(hide = true)]
+    CheckIn check_in,
+    #[command(hide = true)]
+    Brief brief,
+    #[command(hide = true)]
+    Hook hook,
+    #[command(hide = true)]
+    Host host,
 }
 
 impl Default for Verb {
