@@ -153,8 +153,14 @@ pub struct DiffStat {
     pub commits: u64,
     /// Whether anything is not committed.
     pub dirty: bool,
+    /// Commits that the base branch, as it is now, does not have.
+    #[serde(default)]
+    pub ahead: u64,
     /// Commits of the base branch that the attempt does not have.
     pub behind: u64,
+    /// When the commit was made at which the work left the base: the base's age counts from it.
+    #[serde(default)]
+    pub base_at: Option<Wall>,
 }
 
 /// Checks under way.

@@ -15,7 +15,6 @@ use super::turn::Turn;
 
 /// Takes what was found of every host.
 pub(super) fn recover(turn: &mut Turn<'_>, hosts: &BTreeMap<HostId, HostFound>) {
-    turn.board.machine = crate::model::board::MachineSlots::default();
     let live: Vec<(AttemptId, HostId, String)> = turn
         .board
         .tasks

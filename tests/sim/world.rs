@@ -592,6 +592,14 @@ impl Effects for SimEffects {
                 return;
             }
         }
+        // The slot in hand is for a new start; a launch after a preparation has one already, and an
+        // order that is given again after a restart has taken its own back.
+        if matches!(order.action, Action::Prepare { .. } | Action::Launch { .. })
+            && !world.assigned.contains(&order.attempt)
+            && std::mem::take(&mut world.in_hand)
+        {
+            world.assigned.insert(order.attempt);
+        }
         world.accept(order);
     }
 
@@ -615,12 +623,6 @@ impl Effects for SimEffects {
 
 impl World {
     pub(crate) fn accept(&mut self, order: Order) {
-        if matches!(order.action, Action::Prepare { .. } | Action::Launch { .. })
-            && !self.assigned.contains(&order.attempt)
-            && std::mem::take(&mut self.in_hand)
-        {
-            self.assigned.insert(order.attempt);
-        }
         self.count(match order.action {
             Action::Prepare { .. } => "prepare",
             Action::Launch { resume: true, .. } => "resume",
