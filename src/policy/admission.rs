@@ -119,7 +119,10 @@ fn needs(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
 
 /// The agent of a task: its own, else the first route that meets its paths, else the default,
 /// else the only one there is.
-pub(super) fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
+///
+/// # Errors
+/// Why there is none that can be started, as a sentence.
+pub fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
     let settings = &around.settings;
     let asked = match &task.wanted {
         Some(Wanted::Attempt { agent }) => agent.clone(),

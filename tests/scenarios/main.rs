@@ -60,7 +60,13 @@ fn every_story_goes_as_it_is_written() {
         } else {
             let first = told.lines().zip(text.lines()).position(|(a, b)| a != b).unwrap_or(0);
             let around = |t: &str| t.lines().skip(first.saturating_sub(4)).take(12).collect::<Vec<_>>().join("\n");
-            wrong.push(format!("{}, line {}\n--- written\n{}\n--- told\n{}", path.display(), first + 1, around(&text), around(&told)));
+            wrong.push(format!(
+                "{}, line {}\n--- written\n{}\n--- told\n{}",
+                path.display(),
+                first + 1,
+                around(&text),
+                around(&told)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
@@ -72,7 +78,9 @@ fn every_reason_to_hold_a_task_is_in_a_story() {
         .iter()
         .flat_map(|path| {
             let text = std::fs::read_to_string(path).expect("a story");
-            let kinds = text.lines().filter_map(|l| l.trim_start().strip_prefix("held ")?.split([' ', ':']).nth(1).map(str::to_owned));
+            let kinds = text
+                .lines()
+                .filter_map(|l| l.trim_start().strip_prefix("held ")?.split([' ', ':']).nth(1).map(str::to_owned));
             kinds.collect::<Vec<_>>()
         })
         .collect();

@@ -158,8 +158,9 @@ fn stale_locks_go_with_the_agent() {
 
 #[test]
 fn the_agent_inherits_the_terminal_and_nothing_else() {
-    let mut bench =
-        Bench::sh("for fd in /proc/$$/fd/*; do readlink $fd; done; kill -0 $PPID; grep -E '^Sig(Ign|Blk)' /proc/$$/status");
+    let mut bench = Bench::sh(
+        "for fd in /proc/$$/fd/*; do readlink $fd; done; kill -0 $PPID; grep -E '^Sig(Ign|Blk)' /proc/$$/status",
+    );
     let (slot, _other) = std::os::unix::net::UnixStream::pair().expect("pair");
     bench.spec.slot_fd = Some(std::os::fd::AsRawFd::as_raw_fd(&slot));
     bench.start();
