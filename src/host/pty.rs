@@ -111,6 +111,16 @@ fn prepare() -> io::Result<()> {
         // SAFETY: resets a disposition of this process; no handler is involved.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    // What the host blocks for itself, the library does not unblock for its children.
+    // SAFETY: the set is a local that `sigemptyset` fills; both calls are safe between fork and exec.
+    let unblocked = unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
+    };
+    if unblocked != 0 {
+        return Err(io::Error::last_os_error());
+    }
     rustix::process::setsid()?;
     process::close_on_exec_from(3)?;
     // SAFETY: descriptor 0 is the slave; the argument is an integer.
