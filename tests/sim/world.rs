@@ -386,8 +386,7 @@ impl World {
             }
             Act::Change => {
                 *self.trees.entry(attempt).or_default() += 1;
-                let seen =
-                    Observation::Diff { diff: changed(self.trees[&attempt]), tree: Some(oid(self.trees[&attempt])) };
+                let seen = Observation::Diff { diff: changed(self.trees[&attempt]), tree: Some(oid(self.trees[&attempt])) };
                 self.show(name, seen);
                 let next = self.next_act();
                 self.plan(name, 100, 60_000, next);
