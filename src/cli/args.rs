@@ -55,8 +55,17 @@ pub(super) struct Global {
     /// Ask nothing
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(super) no_input: bool,
-    /// When to colour
-    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true, help_heading = "Everywhere")]
+    /// When to colour: auto, always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true,
+        global = true,
+        help_heading = "Everywhere"
+    )]
     pub(super) color: Color,
 }
 

@@ -111,15 +111,12 @@ fn prepare() -> io::Result<()> {
         // SAFETY: resets a disposition of this process; no handler is involved.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    // What the host blocks for itself, the library does not unblock for its children.
-    // SAFETY: the set is a local that `sigemptyset` fills; both calls are safe between fork and exec.
-    let unblocked = unsafe {
+    // The host hears its own signals through a descriptor and blocks them; the agent must not.
+    // SAFETY: an empty set on the stack, and no old set is asked for.
+    unsafe {
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
-    };
-    if unblocked != 0 {
-        return Err(io::Error::last_os_error());
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
     rustix::process::setsid()?;
     process::close_on_exec_from(3)?;

@@ -275,6 +275,12 @@ impl Attempt {
         }
     }
 
+    /// Whether its agent ended well and its work is still to be checked.
+    #[must_use]
+    pub fn is_to_be_checked(&self) -> bool {
+        self.finished && matches!(self.end(), Some(End::Exited { exit }) if exit.is_success())
+    }
+
     /// Whether the last verdict no longer speaks of the bytes in the worktree.
     #[must_use]
     pub fn is_stale(&self) -> bool {

@@ -160,12 +160,12 @@ fn agent_full(census: &Census<'_>, around: &Surroundings, agent: &AgentName) -> 
 
 fn capacity(census: &Census<'_>, around: &Surroundings, task: &Task) -> Option<(HoldKind, String)> {
     let wip = around.settings.wip;
-    // A task that is retried out of Review gives its own place back.
+    // A task that is started again gives its own place back.
     let own_review = u32::from(task.column == Column::Review);
     if let Some(text) = full("review", census.review - own_review, wip.review) {
         return Some((HoldKind::Review, text));
     }
-    if let Some(text) = full("build", census.build, wip.build) {
+    if let Some(text) = full("build", census.build - u32::from(task.occupies_build()), wip.build) {
         return Some((HoldKind::Build, text));
     }
     agent_full(census, around, &agent_for(around, task).ok()?)

@@ -317,6 +317,8 @@ fn end(attempt: &mut Attempt, end: End, at: Now) {
         End::Stopped { .. } => RunKind::Stopped,
         End::Lost { .. } => RunKind::Lost,
     };
+    // What was stopped is checked when a person says so.
+    attempt.finished &= !matches!(end, End::Stopped { .. });
     attempt.run = RunState { turn_over: attempt.run.turn_over, ..RunState::plain(kind, None, at) };
     attempt.phase = Phase::Ended { end, at: at.wall };
     attempt.stopping = None;

@@ -20,6 +20,7 @@ use crate::model::input::{HostFound, Input, Observation};
 use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::task::TaskSpec;
+use crate::os::failpoint;
 use crate::os::file;
 use crate::os::process::ProcessId;
 use crate::store::log::{Log, TextDigest};
@@ -91,8 +92,10 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
         None => None,
     };
     let spec = host_spec(world, &wanted, &found, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
+    failpoint::hit("launch.before-start");
     match host::start(&spec, &world.exe) {
         Ok(address) => {
+            failpoint::hit("launch.started");
             let facts = HostFacts {
                 id: wanted.host,
                 nonce: address.nonce,

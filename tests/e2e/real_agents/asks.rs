@@ -29,9 +29,8 @@ fn asks_a_permission_and_goes_on_once_it_is_given() {
         let state = stage.until_state(id, RunKind::Waiting);
         stage.timed(id, "permission", asked, |s| s.kind == RunKind::Waiting);
         assert_eq!(state.ask, Some(Ask::Permission));
-        let task = stage.until_task(id, "says what for", |t| {
-            t.needs_you.as_ref().is_some_and(|n| n.question.contains(words))
-        });
+        let task =
+            stage.until_task(id, "says what for", |t| t.needs_you.as_ref().is_some_and(|n| n.question.contains(words)));
         assert_eq!(task.needs_you.expect("a need").kind, NeedKind::Permission);
         assert!(!file.exists(), "{name} did not wait");
         let mut terminal = Terminal::attach(&stage, id);
@@ -48,10 +47,8 @@ fn asks_a_permission_and_goes_on_once_it_is_given() {
 #[test]
 #[ignore = "needs npm; scripts/check runs it"]
 fn asks_with_its_question_tool_and_in_prose() {
-    let stage = Stage::new(&Setting {
-        codex: &["-c", "features.default_mode_request_user_input=true"],
-        ..Setting::default()
-    });
+    let stage =
+        Stage::new(&Setting { codex: &["-c", "features.default_mode_request_user_input=true"], ..Setting::default() });
     for (cli, answer) in [(Cli::Claude, "1"), (Cli::Codex, "\r")] {
         let name = cli.name();
         let id = stage.add(cli, "[[script:ask q=\"Which colour?\" a=Red b=Blue]]");

@@ -271,8 +271,7 @@ impl Stage {
     #[track_caller]
     pub(super) fn until_settled(&self, id: TaskId, msg: MsgId) -> Message {
         let found = |t: &Task| t.messages.iter().find(|m| m.id == msg).cloned();
-        let settled =
-            |m: &Message| matches!(m.delivery, Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn);
+        let settled = |m: &Message| matches!(m.delivery, Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn);
         let task = self.until_task(id, "its message is settled", |t| found(t).as_ref().is_some_and(settled));
         found(&task).expect("the message")
     }
@@ -352,7 +351,15 @@ impl Stage {
         let _ = writeln!(text, "--- log\n{}", self.log());
         for line in self.model.log().iter().rev().take(12).rev() {
             let of = |key: &str| line[key].to_string().chars().take(160).collect::<String>();
-            let _ = writeln!(text, "model: {} {} {} {} {}", of("agent"), of("kind"), of("script"), of("step"), of("status"));
+            let _ = writeln!(
+                text,
+                "model: {} {} {} {} {}",
+                of("agent"),
+                of("kind"),
+                of("script"),
+                of("step"),
+                of("status")
+            );
         }
         text
     }
