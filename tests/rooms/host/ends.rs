@@ -65,6 +65,18 @@ fn stop_leaves_nothing_behind() {
 }
 
 #[test]
+fn an_agent_starts_with_no_signal_blocked() {
+    // No shell: shells unblock everything by themselves.
+    let mut bench = Bench::sh("");
+    bench.spec.program = "/usr/bin/env".into();
+    bench.spec.args = ["grep", "SigBlk", "/proc/self/status"].map(Into::into).to_vec();
+    bench.start();
+    bench.ended();
+    let said = String::from_utf8_lossy(&bench.output()).into_owned();
+    assert_eq!(said.trim_end(), "SigBlk:\t0000000000000000");
+}
+
+#[test]
 fn an_agent_that_ignores_term_is_killed_after_its_grace() {
     let bench = Bench::sh("trap '' TERM; echo up; while :; do sleep 100; done");
     bench.start();
