@@ -31,8 +31,15 @@ use error::{Code, Failure};
 #[must_use]
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
-    if args.get(1).is_some_and(|verb| verb == "__demo-agent") {
-        return ExitCode::from(cmd::demo_agent(&args[2..]));
+    match args.get(1).and_then(|verb| verb.to_str()) {
+        Some("__demo-agent") => return ExitCode::from(cmd::demo_agent(&args[2..])),
+        // Neither of the two may wait for all the others' arguments to be laid out.
+        Some("host") => return ExitCode::from(cmd::host::bare(&args[2..])),
+        Some("hook") => {
+            cmd::hook::bare(&args[2..]);
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let (ui, done) = match panic::catch_unwind(|| read(&args)) {
         Ok(Ok(cli)) => {

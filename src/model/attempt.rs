@@ -153,8 +153,14 @@ pub struct DiffStat {
     pub commits: u64,
     /// Whether anything is not committed.
     pub dirty: bool,
+    /// Commits that the base branch, as it is now, does not have.
+    #[serde(default)]
+    pub ahead: u64,
     /// Commits of the base branch that the attempt does not have.
     pub behind: u64,
+    /// When the commit was made at which the work left the base: the base's age counts from it.
+    #[serde(default)]
+    pub base_at: Option<Wall>,
 }
 
 /// Checks under way.
@@ -206,6 +212,9 @@ pub struct Attempt {
     pub ports: Vec<u16>,
     /// The agent's own session, for resuming.
     pub session: Option<String>,
+    /// Whether a turn ever began in it: before that there is nothing to resume.
+    #[serde(default)]
+    pub begun: bool,
     /// How many hosts it has had.
     pub launches: u32,
     /// Where it stands.
@@ -267,6 +276,12 @@ impl Attempt {
             Phase::Ended { end, .. } => Some(end),
             _ => None,
         }
+    }
+
+    /// Whether its agent ended well and its work is still to be checked.
+    #[must_use]
+    pub fn is_to_be_checked(&self) -> bool {
+        self.finished && matches!(self.end(), Some(End::Exited { exit }) if exit.is_success())
     }
 
     /// Whether the last verdict no longer speaks of the bytes in the worktree.

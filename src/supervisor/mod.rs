@@ -16,3 +16,5 @@ pub mod surroundings;
 pub mod token;
 mod watching;
 mod world;
+
+pub use effects::{Preview, preview};

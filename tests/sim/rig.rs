@@ -330,16 +330,23 @@ impl Rig {
             world.check();
             world.found()
         };
+        let life = self.world.borrow().life;
         let orders_first = self.rng.percent(50);
         let around = Box::new(self.around.clone());
-        self.turn(Input::Surroundings(around));
+        // It may die again while it takes up what is there: then the next one has done the rest.
+        if self.turn(Input::Surroundings(around)).is_none() {
+            return;
+        }
         if orders_first {
             pending.iter().for_each(|order| self.world.borrow_mut().accept(order.clone()));
         }
-        self.turn(Input::Recovered { hosts: found });
+        if self.turn(Input::Recovered { hosts: found }).is_none() {
+            return;
+        }
         if !orders_first {
             pending.iter().for_each(|order| self.world.borrow_mut().accept(order.clone()));
         }
+        assert_eq!(life, self.world.borrow().life);
         self.world.borrow_mut().adopt();
     }
 

@@ -12,28 +12,42 @@ use crate::model::task::Column;
 
 pub(in crate::cli) mod add;
 pub(in crate::cli) mod agents;
+pub(in crate::cli) mod attach;
+pub(in crate::cli) mod brief;
 pub(in crate::cli) mod cancel;
+pub(in crate::cli) mod check_in;
 pub(in crate::cli) mod completions;
 pub(in crate::cli) mod config;
 pub(in crate::cli) mod demo;
+pub(in crate::cli) mod diff;
 pub(in crate::cli) mod doctor;
+pub(in crate::cli) mod down;
 pub(in crate::cli) mod edit;
+pub(in crate::cli) mod events;
 pub(in crate::cli) mod help;
-pub mod host;
+pub(in crate::cli) mod hook;
+pub(in crate::cli) mod host;
 pub(in crate::cli) mod import;
 pub(in crate::cli) mod init;
 pub(in crate::cli) mod lint;
+pub(in crate::cli) mod logs;
 pub(in crate::cli) mod man;
 pub(in crate::cli) mod r#move;
+pub(in crate::cli) mod next;
 pub(in crate::cli) mod reset;
 pub(in crate::cli) mod retry;
+pub(in crate::cli) mod run;
 pub(in crate::cli) mod send;
 pub(in crate::cli) mod show;
 pub(in crate::cli) mod start;
+pub(in crate::cli) mod state;
 pub(in crate::cli) mod status;
+pub(in crate::cli) mod stop;
 pub(in crate::cli) mod supervisor;
 pub(in crate::cli) mod trust;
 pub(in crate::cli) mod up;
+pub(in crate::cli) mod verify;
+pub(in crate::cli) mod wait;
 
 /// The scripted agent of the demo, on this process's own terminal.
 pub(in crate::cli) fn demo_agent(args: &[OsString]) -> u8 {
