@@ -134,13 +134,15 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>) -> Result<(), Ru
 
     let listener = socket::listen(&socket_path)?;
     let (asked, requests) = mpsc::channel(REQUESTS);
-    let server = Arc::new(Server { asked, tokens, database, last, process });
-    tokio::spawn(server::serve(listener, server));
+    let server = Arc::new(Server::new(asked, tokens, database, last, process));
+    tokio::spawn(server::serve(listener, server.clone()));
     if let Some(out) = greet {
         writeln!(out, "ready").and_then(|()| out.flush())?;
     }
     let ended = turn(&mut desk, receive, requests, letters).await;
     let _ = std::fs::remove_file(&socket_path);
+    // Whoever asked for the end hears that it has come.
+    let _ = tokio::time::timeout(FAREWELL, server.settled()).await;
     ended
 }
 
