@@ -118,6 +118,14 @@ pub struct Ended {
     pub tail: String,
 }
 
+impl Ended {
+    /// Whether it ended well without a word: only the worktree shows what it did.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.exit.is_success() && !self.output
+    }
+}
+
 /// What became of an action.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {

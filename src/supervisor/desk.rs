@@ -1,6 +1,6 @@
 //! What the loop turns: the driver, and everything that follows from the board after each turn.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +9,12 @@ use tokio::time::Instant;
 
 use crate::agent::hook;
 use crate::model::action::Order;
-use crate::model::attempt::{Attempt, Phase};
+use crate::model::attempt::{Attempt, HostFacts, Phase};
 use crate::model::board::{Board, Task};
 use crate::model::checkin::Via;
 use crate::model::id::{AttemptId, TaskId};
-use crate::model::input::{Command, Input, Observation, Refusal, RefusalCode};
+use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode};
+use crate::model::name::HostId;
 use crate::model::task::Column;
 use crate::model::time::Mono;
 use crate::os::clock;
@@ -77,6 +78,7 @@ impl Desk {
         let pending = self.driver.journal().pending()?;
         let world = self.world.clone();
         let hosts = blocking(move || effects::found(&world)).await?;
+        self.look_where_silent(&hosts).await;
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
@@ -99,6 +101,22 @@ impl Desk {
         let around = self.world.loaded().surroundings(&self.world.place);
         self.input(Input::Surroundings(Box::new(around)));
         Ok(())
+    }
+
+    /// Agents that ended without a word while nobody looked: their worktrees say what they did.
+    async fn look_where_silent(&mut self, hosts: &BTreeMap<HostId, HostFound>) {
+        let silent = |facts: &HostFacts| matches!(hosts.get(&facts.id), Some(HostFound::Ended(e)) if e.is_silent());
+        let ended: Vec<AttemptId> = newest(self.driver.board())
+            .filter(|(_, a)| a.host().is_some_and(silent))
+            .filter(|(id, a)| open_look(&self.world, *id, a))
+            .map(|(id, _)| id)
+            .collect();
+        for attempt in ended {
+            let world = self.world.clone();
+            if let Some(seen) = blocking(move || effects::look(&world, attempt)).await {
+                self.input(Input::Observed { attempt, seen });
+            }
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -293,11 +311,19 @@ fn is_of_interest(board: &Board, id: AttemptId, attempt: &Attempt) -> bool {
     open && attempt.base_oid.is_some() && !matches!(attempt.phase, Phase::Preparing { .. })
 }
 
-fn begin_watching(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
+/// Opens the look into an attempt's worktree; says whether it has one.
+fn open_look(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
     let (Some(base), Some(name)) = (&attempt.base_oid, &attempt.base) else { return false };
     let site = effects::site_of(world, &attempt.worktree);
     if let Err(error) = world.open_look(id, &site, base, name) {
         tracing::warn!(attempt = %id, %error, "cannot look into the worktree");
+    }
+    true
+}
+
+fn begin_watching(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
+    if !open_look(world, id, attempt) {
+        return false;
     }
     if let Some(watcher) = &world.watcher {
         watcher.add(id, &attempt.worktree, &layout::outbox(&attempt.worktree));

@@ -21,7 +21,7 @@ use super::driver;
 use super::hosts::{Ask, TypedHow};
 use super::world::World;
 
-pub(super) use check::observe;
+pub(super) use check::{look, observe};
 pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
 pub use preview::{Preview, preview};

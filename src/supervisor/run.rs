@@ -49,7 +49,8 @@ const THREADS: usize = 2;
 /// How long ending waits for deeds under way; they are taken up again by the next supervisor.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Between taking the lock and naming itself a supervisor writes one small file.
+/// Between taking the lock and naming itself a supervisor writes one small file; a child of a
+/// killed one execs.
 const HOLDER_LIMIT: Duration = Duration::from_secs(2);
 
 /// Between two looks at that file.
@@ -89,9 +90,7 @@ pub fn run(place: Place, greet: Option<&mut dyn Write>) -> Result<(), RunError> 
     place.layout.prepare()?;
     let lock_path = place.layout.supervisor_lock();
     let record_path = place.layout.supervisor_record();
-    let Some(_lock) = Lock::try_take(&lock_path)? else {
-        return Err(RunError::Taken { pid: holder(&record_path) });
-    };
+    let _lock = take_lock(&lock_path, &record_path)?;
     // Before anything that takes time, so that whoever loses can say who won.
     write_record(&place.layout.control_socket()?, &record_path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
@@ -146,16 +145,20 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>) -> Result<(), Ru
     ended
 }
 
-/// Who holds the lock: what the record says as soon as it names a process that lives, because
-/// one who was killed has left his own.
-fn holder(record: &Path) -> Option<u32> {
+/// Takes the lock, or says who holds it: what the record says as soon as it names a process that
+/// lives, because one who was killed has left his own. Children of a killed one hold the lock
+/// from their fork to their exec, so it may come free in a moment.
+fn take_lock(path: &Path, record: &Path) -> Result<Lock, RunError> {
     let until = std::time::Instant::now() + HOLDER_LIMIT;
     loop {
-        let process = SupervisorRecord::load(record).ok().flatten().map(|r| r.process);
-        match process.filter(|process| process.is_alive()) {
-            Some(process) => return Some(process.pid),
+        if let Some(lock) = Lock::try_take(path)? {
+            return Ok(lock);
+        }
+        let holder = SupervisorRecord::load(record).ok().flatten().map(|r| r.process);
+        match holder.filter(|process| process.is_alive()) {
+            Some(process) => return Err(RunError::Taken { pid: Some(process.pid) }),
             None if std::time::Instant::now() < until => std::thread::sleep(HOLDER_LOOK),
-            None => return None,
+            None => return Err(RunError::Taken { pid: None }),
         }
     }
 }

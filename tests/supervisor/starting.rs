@@ -7,7 +7,7 @@ use standup::model::event::NeedKind;
 use standup::model::input::{Command as Wish, RefusalCode};
 use standup::model::task::Column;
 
-use crate::scene::{Scene, git, id, playing, scripted, spec};
+use crate::scene::{Scene, git, id, playing, poll, scripted, spec};
 
 fn hold(board: &Board, number: u32) -> Option<(HoldKind, String)> {
     board.holds.iter().find(|h| h.task == id(number)).map(|h| (h.because, h.text.clone()))
@@ -94,12 +94,44 @@ fn an_agent_that_ends_at_once_without_a_word_needs_you() {
 }
 
 #[test]
+fn an_agent_that_works_without_a_word_has_worked() {
+    let mut scene = Scene::new(&scripted("echo work > done"));
+    scene.start();
+    scene.start_tasks(1);
+    scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
+    // Also where nobody was there to see it end.
+    let hold = scene.home().join("held");
+    scene.kill();
+    scene.start_with(&[("STANDUP_FAILPOINT", &format!("host.recorded:pause:{}", hold.display()))]);
+    scene.add(&["Another one"]);
+    poll("the second agent", || hold.exists());
+    scene.kill();
+    std::fs::remove_file(&hold).expect("let go");
+    poll("its end", || scene.record("T2-1-1").exit.is_some());
+    scene.start();
+    scene.until("review", |b| b.tasks[&id(2)].column == Column::Review);
+}
+
+#[test]
+fn an_agent_that_ended_silently_while_nobody_looked_has_worked() {
+    let mut scene = Scene::new(&scripted("while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.05; done; echo work > done"));
+    scene.start();
+    scene.live(1);
+    let dir = standup::store::layout::run_dir(&scene.attempt(1).worktree);
+    scene.kill();
+    std::fs::write(dir.join("stop"), "").expect("write");
+    poll("its end", || scene.record("T1-1-1").exit.is_some());
+    scene.start();
+    scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
+}
+
+#[test]
 fn an_agent_whose_program_cannot_run_is_said() {
-    // It exists and may be executed; the kernel does not know what it is.
+    // It exists and may be executed, but what is to read it is not there.
     let mut scene = Scene::new("schema = 1\n");
     let program = scene.home().join("not-a-program");
     std::fs::create_dir_all(scene.home()).expect("folder");
-    std::fs::write(&program, [0x7f, 0, 1, 2]).expect("write");
+    std::fs::write(&program, "#!/no/such/interpreter\n").expect("write");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&program, mode).expect("mode");
     let agent =

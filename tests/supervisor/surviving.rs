@@ -76,10 +76,10 @@ fn hosts_that_cannot_be_looked_at_are_not_taken_for_lost() {
     let lock = scene.host_dir("T1-1-1").join("lock");
     let kept = scene.home().join("kept");
     std::fs::rename(&lock, &kept).expect("rename");
-    std::fs::create_dir(&lock).expect("folder");
+    std::os::unix::fs::symlink(&lock, &lock).expect("a link to itself");
     assert_eq!(scene.try_start(&[]), "", "better no supervisor than one that lies");
     scene.wait_dead();
-    std::fs::remove_dir(&lock).expect("remove");
+    std::fs::remove_file(&lock).expect("remove");
     std::fs::rename(&kept, &lock).expect("rename");
     scene.start();
     assert_eq!(live(&scene.board()), 1);
@@ -111,4 +111,24 @@ fn what_a_killed_host_left_is_ended_before_its_name_is_used_again() {
     scene.until("the second start", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.host().is_some()));
     poll("the second orphan", || pids().len() == 2);
     assert!(!runs(first), "two agents' worth of processes in one worktree");
+}
+
+#[test]
+fn a_lock_that_a_child_of_a_killed_supervisor_still_holds_is_waited_for() {
+    let mut scene = Scene::new(&playing(&["exit=0"]));
+    scene.start();
+    scene.kill();
+    // As a child holds it between fork and exec.
+    let held = standup::os::lock::Lock::try_take(&scene.place.layout.supervisor_lock()).expect("lock").expect("free");
+    let mut next = scene.supervisor_command().stdout(std::process::Stdio::piped()).spawn().expect("starts");
+    let lock = scene.place.layout.supervisor_lock();
+    let waits = || std::fs::read_dir(format!("/proc/{}/fd", next.id())).is_ok_and(|fds| fds.flatten().count() > 2);
+    poll("it has begun", waits);
+    drop(held);
+    let mut line = String::new();
+    let out = next.stdout.take().expect("stdout");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).expect("read");
+    next.kill().expect("kill");
+    next.wait().expect("wait");
+    assert_eq!(line, "ready\n", "{}", lock.display());
 }

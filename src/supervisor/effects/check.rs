@@ -94,15 +94,17 @@ fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
 
 /// Looks into an attempt's worktree and tells the loop what differs from its base.
 pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
-    let Some(look) = world.look(attempt) else { return };
     let for_work = world.clone();
-    let seen = blocking(move || difference(&for_work, &look)).await;
-    match seen {
-        Ok(seen) => {
-            let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
-        }
-        Err(error) => tracing::info!(%attempt, %error, "cannot look into the worktree"),
+    if let Some(seen) = blocking(move || look(&for_work, attempt)).await {
+        let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
     }
+}
+
+/// What differs in an attempt's worktree from its base, where that can be seen. Blocks.
+pub(in super::super) fn look(world: &World, attempt: AttemptId) -> Option<Observation> {
+    let look = world.look(attempt)?;
+    let seen = difference(world, &look);
+    seen.inspect_err(|error| tracing::info!(%attempt, %error, "cannot look into the worktree")).ok()
 }
 
 fn difference(world: &World, look: &Look) -> Result<Observation, crate::git::GitError> {

@@ -32,6 +32,7 @@ use super::super::environment;
 use super::super::hosts::{self, Voice};
 use super::super::surroundings::FoundAgent;
 use super::super::world::World;
+use super::check::observe;
 use super::prepare::{run_dir, site_of};
 use super::{blocking, chain};
 
@@ -72,7 +73,12 @@ pub(super) async fn launch(world: &Arc<World>, attempt: AttemptId, action: Actio
             adopt(world, attempt, facts.clone(), *voice);
             Outcome::Launched { facts }
         }
-        Ok(Started::CameAndWent { facts, ended }) => Outcome::CameAndWent { facts, ended },
+        Ok(Started::CameAndWent { facts, ended }) => {
+            if ended.is_silent() {
+                observe(world, attempt).await;
+            }
+            Outcome::CameAndWent { facts, ended }
+        }
         Err((stage, error)) => Outcome::Failed { stage: stage.to_owned(), error },
     }
 }
@@ -400,7 +406,8 @@ async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voi
     let (for_work, id) = (world.clone(), facts.id.clone());
     let found = blocking(move || record(&for_work, &id).map(|r| (r.alive, ended_of(&for_work, &r)))).await;
     let seen = match found {
-        Ok((true, _)) => {
+        // What cannot be seen is not lost.
+        Ok((true, _)) | Err(_) => {
             tokio::time::sleep(RECONNECT).await;
             // What it takes by typing was handed over by the first connection.
             voice.type_after_start = None;
@@ -408,9 +415,11 @@ async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voi
         }
         Ok((false, Some(ended))) => Observation::Exited { host: facts.id, ended },
         Ok((false, None)) => Observation::Lost { host: facts.id, why: "its host was killed".into() },
-        Err((_, why)) => Observation::Lost { host: facts.id, why },
     };
     world.set_host(attempt, None);
+    if matches!(&seen, Observation::Exited { ended, .. } if ended.is_silent()) {
+        observe(world, attempt).await;
+    }
     let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
 }
 
