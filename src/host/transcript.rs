@@ -107,10 +107,12 @@ impl Writer {
 
     /// Takes output at `at` microseconds since the start.
     pub(super) fn output(&mut self, at_us: u64, bytes: &[u8]) {
-        for chunk in bytes.chunks(FRAME) {
+        // Where the cap is small, so are the frames: even one that does not shrink has to fit.
+        let frame = usize::try_from(self.segment_cap / 4).unwrap_or(FRAME).min(FRAME);
+        for chunk in bytes.chunks(frame) {
             self.record(Kind::Output, at_us, chunk);
             self.pending += chunk.len() as u64;
-            if self.records.len() >= FRAME {
+            if self.records.len() >= frame {
                 self.flush();
             }
         }
@@ -196,10 +198,11 @@ impl Writer {
             put(Kind::Resize, 0, &size_body(self.base_size), &mut lost);
             self.records.splice(0..0, lost);
         }
-        if self.file.is_none() || self.written >= self.segment_cap {
+        let frame = compress(&mut self.context, &self.records)?;
+        // A frame is never cut, and never makes a segment larger than its share of the cap.
+        if self.file.is_none() || self.written + frame.len() as u64 > self.segment_cap {
             self.next_segment()?;
         }
-        let frame = compress(&mut self.context, &self.records)?;
         self.write(&frame)
     }
 

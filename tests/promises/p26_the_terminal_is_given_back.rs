@@ -10,7 +10,7 @@ use crate::scene::{Scene, playing, trials};
 
 fn attached() -> (Scene, HostFacts, Outer) {
     // Turns on whatever a terminal has, and then goes on.
-    let mut scene = Scene::new(&playing(&["escapes", "count=20"]));
+    let mut scene = Scene::new(&playing(&["escapes", "count=20", "exit=0"]));
     scene.start();
     let facts = scene.live(1).remove(0);
     let outer = Outer::start(scene.host_socket(&facts.id), &[]);
