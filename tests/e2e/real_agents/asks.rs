@@ -29,9 +29,8 @@ fn asks_a_permission_and_goes_on_once_it_is_given() {
         let state = stage.until_state(id, RunKind::Waiting);
         stage.timed(id, "permission", asked, |s| s.kind == RunKind::Waiting);
         assert_eq!(state.ask, Some(Ask::Permission));
-        let task = stage.until_task(id, "says what for", |t| {
-            t.needs_you.as_ref().is_some_and(|n| n.question.contains(words))
-        });
+        let task =
+            stage.until_task(id, "says what for", |t| t.needs_you.as_ref().is_some_and(|n| n.question.contains(words)));
         assert_eq!(task.needs_you.expect("a need").kind, NeedKind::Permission);
         assert!(!file.exists(), "{name} did not wait");
         let mut terminal = Terminal::attach(&stage, id);
@@ -48,10 +47,8 @@ fn asks_a_permission_and_goes_on_once_it_is_given() {
 #[test]
 #[ignore = "needs npm; scripts/check runs it"]
 fn asks_with_its_question_tool_and_in_prose() {
-    let stage = Stage::new(&Setting {
-        codex: &["-c", "features.default_mode_request_user_input=true"],
-        ..Setting::default()
-    });
+    let stage =
+        Stage::new(&Setting { codex: &["-c", "features.default_mode_request_user_input=true"], ..Setting::default() });
     for (cli, answer) in [(Cli::Claude, "1"), (Cli::Codex, "\r")] {
         let name = cli.name();
         let id = stage.add(cli, "[[script:ask q=\"Which colour?\" a=Red b=Blue]]");
@@ -91,7 +88,13 @@ fn a_trust_dialog_is_left_to_the_person() {
         let mut terminal = Terminal::attach(&stage, id);
         terminal.until_shows("trust");
         assert_eq!(stage.model.log().iter().filter(|l| l["kind"] == "turn" && l["agent"] == cli.name()).count(), 0);
-        terminal.press(if cli == Cli::Claude { "\x1b[B\r" } else { "\r" });
+        // The dialog is drawn anew while Claude comes up, with its first choice, which is no.
+        stage.until_stands(id);
+        if cli == Cli::Claude {
+            terminal.press("\x1b[B");
+            terminal.until_shows("❯ Yes, I trust this folder");
+        }
+        terminal.press("\r");
         stage.until_task(id, "goes on once trusted", |t| t.column == Column::Review);
     }
 }

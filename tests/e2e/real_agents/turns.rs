@@ -59,7 +59,9 @@ fn is_told_when_idle_and_while_busy_exactly_once() {
         // Busy.
         let second = stage.send(id, "second word [[script:hello]]", false);
         stage.until_task(id, "typed", |t| {
-            t.messages.iter().any(|m| m.id == second && !m.is_queued() && !matches!(m.delivery, Delivery::Typing { .. }))
+            t.messages
+                .iter()
+                .any(|m| m.id == second && !m.is_queued() && !matches!(m.delivery, Delivery::Typing { .. }))
         });
         stage.model.open(&gate);
         assert_eq!(stage.until_settled(id, second).delivery, Delivery::Delivered, "{name}, busy");
