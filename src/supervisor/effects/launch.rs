@@ -79,7 +79,7 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     let wanted = Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports };
     let found = require_agent(world, &agent)?;
     let (command, program) = command(world, &wanted, &found)?;
-    let voice = Box::new(voice(&found, &command, &environment_of(world, &wanted, &command)));
+    let voice = Box::new(voice(world, &wanted, &found, &command));
     // A host of this name that lives, or lived, is this very launch: it is not started twice.
     let before = record(world, &wanted.host)?;
     if let Some(started) = repeated(world, &before, &voice) {
@@ -229,7 +229,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         resume,
         standup: &world.exe,
         writable_roots: &roots,
-        hooks: true,
+        hooks: found.adapter.hooks.as_ref().is_some_and(|hooks| hooks.by_default),
         mcp: false,
     };
     let command = command_of(&found.adapter, &found.settings, &request).map_err(|e| ("launch", chain(&e)))?;
@@ -284,19 +284,21 @@ pub(super) fn environment_of(world: &World, wanted: &Wanted, command: &Launch) -
     env
 }
 
-fn voice(found: &FoundAgent, command: &Launch, env: &Env) -> Voice {
+fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -> Voice {
     let session = match &command.session {
         Session::Chosen(id) => Some(id.clone()),
         Session::Learned => None,
     };
     Voice {
         adapter: found.adapter.clone(),
-        silence: crate::model::time::Span::mins(10),
+        silence: world.loaded().effective.settings.check_in.silence,
         prompted: command.prompt_via != PromptVia::Type,
         session,
         unknown_version: found.unknown_version.clone(),
         type_after_start: command.type_after_start.clone(),
-        env: text_env(env),
+        env: text_env(&environment_of(world, wanted, command)),
+        worktree: wanted.worktree.clone(),
+        notified: found.adapter.notify.is_some() && !command.hooks,
     }
 }
 
@@ -421,5 +423,7 @@ pub(in super::super) fn voice_of(
         unknown_version: found.unknown_version.clone(),
         type_after_start: None,
         env: text_env(&env),
+        worktree: worktree.to_owned(),
+        notified: found.adapter.notify.is_some() && !found.adapter.hooks.as_ref().is_some_and(|h| h.by_default),
     })
 }
