@@ -207,7 +207,11 @@ fn diff_parts(t: &doc::Task) -> impl Iterator<Item = Part> {
 }
 
 fn wait_line(doc: &doc::Status, t: &doc::Task) -> Part {
-    let why = hold(doc, t).map(|h| clean_line(&h.text)).unwrap_or_else(|| state_text(&t.state));
+    let why = match (hold(doc, t), t.state.kind) {
+        (Some(hold), _) => clean_line(&hold.text),
+        (None, RunKind::None) => "next".to_owned(),
+        (None, _) => state_text(&t.state),
+    };
     let tone = match hold(doc, t).map(|h| h.because) {
         Some(HoldKind::Trust | HoldKind::Agent | HoldKind::Asks) => Tone::Warn,
         _ => Tone::Dim,
@@ -311,7 +315,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
         next_steps(t, need.kind).iter().for_each(|step| out.hint(step));
     }
-    show_attempt(doc, &mut out);
+    show_attempt(doc, now, &mut out);
     show_verdict(t, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
@@ -340,17 +344,19 @@ fn show_timeline(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     }
 }
 
-fn show_attempt(doc: &doc::Show, out: &mut Lines<'_>) {
+fn show_attempt(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     let Some(a) = &doc.task.attempt else { return };
     out.heading(&format!("attempt {}", a.number), Tone::Bold);
     out.note(&format!("branch    {}", clean_line(a.branch.as_str())));
     out.note(&format!("worktree  {}", clean_line(&a.worktree.display().to_string())));
     if let Some(oid) = &a.base_oid {
-        out.note(&format!("base      {}", oid.short()));
+        let stat = doc.task.diff.as_ref().map(|d| d.stat);
+        let old = stat.and_then(|s| s.base_at).map(|at| format!(", {} old", age(now, at))).unwrap_or_default();
+        let lies = stat.map(|s| format!(", {} ahead, {} behind", s.ahead, s.behind)).unwrap_or_default();
+        out.note(&format!("base      {}{old}{lies}", oid.short()));
     }
     if let Some(d) = &doc.task.diff {
-        let behind = if d.stat.behind > 0 { format!(", {} behind its base", d.stat.behind) } else { String::new() };
-        out.note(&format!("diff      {}{behind}", view::diff_text(&d.stat)));
+        out.note(&format!("diff      {}", view::diff_text(&d.stat)));
     }
     if let Some(session) = &a.agent_session {
         out.note(&format!("session   {}", clean_line(session)));

@@ -30,7 +30,10 @@ fn run(seed: u64, events: usize) {
         rig.calm();
     }));
     if let Err(panic) = result {
-        eprintln!("the last steps:\n{}", rig.disk().last(60));
+        eprintln!(
+            "the last steps:\n{}",
+            rig.disk().last(number("STANDUP_SIM_LAST").map_or(60, |n| usize::try_from(n).expect("fits")))
+        );
         eprintln!("{}", rig::picture(rig.board()));
         eprintln!("STANDUP_SIM_SEED={seed} STANDUP_SIM_EVENTS={events} shows it again");
         resume_unwind(panic);

@@ -189,7 +189,11 @@ impl Rig {
         }
         let mut without = before;
         let step = without.step(Input::Tick, now);
-        assert_eq!(plain(self.driver.board()), plain(without.board()), "refused, and yet it did something: {command:?}");
+        assert_eq!(
+            plain(self.driver.board()),
+            plain(without.board()),
+            "refused, and yet it did something: {command:?}"
+        );
         let stored: usize = self.disk.borrow().steps[steps..].iter().map(|s| s.events.len()).sum();
         assert_eq!(stored, step.events.len(), "refused, and yet it stored something: {command:?}");
     }
@@ -292,7 +296,11 @@ impl Rig {
             world.dies_in = None;
             let mut disk = self.disk.borrow_mut();
             (disk.dead, disk.full, disk.unreadable, disk.die) = (false, false, false, None);
-            assert_eq!(plain(disk.fold().board()), plain(disk.shadow.board()), "folded again, the log is another board");
+            assert_eq!(
+                plain(disk.fold().board()),
+                plain(disk.shadow.board()),
+                "folded again, the log is another board"
+            );
         }
         self.judged = self.judged.min(self.disk.borrow().steps.len());
         if reboot {
@@ -322,16 +330,23 @@ impl Rig {
             world.check();
             world.found()
         };
+        let life = self.world.borrow().life;
         let orders_first = self.rng.percent(50);
         let around = Box::new(self.around.clone());
-        self.turn(Input::Surroundings(around));
+        // It may die again while it takes up what is there: then the next one has done the rest.
+        if self.turn(Input::Surroundings(around)).is_none() {
+            return;
+        }
         if orders_first {
             pending.iter().for_each(|order| self.world.borrow_mut().accept(order.clone()));
         }
-        self.turn(Input::Recovered { hosts: found });
+        if self.turn(Input::Recovered { hosts: found }).is_none() {
+            return;
+        }
         if !orders_first {
             pending.iter().for_each(|order| self.world.borrow_mut().accept(order.clone()));
         }
+        assert_eq!(life, self.world.borrow().life);
         self.world.borrow_mut().adopt();
     }
 
@@ -370,7 +385,8 @@ impl Rig {
                 Command::Edit { task, spec: Box::new(spec) }
             }
             _ => {
-                let columns = [Column::Backlog, Column::Backlog, Column::Build, Column::Review, Column::Done, Column::Takeover];
+                let columns =
+                    [Column::Backlog, Column::Backlog, Column::Build, Column::Review, Column::Done, Column::Takeover];
                 Command::Move { task, to: *self.rng.pick(&columns), reason }
             }
         })
@@ -417,7 +433,8 @@ impl Used {
 
     /// Whatever grows ends within its limit.
     fn check_growth(&self, after: &Self, around: &Surroundings) {
-        let fits = |before: u32, after: u32, limit: Limit| after <= before || limit.max().is_none_or(|max| after <= max);
+        let fits =
+            |before: u32, after: u32, limit: Limit| after <= before || limit.max().is_none_or(|max| after <= max);
         assert!(fits(self.build, after.build, around.settings.wip.build), "build {} → {}", self.build, after.build);
         for (name, now) in &after.agents {
             let before = self.agents.get(name).copied().unwrap_or(0);
@@ -454,15 +471,29 @@ pub(crate) fn picture(board: &Board) -> String {
     let mut lines = vec![format!("dispatch {} {:?}", board.dispatch, board.machine)];
     for task in board.tasks.values() {
         let attempt = task.attempt().map(|a| {
-            format!("{:?} run {:?} over {} finished {} asks {:?} stopping {:?} checking {:?} judged {:?} reds {} tree {:?}",
-                a.phase, a.run.kind, a.run.turn_over, a.finished, a.asks, a.stopping, a.checking,
-                a.judged.as_ref().map(|j| (j.verdict.outcome, j.verdict.tree.as_ref().map(|t| t.as_str()[36..].to_owned()))), a.reds, a.tree.as_ref().map(|t| &t.as_str()[36..]))
+            format!(
+                "{:?} run {:?} over {} finished {} asks {:?} stopping {:?} checking {:?} judged {:?} reds {} tree {:?}",
+                a.phase,
+                a.run.kind,
+                a.run.turn_over,
+                a.finished,
+                a.asks,
+                a.stopping,
+                a.checking,
+                a.judged
+                    .as_ref()
+                    .map(|j| (j.verdict.outcome, j.verdict.tree.as_ref().map(|t| t.as_str()[36..].to_owned()))),
+                a.reds,
+                a.tree.as_ref().map(|t| &t.as_str()[36..])
+            )
         });
         let hold = board.holds.iter().find(|h| h.task == task.id).map(|h| &h.text);
         let needs = task.needs_you.as_ref().map(|n| &n.question);
         let messages: Vec<_> = task.messages.iter().rev().take(3).map(|m| (m.attempt.get(), &m.delivery)).collect();
-        lines.push(format!("{} {} wanted {:?} needs-you {needs:?} held {hold:?}\n     {attempt:?}\n     {messages:?}",
-            task.id, task.column, task.wanted));
+        lines.push(format!(
+            "{} {} wanted {:?} needs-you {needs:?} held {hold:?}\n     {attempt:?}\n     {messages:?}",
+            task.id, task.column, task.wanted
+        ));
     }
     lines.join("\n")
 }

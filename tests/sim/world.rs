@@ -309,7 +309,11 @@ impl World {
             let outcome = match (&host.record, host.alive) {
                 (_, true) => Outcome::Launched { facts: host.facts.clone() },
                 (Some(ended), false) => Outcome::CameAndWent { facts: Some(host.facts.clone()), ended: ended.clone() },
-                (None, false) => Outcome::Failed { stage: "launch".into(), error: "it vanished".into() },
+                // It ran, nobody knows for how long; what it was started with may have been read.
+                (None, false) => Outcome::CameAndWent {
+                    facts: Some(host.facts.clone()),
+                    ended: Ended { exit: Exit { code: None, signal: None }, ..exit(None) },
+                },
             };
             self.done(id, outcome);
             self.show_state(&name);
@@ -386,7 +390,8 @@ impl World {
             }
             Act::Change => {
                 *self.trees.entry(attempt).or_default() += 1;
-                let seen = Observation::Diff { diff: changed(self.trees[&attempt]), tree: Some(oid(self.trees[&attempt])) };
+                let seen =
+                    Observation::Diff { diff: changed(self.trees[&attempt]), tree: Some(oid(self.trees[&attempt])) };
                 self.show(name, seen);
                 let next = self.next_act();
                 self.plan(name, 100, 60_000, next);
@@ -510,7 +515,8 @@ impl World {
         let refuses = !self.calm && self.rng.percent(15);
         let silent = !self.calm && self.rng.percent(6);
         let Some(host) = self.hosts.get_mut(name).filter(|h| h.alive) else {
-            self.done(id, Outcome::NotTyped { why: "no such host".into() });
+            // Another life may have written it before the host ended.
+            self.done(id, Outcome::PerhapsTyped);
             return;
         };
         if host.typed.contains(&msg) {
@@ -592,6 +598,14 @@ impl Effects for SimEffects {
                 return;
             }
         }
+        // The slot in hand is for a new start; a launch after a preparation has one already, and an
+        // order that is given again after a restart has taken its own back.
+        if matches!(order.action, Action::Prepare { .. } | Action::Launch { .. })
+            && !world.assigned.contains(&order.attempt)
+            && std::mem::take(&mut world.in_hand)
+        {
+            world.assigned.insert(order.attempt);
+        }
         world.accept(order);
     }
 
@@ -615,12 +629,6 @@ impl Effects for SimEffects {
 
 impl World {
     pub(crate) fn accept(&mut self, order: Order) {
-        if matches!(order.action, Action::Prepare { .. } | Action::Launch { .. })
-            && !self.assigned.contains(&order.attempt)
-            && std::mem::take(&mut self.in_hand)
-        {
-            self.assigned.insert(order.attempt);
-        }
         self.count(match order.action {
             Action::Prepare { .. } => "prepare",
             Action::Launch { resume: true, .. } => "resume",

@@ -61,7 +61,8 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
 }
 
 fn diff(files: u64, commits: u64, dirty: bool) -> Option<doc::Diff> {
-    Some(doc::Diff { stat: DiffStat { files, insertions: files * 12, deletions: files, commits, dirty, behind: 0 } })
+    let stat = DiffStat { files, insertions: files * 12, deletions: files, commits, dirty, ..DiffStat::default() };
+    Some(doc::Diff { stat })
 }
 
 fn verdict(outcome: VerdictOutcome, failed: u64) -> Option<doc::Verdict> {

@@ -139,6 +139,8 @@ fn stat_text(ctx: &Context, stat: &DiffStat, changes: &[Change]) -> String {
         commits: stat.commits,
         dirty: stat.dirty,
         behind: stat.behind,
+        ahead: stat.ahead,
+        base_at: Some(stat.base_at),
     };
     text.push_str(&format!("{}\n", crate::board::view::diff_text(&shown)));
     text

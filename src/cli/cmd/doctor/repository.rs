@@ -8,6 +8,7 @@ use crate::os::file::FileError;
 use crate::supervisor::place::Place;
 use crate::supervisor::surroundings::{self, FoundAgent, LoadError, Loaded};
 
+use super::super::trust;
 use super::Check;
 
 /// The git binary alone.
@@ -23,7 +24,7 @@ pub(super) fn checks(place: &Place) -> Vec<Check> {
     checks.extend(peculiar(place));
     match surroundings::load(place) {
         Ok(loaded) => {
-            checks.push(base(place, &loaded));
+            checks.extend(base(place, &loaded));
             checks.extend(settings(place, &loaded));
             checks.extend(loaded.agents.iter().flat_map(|(name, found)| agent(name, found, &loaded)));
         }
@@ -106,11 +107,15 @@ fn unread(error: &LoadError) -> Check {
     Check::fail("settings", chain(error), fix)
 }
 
-fn base(place: &Place, loaded: &Loaded) -> Check {
-    match place.repo.resolve_base(&place.git, loaded.effective.settings.base.as_deref()) {
+fn base(place: &Place, loaded: &Loaded) -> Option<Check> {
+    // Without a commit there is none, which has been said.
+    if matches!(place.repo.head(&place.git), Ok(Head::Unborn { .. })) {
+        return None;
+    }
+    Some(match place.repo.resolve_base(&place.git, loaded.effective.settings.base.as_deref()) {
         Ok(base) => Check::ok("base", format!("{} at {}", base.name, base.oid.short())),
         Err(error) => wrong("base", &error),
-    }
+    })
 }
 
 fn settings(place: &Place, loaded: &Loaded) -> Vec<Check> {
@@ -125,8 +130,13 @@ fn settings(place: &Place, loaded: &Loaded) -> Vec<Check> {
             "standup init",
         ));
     } else {
-        let (agents, checks_of) = (settings.agents.len(), settings.verify.checks.len());
-        checks.push(Check::ok("settings", format!("{}: {agents} agents, {checks_of} checks", there.join(", "))));
+        let (agents, proofs) = (settings.agents.len(), settings.verify.checks.len());
+        let text = format!("{}: agents {agents}, checks {proofs}", there.join(", "));
+        checks.push(if agents > 0 {
+            Check::ok("settings", text)
+        } else {
+            Check::warn("settings", format!("{text}; without an agent nothing starts"), "standup help config")
+        });
         if settings.verify.checks.is_empty() {
             checks.push(Check::warn(
                 "settings",
@@ -135,15 +145,13 @@ fn settings(place: &Place, loaded: &Loaded) -> Vec<Check> {
             ));
         }
     }
-    let count = loaded.commands.lines().len();
-    checks.push(match (count, loaded.trusted) {
-        (0, _) => Check::ok("trust", "agents.toml makes nothing run"),
-        (_, true) => Check::ok("trust", format!("the {count} commands of agents.toml are approved")),
-        (_, false) => Check::warn(
-            "trust",
-            format!("the {count} commands of agents.toml are not approved: nothing starts"),
-            "standup trust",
-        ),
+    let counted = trust::counted(&loaded.commands);
+    checks.push(match loaded.trusted {
+        _ if loaded.commands.is_empty() => Check::ok("trust", "agents.toml makes nothing run"),
+        true => Check::ok("trust", format!("{counted} of agents.toml, approved")),
+        false => {
+            Check::warn("trust", format!("{counted} of agents.toml, not approved: nothing starts"), "standup trust")
+        }
     });
     checks
 }
