@@ -212,6 +212,9 @@ pub struct Attempt {
     pub ports: Vec<u16>,
     /// The agent's own session, for resuming.
     pub session: Option<String>,
+    /// Whether a turn ever began in it: before that there is nothing to resume.
+    #[serde(default)]
+    pub begun: bool,
     /// How many hosts it has had.
     pub launches: u32,
     /// Where it stands.

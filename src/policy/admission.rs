@@ -119,7 +119,10 @@ fn needs(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
 
 /// The agent of a task: its own, else the first route that meets its paths, else the default,
 /// else the only one there is.
-pub(super) fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
+///
+/// # Errors
+/// Why there is none that can be started, as a sentence.
+pub fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
     let settings = &around.settings;
     let asked = match &task.wanted {
         Some(Wanted::Attempt { agent }) => agent.clone(),
@@ -301,7 +304,7 @@ fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
 fn held_message(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(HoldKind, String)> {
     let waiting = task.messages.iter().find(|m| m.attempt == attempt.no && m.is_queued())?;
     match &attempt.phase {
-        Phase::Ended { .. } if messages::may_resume(turn, attempt, waiting.from) => {
+        Phase::Ended { .. } if messages::may_resume(turn.board, attempt, waiting.from) => {
             resume_hold(turn, AttemptId { task: task.id, no: attempt.no })
         }
         Phase::Live { .. } if !task.occupies_build() => Some((HoldKind::Build, messages::no_room(turn)?)),

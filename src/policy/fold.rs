@@ -174,6 +174,7 @@ fn new_attempt(
         notes: Vec::new(),
         ports: Vec::new(),
         session: None,
+        begun: false,
         launches: 0,
         phase: Phase::Preparing { action },
         stopping: None,
@@ -231,6 +232,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.started_at = attempt.started_at.or(Some(at.wall));
             // Its first signals may have come before the word that it lives.
             let began = attempt.finished || attempt.run.kind == RunKind::Working || attempt.run.turn_over;
+            attempt.begun |= began;
             attempt.phase = Phase::Live { facts: facts.clone(), since: at, began };
         }
         Event::TurnBegan { .. } => set_began(attempt),
@@ -272,12 +274,19 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.stop_action = None;
             attempt.stop_error = Some(error.clone());
         }
-        Event::MessageDelivered { .. } => attempt.taken = Some(at.mono),
+        // What it finished before is not what there will be after this.
+        Event::MessageDelivered { .. } if attempt.host().is_some() => {
+            attempt.taken = Some(at.mono);
+            attempt.finished = false;
+        }
         Event::AttemptStopped { exit, .. } => {
             let why = attempt.stopping.unwrap_or(crate::model::attempt::StopWhy::Asked);
             end(attempt, End::Stopped { why, exit: *exit }, at);
         }
-        Event::AgentExited { exit, .. } => end(attempt, End::Exited { exit: *exit }, at),
+        Event::AgentExited { exit, .. } => {
+            attempt.begun |= exit.is_success();
+            end(attempt, End::Exited { exit: *exit }, at);
+        }
         // One that was to end has ended.
         Event::HostLost { why, .. } => match attempt.stopping {
             Some(why) => end(attempt, End::Stopped { why, exit: None }, at),
@@ -306,6 +315,7 @@ fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {
 }
 
 fn set_began(attempt: &mut Attempt) {
+    attempt.begun = true;
     if let Phase::Live { began, .. } = &mut attempt.phase {
         *began = true;
     }

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 use story::Story;
 
+/// Marks a line that nobody understands; no story may keep one.
+const WRONG: &str = "??";
+
 fn stories() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
     let mut found: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -36,8 +39,8 @@ fn retell(text: &str) -> String {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let command = language::parse(line).unwrap_or_else(|why| panic!("line {}: {line}: {why}", n + 1));
-        for answer in story.tell(command).unwrap_or_else(|why| panic!("line {}: {line}: {why}", n + 1)) {
+        let answers = language::parse(line).and_then(|line| story.tell(line));
+        for answer in answers.unwrap_or_else(|why| vec![format!("{WRONG} {why}")]) {
             told.push_str("  ");
             told.push_str(&answer);
             told.push('\n');
@@ -52,7 +55,8 @@ fn every_story_goes_as_it_is_written() {
     for path in stories() {
         let text = std::fs::read_to_string(&path).expect("a story");
         let told = retell(&text);
-        if told == text {
+        let misunderstood = told.contains(&format!("\n  {WRONG}"));
+        if told == text && !misunderstood {
             continue;
         }
         if std::env::var_os("STANDUP_BLESS").is_some() {
@@ -60,7 +64,13 @@ fn every_story_goes_as_it_is_written() {
         } else {
             let first = told.lines().zip(text.lines()).position(|(a, b)| a != b).unwrap_or(0);
             let around = |t: &str| t.lines().skip(first.saturating_sub(4)).take(12).collect::<Vec<_>>().join("\n");
-            wrong.push(format!("{}, line {}\n--- written\n{}\n--- told\n{}", path.display(), first + 1, around(&text), around(&told)));
+            wrong.push(format!(
+                "{}, line {}\n--- written\n{}\n--- told\n{}",
+                path.display(),
+                first + 1,
+                around(&text),
+                around(&told)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
@@ -72,7 +82,9 @@ fn every_reason_to_hold_a_task_is_in_a_story() {
         .iter()
         .flat_map(|path| {
             let text = std::fs::read_to_string(path).expect("a story");
-            let kinds = text.lines().filter_map(|l| l.trim_start().strip_prefix("held ")?.split([' ', ':']).nth(1).map(str::to_owned));
+            let kinds = text
+                .lines()
+                .filter_map(|l| l.trim_start().strip_prefix("held ")?.split([' ', ':']).nth(1).map(str::to_owned));
             kinds.collect::<Vec<_>>()
         })
         .collect();

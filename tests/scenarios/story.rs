@@ -264,9 +264,11 @@ impl Story {
         Ok(Some(match line.verb.as_str() {
             "add" => Command::Add { tasks: new_tasks(line)? },
             "edit" => Command::Edit { task: task()?, spec: Box::new(spec(line, line.word(1)?)?) },
-            "move" => {
-                Command::Move { task: task()?, to: line.word(1)?.parse().map_err(|e| format!("{e}"))?, reason: reason() }
-            }
+            "move" => Command::Move {
+                task: task()?,
+                to: line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+                reason: reason(),
+            },
             "up" => Command::Dispatch { on: true },
             "down" => Command::Dispatch { on: false },
             "start" => Command::Start { task: task()? },
@@ -290,7 +292,8 @@ impl Story {
                 Outcome::Prepared {
                     base_oid: oid("0"),
                     base: "main".into(),
-                    session: (line.word_or(1, "") != "no-session").then(|| format!("session of {}", line.word_or(0, ""))),
+                    session: (line.word_or(1, "") != "no-session")
+                        .then(|| format!("session of {}", line.word_or(0, ""))),
                     ports: Vec::new(),
                     notes: Vec::new(),
                 },
@@ -301,9 +304,7 @@ impl Story {
                 let ended = ended(line.word(1)?, line.word_or(2, "") == "output")?;
                 ("launch", Outcome::CameAndWent { facts: Some(self.facts_of(task()?)?), ended })
             }
-            "stopped" => {
-                ("stop", Outcome::Stopped { exit: Some(Exit { code: None, signal: Some(15) }), leftovers: 0 })
-            }
+            "stopped" => ("stop", Outcome::Stopped { exit: Some(Exit { code: None, signal: Some(15) }), leftovers: 0 }),
             "typed" => ("type", Outcome::Typed),
             "not-typed" => ("type", Outcome::NotTyped { why: error(1) }),
             "perhaps-typed" => ("type", Outcome::PerhapsTyped),
@@ -389,7 +390,10 @@ impl Story {
             "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
             "exit" => {
                 let (_, facts) = self.host(line.word(0)?)?;
-                Observation::Exited { host: facts.id, ended: ended(line.word(1)?, line.word_or(2, "output") == "output")? }
+                Observation::Exited {
+                    host: facts.id,
+                    ended: ended(line.word(1)?, line.word_or(2, "output") == "output")?,
+                }
             }
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
             "diff" => {

@@ -309,7 +309,11 @@ impl World {
             let outcome = match (&host.record, host.alive) {
                 (_, true) => Outcome::Launched { facts: host.facts.clone() },
                 (Some(ended), false) => Outcome::CameAndWent { facts: Some(host.facts.clone()), ended: ended.clone() },
-                (None, false) => Outcome::Failed { stage: "launch".into(), error: "it vanished".into() },
+                // It ran, nobody knows for how long; what it was started with may have been read.
+                (None, false) => Outcome::CameAndWent {
+                    facts: Some(host.facts.clone()),
+                    ended: Ended { exit: Exit { code: None, signal: None }, ..exit(None) },
+                },
             };
             self.done(id, outcome);
             self.show_state(&name);

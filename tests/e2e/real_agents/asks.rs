@@ -88,7 +88,13 @@ fn a_trust_dialog_is_left_to_the_person() {
         let mut terminal = Terminal::attach(&stage, id);
         terminal.until_shows("trust");
         assert_eq!(stage.model.log().iter().filter(|l| l["kind"] == "turn" && l["agent"] == cli.name()).count(), 0);
-        terminal.press(if cli == Cli::Claude { "\x1b[B\r" } else { "\r" });
+        // The dialog is drawn anew while Claude comes up, with its first choice, which is no.
+        stage.until_stands(id);
+        if cli == Cli::Claude {
+            terminal.press("\x1b[B");
+            terminal.until_shows("❯ Yes, I trust this folder");
+        }
+        terminal.press("\r");
         stage.until_task(id, "goes on once trusted", |t| t.column == Column::Review);
     }
 }

@@ -19,7 +19,7 @@ use standup::model::id::{MsgId, Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
 use standup::model::message::{Delivery, Message};
 use standup::model::name::{AgentName, Slug};
-use standup::model::state::{RunKind, RunState};
+use standup::model::state::{RunKind, RunState, Source};
 use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
 use standup::os::locate::Dirs;
 use standup::os::process::ProcessId;
@@ -32,7 +32,7 @@ use standup::wire::control::{Answer, Logged, Request, Signal};
 use crate::support::rig::{Cli, Clis, Home, Model};
 
 /// A CLI answers within two seconds on an idle machine; the rest is for a busy one.
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What a stage is made of.
 pub(super) struct Setting<'a> {
@@ -317,6 +317,14 @@ impl Stage {
         }
     }
 
+    /// Waits until a dialog has stood on the screen of a task's agent for longer than a CLI takes to
+    /// come up.
+    #[track_caller]
+    pub(super) fn until_stands(&self, id: TaskId) {
+        let stands = |s: &Signal| s.source == Source::Screen && s.age_s >= 1.5;
+        self.until(&format!("{id}: a dialog stands"), |_| self.signals(id).iter().any(stands));
+    }
+
     /// What requests for a turn the model had with this text in their newest prompt.
     pub(super) fn turns_with(&self, text: &str) -> usize {
         let has = |line: &serde_json::Value| line["prompt"].as_str().is_some_and(|p| p.contains(text));
@@ -399,7 +407,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         print!("{}", self.times.lock().expect("times"));
-        if std::thread::panicking() && std::env::var_os("STANDUP_TEST_TELL").is_some() {
+        if std::env::var_os("STANDUP_TEST_TELL").is_some() {
             println!("{}", self.told());
         }
         self.end();
