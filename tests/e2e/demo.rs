@@ -29,6 +29,7 @@ impl Stage {
         self.0.path().join("nobody")
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test starts the program itself")]
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_standup"));
         command.arg("demo").arg("--dir").arg(self.folder()).args(["--pace", "60"]).args(args);
