@@ -5,9 +5,8 @@ use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, Received
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
 use crate::model::message::{Delivery, Message};
-use crate::model::name::{AgentName, BranchName};
 use crate::model::state::{RunKind, RunState};
-use crate::model::task::{Column, Mode, TaskSpec};
+use crate::model::task::{Column, TaskSpec};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
@@ -110,7 +109,7 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
             for message in task.messages.iter_mut().filter(|m| m.is_queued()) {
                 message.attempt = id.no;
             }
-            task.attempts.push(new_attempt(id, agent, *mode, branch, worktree.clone(), *action, at));
+            task.attempts.push(Attempt::planned(id.no, agent, *mode, branch, worktree.clone(), *action, at));
         }
         Event::MessageQueued { msg, from, text, now } => {
             let delivery = Delivery::Queued { held: String::new(), not_before: at.mono };
@@ -149,49 +148,6 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
         if came_to_rest && in_review {
             attempt.rested = Some(at.mono);
         }
-    }
-}
-
-fn new_attempt(
-    id: AttemptId,
-    agent: &AgentName,
-    mode: Mode,
-    branch: &BranchName,
-    worktree: std::path::PathBuf,
-    action: ActionId,
-    at: Now,
-) -> Attempt {
-    Attempt {
-        no: id.no,
-        agent: agent.clone(),
-        mode,
-        branch: branch.clone(),
-        worktree,
-        planned_at: at.wall,
-        started_at: None,
-        base_oid: None,
-        base: None,
-        notes: Vec::new(),
-        ports: Vec::new(),
-        session: None,
-        begun: false,
-        launches: 0,
-        phase: Phase::Preparing { action },
-        stopping: None,
-        stop_action: None,
-        stop_error: None,
-        run: RunState::plain(RunKind::Starting, None, at),
-        readable: false,
-        asks: None,
-        finished: false,
-        checking: None,
-        judged: None,
-        reds: 0,
-        stales: 0,
-        diff: None,
-        tree: None,
-        taken: None,
-        rested: None,
     }
 }
 
