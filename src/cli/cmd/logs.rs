@@ -184,7 +184,7 @@ fn print(out: &mut Out<'_>, host: &HostId, follow: bool) -> Result<(), Failure> 
     let layout: &Layout = &out.ctx.place()?.layout;
     let dir = layout.host_dir(host);
     let mut reader = transcript::open(&dir.join("transcript"));
-    let mut interrupts = if follow { Some(Interrupts::catch()?) } else { None };
+    let mut interrupts = if follow { Some(Interrupts::follow()?) } else { None };
     loop {
         // Looked at before reading: what is written up to the end is read after it.
         let alive = registry::find(&dir, host.clone())?.alive;
