@@ -1,6 +1,6 @@
 //! Adapters: one agent CLI's dialect as data.
 //!
-//! The three built-in files and a user's `adapters/<name>.toml` have the same format and go through
+//! The built-in files and a user's `adapters/<name>.toml` have the same format and go through
 //! the same [`parse`]. **Invariant:** an [`Adapter`] that exists was checked: its schema is known,
 //! every key was understood, every placeholder has a value, no pattern is empty. Must not know:
 //! where the text came from.
@@ -193,12 +193,19 @@ pub struct HookRules {
     pub events: Vec<String>,
     /// How long the CLI waits for one, in seconds.
     pub timeout_s: u32,
+    /// Whether they are passed without being asked for.
+    #[serde(default = "yes")]
+    pub by_default: bool,
     /// Arguments needed besides, only where hooks are passed.
     #[serde(default)]
     pub args: Vec<String>,
     /// Settings passed along (an object of JSON), with or without hooks.
     #[serde(default)]
     pub settings: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Arguments with placeholders.
@@ -398,10 +405,11 @@ pub enum AdapterError {
     },
 }
 
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 4] = [
     ("claude", include_str!("builtin/claude.toml")),
     ("codex", include_str!("builtin/codex.toml")),
     ("generic", include_str!("builtin/generic.toml")),
+    ("demo", include_str!("builtin/demo.toml")),
 ];
 
 /// The names of the built-in adapters.

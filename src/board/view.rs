@@ -25,6 +25,8 @@ pub struct Scene {
     pub base: Option<String>,
     /// Who supervises, if anybody.
     pub supervisor: Option<Supervisor>,
+    /// What must be said above everything else.
+    pub banners: Vec<String>,
     /// Now.
     pub now: Now,
 }
@@ -43,7 +45,7 @@ pub fn status(board: &Board, scene: &Scene) -> doc::Status {
             since: scene.supervisor.as_ref().map(|s| s.since.wall),
         },
         dispatch: board.dispatch,
-        banners: scene.supervisor.as_ref().map(|s| s.banners.clone()).unwrap_or_default(),
+        banners: scene.banners.clone(),
         wip: doc::Wip {
             build: doc::Used { used: board.build_used(), limit: limit(wip.map(|w| w.build)) },
             review: doc::Used { used: board.review_used(), limit: limit(wip.map(|w| w.review)) },
@@ -306,6 +308,8 @@ pub fn sentence(event: &Event) -> String {
         Event::StopAsked { .. } => "stopping".into(),
         Event::AttemptStopped { leftovers, .. } => with_leftovers("stopped", *leftovers),
         Event::StartAsked { .. } => "to be started".into(),
+        Event::StartWithdrawn {} => "not to be started after all".into(),
+        Event::StopFailed { error } => format!("could not be stopped: {error}"),
         Event::AgentExited { exit, leftovers, .. } => {
             with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
         }

@@ -4,10 +4,14 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::brief::BriefError;
 use crate::client::control::ClientError;
+use crate::git::GitError;
 use crate::model::input::{Refusal, RefusalCode};
 use crate::os::locate::LocateError;
 use crate::store::StoreError;
+use crate::supervisor::place::PlaceError;
+use crate::supervisor::surroundings::LoadError;
 
 /// Exit codes, as scripts rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +120,18 @@ impl Failure {
         Self { code, text: text.into(), hints: Vec::new() }
     }
 
+    /// Ends the verb with a code and says nothing more: everything has been said, or nobody listens.
+    #[must_use]
+    pub fn silent(code: Code) -> Self {
+        Self::new(code, "")
+    }
+
+    /// Whether nothing more is to be said.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.text.is_empty()
+    }
+
     /// One more hint: a command to paste.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -194,6 +210,43 @@ impl From<StoreError> for Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+impl From<GitError> for Failure {
+    fn from(error: GitError) -> Self {
+        let failure = Self::of(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<PlaceError> for Failure {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::Git(error) => error.into(),
+            PlaceError::Locate(error) => error.into(),
+            PlaceError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        let hints = error.hints();
+        Self { hints, ..Self::of(&error) }
+    }
+}
+
+/// Every mistake of a brief or a list of tasks: each with its place, one a line.
+impl From<Vec<BriefError>> for Failure {
+    fn from(errors: Vec<BriefError>) -> Self {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let mut hints: Vec<String> = errors.iter().filter_map(|e| e.hint().map(str::to_owned)).collect();
+        hints.dedup();
+        Self { code: Code::Failure, text: lines.join("\n"), hints }
     }
 }
 

@@ -1,3 +1,108 @@
 //! Arguments, output and exit codes; one file per verb.
+//!
+//! **Invariant:** stdout is the answer and stderr the narration; a verb that fails has printed no
+//! answer, says why in one sentence, what to do in lines to paste, and ends with one of the codes
+//! of [`error::Code`]. Must not know: how anything is decided or done.
 
+mod args;
+mod briefs;
 pub mod cmd;
+mod context;
+pub mod error;
+#[cfg(test)]
+mod sample;
+mod tail;
+mod task;
+pub mod ui;
+
+use std::ffi::OsString;
+use std::panic;
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use args::Cli;
+use context::Context;
+use error::{Code, Failure};
+
+/// The whole life of the command line: reads the arguments, carries out the verb, says what went
+/// wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    match args.get(1).and_then(|verb| verb.to_str()) {
+        Some("__demo-agent") => return ExitCode::from(cmd::demo_agent(&args[2..])),
+        // Neither of the two may wait for all the others' arguments to be laid out.
+        Some("host") => return ExitCode::from(cmd::host::bare(&args[2..])),
+        Some("hook") => {
+            cmd::hook::bare(&args[2..]);
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
+    }
+    let (ui, done) = match panic::catch_unwind(|| read(&args)) {
+        Ok(Ok(cli)) => {
+            let ctx = Context::new(cli.global);
+            let verb = panic::AssertUnwindSafe(|| cli.verb.unwrap_or_default().run(&ctx));
+            (ctx.ui.clone(), panic::catch_unwind(verb).unwrap_or_else(|_| Err(bug())))
+        }
+        Ok(Err(unread)) => (args::ui_of(&args), unread),
+        Err(_) => (args::ui_of(&args), Err(bug())),
+    };
+    let code = match done {
+        Ok(code) => code,
+        Err(failure) => {
+            ui.fail(&failure);
+            failure.code
+        }
+    };
+    ExitCode::from(code.number())
+}
+
+/// Reads the arguments. Where there is nothing to carry out, what came of it instead: a help
+/// text, a version, or what is wrong with them.
+fn read(args: &[OsString]) -> Result<Cli, Result<Code, Failure>> {
+    let parsed = args::command().try_get_matches_from(args).and_then(|m| Cli::from_arg_matches(&m));
+    parsed.map_err(|error| {
+        let ui = args::ui_of(args);
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let text = error.render();
+                let text = if ui.colors() { text.ansi().to_string() } else { text.to_string() };
+                ui.answer(&text).map(|()| Code::Ok)
+            }
+            _ => Err(usage(&error)),
+        }
+    })
+}
+
+/// What is wrong with the arguments, as a failure like all others.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
+    let tip = |line: &&str| line.starts_with("tip:");
+    let message: Vec<&str> = said.iter().copied().filter(|line| !line.is_empty() && !tip(line)).collect();
+    let message = message.join(" ");
+    let mut failure = Failure::new(Code::Usage, message.strip_prefix("error: ").unwrap_or(&message));
+    for line in said.iter().filter(|line| tip(line)) {
+        failure = failure.hint(line.trim_start_matches("tip:").trim());
+    }
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let mut words = usage.trim().trim_start_matches("Usage:").split_whitespace().skip(1);
+    match words.next().filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase())) {
+        Some(verb) => failure.hint(format!("standup {verb} --help")),
+        None => failure.hint("standup --help"),
+    }
+}
+
+/// What the person reads where we were wrong; the panic itself has been said above it.
+fn bug() -> Failure {
+    let text = format!("standup {} has a bug: it stopped in the middle of this command", env!("CARGO_PKG_VERSION"));
+    Failure::new(Code::Bug, text)
+        .hint("run it again with RUST_BACKTRACE=1 and report what it prints")
+        .hint("standup status: agents are not affected")
+}

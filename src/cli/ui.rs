@@ -3,6 +3,7 @@
 //! A closed pipe ends the output silently. Colour only on a terminal, unless told otherwise.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use serde::Serialize;
 
@@ -33,6 +34,8 @@ pub struct Ui {
     pub yes: bool,
     /// Whether nothing may be asked.
     pub no_input: bool,
+    /// Whether more is said on the way.
+    pub verbose: bool,
     color_out: bool,
     color_err: bool,
     columns: usize,
@@ -59,6 +62,7 @@ impl Ui {
             quiet,
             yes,
             no_input,
+            verbose: false,
             color_out: wants(io::stdout().is_terminal()),
             color_err: wants(io::stderr().is_terminal()),
             columns: if columns == 0 { COLUMNS } else { columns },
@@ -68,11 +72,13 @@ impl Ui {
     /// The answer, as text.
     ///
     /// # Errors
-    /// Where stdout cannot be written, except for a closed pipe.
+    /// Where stdout cannot be written; a closed pipe is a silent one.
     pub fn answer(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         let newline = if text.ends_with('\n') || text.is_empty() { "" } else { "\n" };
-        written(out.write_all(text.as_bytes()).and_then(|()| out.write_all(newline.as_bytes())).and_then(|()| out.flush()))
+        written(
+            out.write_all(text.as_bytes()).and_then(|()| out.write_all(newline.as_bytes())).and_then(|()| out.flush()),
+        )
     }
 
     /// The answer, as bytes.
@@ -93,6 +99,30 @@ impl Ui {
         self.answer(&text)
     }
 
+    /// Whether answers are coloured.
+    #[must_use]
+    pub fn colors(&self) -> bool {
+        self.color_out
+    }
+
+    /// Whether the answer goes to a terminal.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Lends the person's terminal: where keys come from, and what shows.
+    pub fn on_terminal<T>(&self, borrow: impl FnOnce(BorrowedFd<'_>, BorrowedFd<'_>) -> T) -> T {
+        borrow(io::stdin().as_fd(), io::stdout().as_fd())
+    }
+
+    /// Something said beside the answer, for those who want to know more.
+    pub fn detail(&self, text: &str) {
+        if self.verbose {
+            self.say(text);
+        }
+    }
+
     /// Something said beside the answer.
     pub fn say(&self, text: &str) {
         if !self.quiet {
@@ -107,6 +137,9 @@ impl Ui {
 
     /// A failure, the last thing said.
     pub fn fail(&self, failure: &Failure) {
+        if failure.is_silent() {
+            return;
+        }
         let mut err = io::stderr().lock();
         if self.json {
             let _ = writeln!(err, "{}", failure.to_json());
@@ -166,10 +199,11 @@ fn paint(on: bool, tone: Tone, text: &str) -> String {
     if !on || code.is_empty() { text.to_owned() } else { format!("\x1b[{code}m{text}\x1b[0m") }
 }
 
-/// A reader that went away wants no more; everything else is a failure.
+/// A reader that went away wants no more, which ends the verb in silence; everything else is a
+/// failure.
 fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::silent(Code::Ok)),
         other => other.map_err(|e| Failure::new(Code::Failure, format!("cannot write the answer: {e}"))),
     }
 }

@@ -99,7 +99,7 @@ impl Ended {
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// Keys or output go somewhere else.
-    #[error("attach {label}: {stream} is not a terminal")]
+    #[error("cannot attach to {label}: {stream} is not a terminal")]
     NotATerminal {
         /// `standard input` or `standard output`.
         stream: &'static str,
@@ -107,7 +107,7 @@ pub enum AttachError {
         label: String,
     },
     /// This terminal is an agent's own.
-    #[error("attach {label}: this terminal already belongs to an agent ({})", host.display())]
+    #[error("cannot attach to {label}: this terminal already belongs to an agent ({})", host.display())]
     Nested {
         /// Its host.
         host: OsString,
@@ -115,28 +115,28 @@ pub enum AttachError {
         label: String,
     },
     /// Nobody listens.
-    #[error("reach the host")]
+    #[error("cannot reach the host")]
     Connect(#[source] SocketError),
     /// The connection broke before the screen came.
-    #[error("talk to the host")]
+    #[error("cannot talk to the host")]
     Talk(#[source] io::Error),
     /// The host does not answer.
-    #[error("get an answer from the host within {seconds} s")]
+    #[error("the host does not answer; it was waited for {seconds} s")]
     Silent {
         /// How long it was waited for.
         seconds: u64,
     },
     /// No common version.
-    #[error("agree with the host: it speaks versions {} to {}, this program {} to {}", host.min, host.max, VERSIONS.min, VERSIONS.max)]
+    #[error("the host speaks versions {} to {}, this program {} to {}", host.min, host.max, VERSIONS.min, VERSIONS.max)]
     Version {
         /// What the host speaks.
         host: Versions,
     },
     /// The host sent what is no frame.
-    #[error("understand the host")]
+    #[error("cannot understand the host")]
     Wire(#[source] WireError),
     /// The terminal or the signals could not be set up.
-    #[error("{tried}")]
+    #[error("cannot {tried}")]
     Terminal {
         /// What was tried.
         tried: &'static str,
@@ -185,11 +185,12 @@ pub fn attach(
         return Err(AttachError::Nested { host: host.clone(), label: options.label.clone() });
     }
     let failed = |tried| move |source| AttachError::Terminal { tried, source };
+    let size = super::terminal::size_of(input, output);
     let hello = Hello {
         versions: VERSIONS,
         features: 0,
         role: Role::Client,
-        size: Some(super::terminal::size_of(input, output)),
+        size: Some(size),
         readonly: options.readonly,
         scrollback: options.scrollback,
     };
@@ -197,7 +198,7 @@ pub fn attach(
     let signals = Signals::catch(SIGNALS).map_err(failed("catch signals"))?;
     let mut terminal = Terminal::borrow(input, output).map_err(failed("open the terminal"))?;
     terminal.enter().map_err(failed("switch the terminal to raw mode"))?;
-    Session::new(link, terminal, signals, &welcome.status, options.readonly).run()
+    Session::new(link, terminal, signals, &welcome.status, size, options.readonly).run()
 }
 
 #[cfg(test)]
@@ -223,7 +224,7 @@ mod tests {
         let null = std::fs::File::open("/dev/null").expect("open");
         let fd = std::os::fd::AsFd::as_fd(&null);
         let error = attach(Path::new("/nonexistent"), fd, fd, &Options::new("T3", "-")).expect_err("no terminal");
-        assert_eq!(error.to_string(), "attach T3: standard input is not a terminal");
+        assert_eq!(error.to_string(), "cannot attach to T3: standard input is not a terminal");
         assert_eq!(error.hint().as_deref(), Some("standup logs -f T3"));
     }
 }

@@ -102,6 +102,7 @@ timeout = "1m"
 [agents.demo]
 adapter = "demo"
 command = [{player}, "__demo-agent"]
+args    = [{args}]
 "#;
 
 const FILES: &[(&str, u32, &str)] = &[
@@ -153,11 +154,12 @@ const BRIEFS: &[(&str, &str, Shows, &str)] = &[
 ];
 
 /// Makes the repository `folder/small-tools` and the briefs `folder/briefs`. `player` is the
-/// program that plays the agent: this very binary.
+/// program that plays the agent: this very binary; `pace` lies between two of its steps, where
+/// its own is not wanted.
 ///
 /// # Errors
 /// [`ScratchError`]. What was made until then stays, for a look.
-pub fn lay(folder: &Path, player: &Path) -> Result<Scratch, ScratchError> {
+pub fn lay(folder: &Path, player: &Path, pace: Option<Duration>) -> Result<Scratch, ScratchError> {
     let repository = folder.join("small-tools");
     let briefs = folder.join("briefs");
     for dir in [&repository, &briefs] {
@@ -170,8 +172,9 @@ pub fn lay(folder: &Path, player: &Path) -> Result<Scratch, ScratchError> {
     }
     let program = player.to_str().ok_or_else(|| ScratchError::NotText(player.to_owned()))?;
     let program = toml::Value::String(program.to_owned()).to_string();
+    let args = pace.map(|pace| format!("\"--pace\", \"{}\"", pace.as_millis())).unwrap_or_default();
     let settings = repository.join("agents.toml");
-    put(&settings, &SETTINGS.replace("{player}", &program), 0o644)?;
+    put(&settings, &SETTINGS.replace("{args}", &args).replace("{player}", &program), 0o644)?;
     let mut tasks = Vec::new();
     for &(name, title, shows, text) in BRIEFS {
         let brief = briefs.join(name);
@@ -227,13 +230,14 @@ mod tests {
     #[test]
     fn it_is_a_clean_repository_whose_checks_pass() {
         let dir = tempfile::tempdir().expect("temp dir");
-        let scratch = lay(dir.path(), Path::new("/opt/a \"b\"/standup")).expect("laid");
+        let scratch = lay(dir.path(), Path::new("/opt/a \"b\"/standup"), Some(Duration::from_millis(7))).expect("laid");
         assert_eq!(sh(&scratch.repository, "git status --porcelain"), "");
         assert_eq!(sh(&scratch.repository, "git branch --show-current"), "main\n");
         assert_eq!(sh(&scratch.repository, "sh tests/run"), "1..1\nok 1 - greet\n");
         let settings: toml::Table =
             toml::from_str(&fs::read_to_string(&scratch.settings).expect("read")).expect("settings are TOML");
         assert_eq!(settings["agents"]["demo"]["command"][0].as_str(), Some("/opt/a \"b\"/standup"));
+        assert_eq!(settings["agents"]["demo"]["args"].to_string(), r#"["--pace", "7"]"#);
         for check in settings["verify"]["check"].as_array().expect("checks") {
             sh(&scratch.repository, check["run"].as_str().expect("a line"));
         }
@@ -242,7 +246,7 @@ mod tests {
     #[test]
     fn every_brief_names_a_script_and_its_title() {
         let dir = tempfile::tempdir().expect("temp dir");
-        let scratch = lay(dir.path(), Path::new("/bin/true")).expect("laid");
+        let scratch = lay(dir.path(), Path::new("/bin/true"), None).expect("laid");
         assert_eq!(scratch.tasks.len(), 4);
         for task in &scratch.tasks {
             let text = fs::read_to_string(&task.brief).expect("read");
@@ -266,8 +270,8 @@ mod tests {
     #[test]
     fn a_folder_that_is_taken_is_left_alone() {
         let dir = tempfile::tempdir().expect("temp dir");
-        lay(dir.path(), Path::new("/bin/true")).expect("laid");
-        let again = lay(dir.path(), Path::new("/bin/true")).expect_err("taken");
+        lay(dir.path(), Path::new("/bin/true"), None).expect("laid");
+        let again = lay(dir.path(), Path::new("/bin/true"), None).expect_err("taken");
         assert!(again.to_string().ends_with("small-tools is not empty"), "{again}");
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::os::process;
+use crate::os::{failpoint, process};
 use crate::wire::host::{Address, Failure, Spec};
 
 /// A host on a loaded machine is up in a few hundred milliseconds; a folder on a stalled disk
@@ -63,11 +63,13 @@ pub fn start(spec: &Spec, exe: &Path) -> Result<Address, StartError> {
     let keep: Vec<i32> = spec.slot_fd.into_iter().collect();
     let mut child =
         spawn_detached(program, args, &keep).map_err(|source| StartError::Run { exe: program.to_owned(), source })?;
+    failpoint::hit("launch.host-spawned");
     let json = serde_json::to_vec(spec).map_err(|e| StartError::Silent { why: e.to_string() })?;
     if let Err(e) = child.stdin.write_all(&json) {
         return Err(StartError::Silent { why: e.to_string() });
     }
     drop(child.stdin);
+    failpoint::hit("launch.spec-written");
     let answer = read_line(&mut child.stdout).map_err(|e| StartError::Silent { why: e.to_string() })?;
     if let Ok(address) = serde_json::from_slice::<Address>(&answer) {
         return Ok(address);

@@ -259,6 +259,13 @@ pub enum Event {
         /// What.
         wanted: Wanted,
     },
+    /// What a person wanted started shall not start after all.
+    StartWithdrawn {},
+    /// The stop did not succeed: something of the attempt may still run.
+    StopFailed {
+        /// Why.
+        error: String,
+    },
     /// The agent ended.
     AgentExited {
         /// How.
@@ -328,6 +335,8 @@ impl Event {
             Self::StopAsked { .. } => "stop-asked",
             Self::AttemptStopped { .. } => "attempt-stopped",
             Self::StartAsked { .. } => "start-asked",
+            Self::StartWithdrawn {} => "start-withdrawn",
+            Self::StopFailed { .. } => "stop-failed",
             Self::AgentExited { .. } => "agent-exited",
             Self::HostLost { .. } => "host-lost",
             Self::NeedsYouRaised { .. } => "needs-you-raised",

@@ -42,14 +42,7 @@ impl Dirs {
     /// [`LocateError`].
     pub fn find() -> Result<Self, LocateError> {
         if let Some(root) = absolute(env::var_os(HOME_VARIABLE).as_deref()) {
-            let runtime = root.join("run");
-            file::private_dir_checked(&runtime).map_err(LocateError::Runtime)?;
-            return Ok(Self {
-                config: root.join("config"),
-                state: root.join("state"),
-                data: root.join("data"),
-                runtime,
-            });
+            return Self::under(&root);
         }
         let home = home().ok_or(LocateError::NoHome)?;
         let base = |variable: &str, fallback: &str| {
@@ -61,6 +54,16 @@ impl Dirs {
             data: base("XDG_DATA_HOME", ".local/share"),
             runtime: runtime_dir()?,
         })
+    }
+
+    /// All of them under one root, which must be absolute: what [`HOME_VARIABLE`] does.
+    ///
+    /// # Errors
+    /// [`LocateError::Runtime`].
+    pub fn under(root: &Path) -> Result<Self, LocateError> {
+        let runtime = root.join("run");
+        file::private_dir_checked(&runtime).map_err(LocateError::Runtime)?;
+        Ok(Self { config: root.join("config"), state: root.join("state"), data: root.join("data"), runtime })
     }
 }
 

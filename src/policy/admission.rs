@@ -2,31 +2,51 @@
 //! rest is held.
 
 use crate::model::action::Action;
-use crate::model::attempt::{Attempt, End};
-use crate::model::board::{Hold, HoldKind, Task, Wanted};
+use std::collections::BTreeMap;
+
+use crate::model::attempt::{Attempt, End, Phase};
+use crate::model::board::{Board, Hold, HoldKind, Task, Wanted};
 use crate::model::event::{By, Event};
 use crate::model::id::{AttemptId, AttemptNo, TaskId};
 use crate::model::input::Surroundings;
-use crate::model::message::Delivery;
 use crate::model::name::{AgentName, BranchName};
 use crate::model::settings::Limit;
+use crate::model::state::RunKind;
 use crate::model::task::Column;
 
 use super::turn::Turn;
-use super::{lifecycle, overlap};
+use super::{lifecycle, messages, overlap};
 
 /// Starts whatever may start. One start a round: each changes what the next may do.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
-    for id in candidates(turn) {
-        if hold(turn, id).is_none() {
-            if need_slot(turn) {
-                return false;
-            }
-            begin(turn, id);
-            return true;
-        }
+    let census = Census::of(turn.board);
+    let free = |id: &TaskId| turn.task(*id).is_some_and(|task| held(turn, &census, task).is_none());
+    let Some(id) = candidates(turn).into_iter().find(free) else { return false };
+    if need_slot(turn) {
+        return false;
     }
-    false
+    begin(turn, id);
+    true
+}
+
+/// What is in use, counted once for all candidates.
+struct Census<'a> {
+    build: u32,
+    review: u32,
+    running: BTreeMap<&'a AgentName, u32>,
+    /// Tasks whose paths are in somebody's hands.
+    in_work: Vec<&'a Task>,
+}
+
+impl<'a> Census<'a> {
+    fn of(board: &'a Board) -> Self {
+        let mut running = BTreeMap::new();
+        for attempt in board.tasks.values().filter_map(Task::attempt).filter(|a| a.is_active()) {
+            *running.entry(&attempt.agent).or_insert(0) += 1;
+        }
+        let in_work = board.tasks.values().filter(|t| is_in_work(t) && !t.spec.touches.is_empty()).collect();
+        Self { build: board.build_used(), review: board.review_used(), running, in_work }
+    }
 }
 
 /// Tasks that would start if they could: those in the backlog while dispatching, and those that
@@ -45,16 +65,38 @@ fn is_candidate(turn: &Turn<'_>, task: &Task) -> bool {
 
 /// Why a task may not start; `None` where it may, a slot of the machine aside.
 pub(super) fn hold(turn: &Turn<'_>, id: TaskId) -> Option<(HoldKind, String)> {
-    let task = turn.task(id)?;
+    held(turn, &Census::of(turn.board), turn.task(id)?)
+}
+
+fn held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, String)> {
     let Some(around) = turn.surroundings() else {
         return Some((HoldKind::Trust, "settings have not been read yet".into()));
     };
     needs(turn, task)
         .or_else(|| around.untrusted.clone().map(|why| (HoldKind::Trust, why)))
         .or_else(|| agent_for(around, task).err().map(|why| (HoldKind::Agent, why)))
-        .or_else(|| capacity(turn, around, task))
-        .or_else(|| overlaps(turn, task))
+        .or_else(|| capacity(census, around, task))
+        .or_else(|| overlaps(census, task))
         .or_else(|| machine_full(turn, around))
+}
+
+/// Why an ended agent may not be brought back for a message; `None` where it may, a slot of the
+/// machine aside. It is started like any other: approved, configured, counted.
+pub(super) fn resume_hold(turn: &Turn<'_>, id: AttemptId) -> Option<(HoldKind, String)> {
+    let attempt = turn.board.attempt(id)?;
+    let Some(around) = turn.surroundings() else {
+        return Some((HoldKind::Trust, "settings have not been read yet".into()));
+    };
+    if let Some(why) = &around.untrusted {
+        return Some((HoldKind::Trust, why.clone()));
+    }
+    if let Some(why) = around.agents.get(&attempt.agent).and_then(|facts| facts.unusable.clone()) {
+        return Some((HoldKind::Agent, why));
+    }
+    if let Some(text) = messages::no_room(turn).filter(|_| !turn.task(id.task).is_some_and(Task::occupies_build)) {
+        return Some((HoldKind::Build, text));
+    }
+    agent_full(&Census::of(turn.board), around, &attempt.agent).or_else(|| machine_full(turn, around))
 }
 
 fn needs(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
@@ -77,7 +119,10 @@ fn needs(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
 
 /// The agent of a task: its own, else the first route that meets its paths, else the default,
 /// else the only one there is.
-pub(super) fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
+///
+/// # Errors
+/// Why there is none that can be started, as a sentence.
+pub fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
     let settings = &around.settings;
     let asked = match &task.wanted {
         Some(Wanted::Attempt { agent }) => agent.clone(),
@@ -106,33 +151,31 @@ pub(super) fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName,
     }
 }
 
-fn capacity(turn: &Turn<'_>, around: &Surroundings, task: &Task) -> Option<(HoldKind, String)> {
+fn full(what: &str, used: u32, limit: Limit) -> Option<String> {
+    (!limit.admits(used)).then(|| format!("{what} is full {used}/{}", limit.max().unwrap_or(0)))
+}
+
+fn agent_full(census: &Census<'_>, around: &Surroundings, agent: &AgentName) -> Option<(HoldKind, String)> {
+    let max = around.settings.agents.get(agent).map_or(Limit::Unlimited, |a| a.max);
+    let used = census.running.get(agent).copied().unwrap_or(0);
+    full(&format!("agent {agent}"), used, max).map(|text| (HoldKind::Agent, text))
+}
+
+fn capacity(census: &Census<'_>, around: &Surroundings, task: &Task) -> Option<(HoldKind, String)> {
     let wip = around.settings.wip;
-    let full = |what: &str, used: u32, limit: Limit| {
-        (!limit.admits(used)).then(|| format!("{what} is full {used}/{}", limit.max().unwrap_or(0)))
-    };
-    // A task that is retried out of Review gives its own place back.
+    // A task that is started again gives its own place back.
     let own_review = u32::from(task.column == Column::Review);
-    if let Some(text) = full("review", turn.board.review_used() - own_review, wip.review) {
+    if let Some(text) = full("review", census.review - own_review, wip.review) {
         return Some((HoldKind::Review, text));
     }
-    if let Some(text) = full("build", turn.board.build_used(), wip.build) {
+    if let Some(text) = full("build", census.build - u32::from(task.occupies_build()), wip.build) {
         return Some((HoldKind::Build, text));
     }
-    let agent = agent_for(around, task).ok()?;
-    let max = around.settings.agents.get(&agent).map_or(Limit::Unlimited, |a| a.max);
-    let text = full(&format!("agent {agent}"), running(turn, &agent), max)?;
-    Some((HoldKind::Agent, text))
+    agent_full(census, around, &agent_for(around, task).ok()?)
 }
 
-/// Attempts of one agent that have a process, in whatever column.
-pub(super) fn running(turn: &Turn<'_>, agent: &AgentName) -> u32 {
-    let active = turn.board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.is_active() && a.agent == *agent));
-    u32::try_from(active.count()).unwrap_or(u32::MAX)
-}
-
-fn overlaps(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
-    turn.board.tasks.values().filter(|other| other.id != task.id && is_in_work(other)).find_map(|other| {
+fn overlaps(census: &Census<'_>, task: &Task) -> Option<(HoldKind, String)> {
+    census.in_work.iter().filter(|other| other.id != task.id).find_map(|other| {
         let (_, theirs) = overlap::first(&task.spec.touches, &other.spec.touches)?;
         Some((HoldKind::Overlap, format!("overlaps {} in {theirs}", other.id)))
     })
@@ -210,22 +253,24 @@ pub(super) fn plan(turn: &mut Turn<'_>, id: TaskId) -> Option<AttemptId> {
 
 /// Writes down why each task that could go on does not.
 pub(super) fn explain(turn: &mut Turn<'_>) {
-    let holds = turn.task_ids().into_iter().filter_map(|id| why_held(turn, id)).collect();
+    let census = Census::of(turn.board);
+    let holds = turn.board.tasks.values().filter_map(|task| why_held(turn, &census, task)).collect();
     turn.board.holds = holds;
 }
 
-fn why_held(turn: &Turn<'_>, id: TaskId) -> Option<Hold> {
-    let task = turn.task(id)?;
+fn why_held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<Hold> {
     let (because, text) = match task.column {
-        Column::Done | Column::Canceled | Column::Design | Column::Takeover => return None,
-        Column::Backlog => waiting_to_start(turn, task)?,
+        Column::Done | Column::Canceled => return None,
+        Column::Backlog => waiting_to_start(turn, census, task)?,
+        _ if task.wanted.is_some() => held(turn, census, task)?,
+        Column::Design | Column::Takeover => return None,
         Column::Build | Column::Review => held_in_work(turn, task)?,
     };
-    Some(Hold { task: id, because, text })
+    Some(Hold { task: task.id, because, text })
 }
 
-fn waiting_to_start(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
-    hold(turn, task.id).or_else(|| {
+fn waiting_to_start(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, String)> {
+    held(turn, census, task).or_else(|| {
         let idle = !turn.board.dispatch && task.wanted.is_none();
         idle.then(|| (HoldKind::Dispatch, "nothing is being dispatched".into()))
     })
@@ -235,12 +280,13 @@ fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
     if let Some(needs_you) = &task.needs_you {
         return Some((HoldKind::Asks, format!("asks you: {}", one_line(&needs_you.question))));
     }
-    if task.wanted.is_some() {
-        return hold(turn, task.id);
-    }
     let attempt = task.attempt()?;
-    if let Some(text) = held_message(task, attempt) {
-        return Some(text);
+    if let Some((because, text)) = held_message(turn, task, attempt) {
+        return Some((because, format!("a message waits: {text}")));
+    }
+    if attempt.host().is_some() && attempt.run.kind == RunKind::Limited {
+        let text = if attempt.run.text.is_empty() { "out of quota" } else { &attempt.run.text };
+        return Some((HoldKind::Limited, one_line(text)));
     }
     if task.column != Column::Build {
         return None;
@@ -254,13 +300,14 @@ fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
     }
 }
 
-/// A remark that waits for a place in Build.
-fn held_message(task: &Task, attempt: &Attempt) -> Option<(HoldKind, String)> {
+/// What a message waits for that sets an agent to work again, or brings it back.
+fn held_message(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(HoldKind, String)> {
     let waiting = task.messages.iter().find(|m| m.attempt == attempt.no && m.is_queued())?;
-    match &waiting.delivery {
-        Delivery::Queued { held, .. } if !held.is_empty() && task.column == Column::Review => {
-            Some((HoldKind::Build, format!("a message waits: {held}")))
+    match &attempt.phase {
+        Phase::Ended { .. } if messages::may_resume(turn.board, attempt, waiting.from) => {
+            resume_hold(turn, AttemptId { task: task.id, no: attempt.no })
         }
+        Phase::Live { .. } if !task.occupies_build() => Some((HoldKind::Build, messages::no_room(turn)?)),
         _ => None,
     }
 }

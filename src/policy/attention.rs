@@ -3,8 +3,8 @@
 use crate::model::attempt::{Attempt, End, Phase};
 use crate::model::board::Task;
 use crate::model::event::{Event, NeedKind};
-use crate::model::id::TaskId;
-use crate::model::message::{Delivery, From};
+use crate::model::id::{AttemptId, TaskId};
+use crate::model::message::{Delivery, From, Message};
 use crate::model::state::{Ask, RunKind};
 use crate::model::task::Column;
 use crate::model::time::Span;
@@ -15,6 +15,10 @@ use super::turn::Turn;
 /// An agent that shows no sign of a turn after this long is looked at by a person. Both CLIs
 /// begin within 2 s on an idle machine; 20 of them at once on two cores took up to 29 s.
 const START_EVIDENCE: Span = Span::secs(90);
+
+/// How long after it took up a prompt an agent may go on being seen idle: both CLIs show that
+/// they work within a second.
+const TAKEN_EVIDENCE: Span = Span::secs(20);
 
 /// Verdicts in a row that could not be bound to a tree before a person is asked.
 pub(super) const MAX_STALES: u32 = 3;
@@ -44,21 +48,33 @@ fn update(turn: &mut Turn<'_>, id: TaskId) -> bool {
 
 fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     let task = turn.task(id)?;
+    if let Some(error) = task.attempt().and_then(|a| a.stop_error.as_ref()) {
+        return Some((NeedKind::Exit, format!("it could not be stopped: {error}")));
+    }
     if task.column.is_closed() || task.column == Column::Backlog || task.wanted.is_some() {
         return None;
     }
     let attempt = task.attempt()?;
     if let Phase::Live { since, began: false, .. } = &attempt.phase {
         let due = since.mono + START_EVIDENCE;
-        let silent = attempt.run.kind != RunKind::Waiting;
+        let silent = attempt.run.kind != RunKind::Waiting && attempt.stopping.is_none();
         if silent && turn.is_due(due) {
             let text = format!("no turn has begun within {START_EVIDENCE}; look at its terminal");
             return Some((NeedKind::Exit, text));
         }
     }
+    if answers_soon(turn, id) {
+        return None;
+    }
     let task = turn.task(id)?;
     let attempt = task.attempt()?;
     ended_badly(task, attempt).or_else(|| asks(attempt)).or_else(|| stuck(turn, task, attempt))
+}
+
+/// Whether it took up a prompt so recently that its state cannot be expected to show it.
+fn answers_soon(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let taken = turn.newest(id).and_then(|(_, a)| a.taken.filter(|_| a.run.kind == RunKind::Idle));
+    taken.is_some_and(|at| !turn.is_due(at + TAKEN_EVIDENCE))
 }
 
 fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
@@ -91,14 +107,10 @@ fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, S
     if !matches!(task.column, Column::Build | Column::Design) || attempt.checking.is_some() {
         return None;
     }
-    let pending = task.messages.iter().any(|m| {
-        m.attempt == attempt.no
-            && matches!(m.delivery, Delivery::Queued { .. } | Delivery::Typing { .. } | Delivery::Typed { .. })
-    });
-    if pending || attempt.finished {
+    if turn.is_told(AttemptId { task: task.id, no: attempt.no }) || attempt.finished || attempt.stopping.is_some() {
         return None;
     }
-    checks_stuck(turn, task, attempt).or_else(|| idle_stuck(attempt))
+    checks_stuck(turn, task, attempt).or_else(|| idle_stuck(task, attempt))
 }
 
 fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
@@ -134,6 +146,9 @@ fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(Need
 /// Which checks did not pass, and why.
 fn why(attempt: &Attempt) -> String {
     let Some(judged) = &attempt.judged else { return String::new() };
+    if !judged.verdict.why.is_empty() {
+        return judged.verdict.why.clone();
+    }
     let failed: Vec<String> = judged
         .verdict
         .checks
@@ -144,15 +159,26 @@ fn why(attempt: &Attempt) -> String {
     failed.join("; ")
 }
 
-/// A turn that ended otherwise than by finishing: an interrupt, an error of the model's service.
-fn idle_stuck(attempt: &Attempt) -> Option<(NeedKind, String)> {
-    let Phase::Live { began: true, .. } = attempt.phase else { return None };
-    if attempt.run.kind != RunKind::Idle || attempt.run.turn_over || attempt.stopping.is_some() {
-        return None;
+/// An agent at rest in Build that nothing is going to move: a turn that ended otherwise than by
+/// finishing (an interrupt, an error of the model's service), a message nobody knows the fate of,
+/// checks that were dropped, a card that was moved by hand.
+fn idle_stuck(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    match &attempt.phase {
+        Phase::Live { began: true, .. } if attempt.run.kind == RunKind::Idle => {}
+        Phase::Ended { end: End::Exited { .. }, .. } => {
+            let text = "its agent has ended and nothing is under way; verify it, start it again or move it";
+            return Some((NeedKind::Exit, text.into()));
+        }
+        _ => return None,
     }
-    Some(if attempt.run.text.is_empty() {
+    let unknown = |m: &&Message| m.attempt == attempt.no && m.delivery == Delivery::Unknown;
+    Some(if !attempt.run.turn_over && attempt.run.text.is_empty() {
         (NeedKind::Question, "its turn was interrupted; tell it how to go on".into())
-    } else {
+    } else if !attempt.run.turn_over {
         (NeedKind::Exit, attempt.run.text.clone())
+    } else if task.messages.iter().rfind(unknown).is_some() {
+        (NeedKind::Question, "it is not certain that it was told; look at its terminal".into())
+    } else {
+        (NeedKind::Question, "it is idle and nothing is under way; tell it how to go on".into())
     })
 }

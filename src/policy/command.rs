@@ -9,6 +9,7 @@ use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::{Command, NewTask, Refusal, RefusalCode, Reply};
 use crate::model::message::From;
 use crate::model::name::AgentName;
+use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
 
 use super::turn::Turn;
@@ -29,33 +30,53 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
             Ok(Reply::Ok {})
         }
         Command::Start { task } => start(turn, task),
-        Command::Stop { task } => {
-            let (attempt, _) = require_attempt(turn, task)?;
-            lifecycle::stop(turn, attempt, StopWhy::Asked);
-            Ok(Reply::Ok {})
-        }
+        Command::Stop { task } => stop(turn, task),
         Command::StopAll { why } => {
             for id in turn.task_ids() {
-                if let Some((attempt, _)) = turn.newest(id) {
-                    lifecycle::stop(turn, attempt, why);
-                }
+                stop_one(turn, id, why);
             }
             Ok(Reply::Ok {})
         }
-        Command::Rest {} => {
-            for id in turn.task_ids() {
-                let in_review = turn.task(id).is_some_and(|t| t.column == Column::Review);
-                if let Some((attempt, _)) = turn.newest(id).filter(|_| in_review) {
-                    lifecycle::stop(turn, attempt, StopWhy::Idle);
-                }
-            }
-            Ok(Reply::Ok {})
-        }
+        Command::Rest {} => rest(turn),
         Command::Retry { task, agent } => retry(turn, task, agent),
         Command::Cancel { task, reason } => move_to(turn, task, Column::Canceled, reason),
         Command::Verify { task } => verify(turn, task),
         Command::Send { task, text, now } => send(turn, task, text, now),
     }
+}
+
+fn stop(turn: &mut Turn<'_>, id: TaskId) -> Answer {
+    if require_task(turn, id)?.wanted.is_none() {
+        require_attempt(turn, id)?;
+    }
+    stop_one(turn, id, StopWhy::Asked);
+    Ok(Reply::Ok {})
+}
+
+/// Ends what runs, and what was going to.
+fn stop_one(turn: &mut Turn<'_>, id: TaskId, why: StopWhy) {
+    if turn.task(id).is_some_and(|t| t.wanted.is_some()) {
+        turn.task_event(id, Event::StartWithdrawn {});
+    }
+    if let Some((attempt, _)) = turn.newest(id) {
+        // What waits to be said to it would bring it back at once.
+        withdraw(turn, attempt, "the agent was stopped");
+        lifecycle::stop(turn, attempt, why);
+    }
+}
+
+/// Ends the agents that are at rest in Review; one that works or asks there is left alone, and so
+/// are checks.
+fn rest(turn: &mut Turn<'_>) -> Answer {
+    for id in turn.task_ids() {
+        let in_review = turn.task(id).is_some_and(|t| t.column == Column::Review);
+        let Some((attempt, found)) = turn.newest(id) else { continue };
+        let at_rest = found.host().is_some() && matches!(found.run.kind, RunKind::Idle | RunKind::Quiet);
+        if in_review && at_rest && found.asks.is_none() && found.checking.is_none() {
+            lifecycle::stop(turn, attempt, StopWhy::Idle);
+        }
+    }
+    Ok(Reply::Ok {})
 }
 
 fn refuse<T>(code: RefusalCode, text: impl Into<String>, hints: &[String]) -> Result<T, Refusal> {
@@ -82,7 +103,11 @@ fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
         turn.board.tasks.values().filter_map(|t| Some((t.spec.key.clone()?, t.id))).collect();
     let mut next = turn.board.tasks.keys().next_back().map_or(1, |id| id.number().saturating_add(1));
     let mut ids = Vec::with_capacity(tasks.len());
+    let mut keys = BTreeSet::new();
     for task in &tasks {
+        if let Some(key) = task.spec.key.as_ref().filter(|key| !keys.insert(key.as_str())) {
+            return refuse(RefusalCode::Usage, format!("two of these tasks have the key {key:?}"), &[]);
+        }
         let existing = task.spec.key.as_ref().and_then(|key| known.get(key)).copied();
         let id = existing.or_else(|| {
             next = next.checked_add(1)?;
@@ -188,6 +213,10 @@ fn edit(turn: &mut Turn<'_>, id: TaskId, spec: TaskSpec) -> Answer {
     let task = require_task(turn, id)?;
     if task.spec == spec {
         return Ok(Reply::Tasks { added: vec![], changed: vec![], unchanged: vec![id] });
+    }
+    let same_key = |t: &&Task| t.id != id && spec.key.is_some() && t.spec.key == spec.key;
+    if let Some(other) = turn.board.tasks.values().find(same_key) {
+        return refuse(RefusalCode::Usage, format!("{} has the key of {id} already", other.id), &[]);
     }
     check_graph(turn, &[(id, spec.clone())])?;
     turn.task_event(id, Event::TaskEdited { spec: Box::new(spec) });

@@ -1,7 +1,8 @@
 //! An attempt from its worktree to its end: outcomes and observations in, what follows out.
 
 use crate::model::action::{Action, Ended, Outcome};
-use crate::model::attempt::{Attempt, DiffStat, Phase, StopWhy};
+use crate::model::attempt::{Attempt, DiffStat, End, HostFacts, Phase, StopWhy};
+use crate::model::board::Wanted;
 use crate::model::checkin::{CheckIn, Claim, Via};
 use crate::model::event::{By, Event};
 use crate::model::id::{ActionId, AttemptId, TaskId};
@@ -30,21 +31,14 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
             after_preparing(turn, attempt);
         }
         Outcome::BranchTaken { error } => {
-            turn.attempt_event(attempt, Event::AttemptFailed { stage: "branch".into(), error });
-            take_next_number(turn, attempt.task);
+            branch_taken(turn, attempt, error);
         }
-        Outcome::Launched { facts } => {
-            turn.attempt_event(attempt, Event::HostStarted { facts });
-            confirm_resume(turn, attempt, id);
-            if let Some(why) = turn.current(attempt).and_then(|a| a.stopping) {
-                stop_host(turn, attempt, why);
-            }
-        }
+        Outcome::Launched { facts } => launched(turn, attempt, id, facts),
         Outcome::CameAndWent { facts, ended } => {
-            if let Some(facts) = facts {
+            confirm_resume(turn, attempt, id);
+            if let Some(facts) = facts.filter(|_| is_launching(turn, attempt, id)) {
                 turn.attempt_event(attempt, Event::HostStarted { facts });
             }
-            confirm_resume(turn, attempt, id);
             exited(turn, attempt, ended);
         }
         Outcome::Stopped { exit, leftovers } => {
@@ -52,7 +46,8 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::Typed => message_event(turn, attempt, id, |msg| Event::MessageTyped { msg }),
         Outcome::NotTyped { why } => {
-            message_event(turn, attempt, id, |msg| Event::MessageHeld { msg, why: why.clone() })
+            message_event(turn, attempt, id, |msg| Event::MessageHeld { msg, why: why.clone() });
+            withdraw_outdated(turn, attempt);
         }
         Outcome::PerhapsTyped => message_event(turn, attempt, id, |msg| Event::MessageUnconfirmed { msg }),
         Outcome::Checked { verdict, feedback } => judged(turn, attempt, verdict, feedback),
@@ -94,18 +89,62 @@ fn after_preparing(turn: &mut Turn<'_>, attempt: AttemptId) {
     }
 }
 
-/// A branch of this name exists and is not ours: it is never reset; the next number is taken.
-fn take_next_number(turn: &mut Turn<'_>, task: TaskId) {
-    let taken = turn.task(task).map_or(0, |t| t.attempts.iter().rev().take_while(|a| failed_at(a, "branch")).count());
-    if taken < MAX_TAKEN {
-        // The slot that the failed attempt held goes to this one.
-        turn.board.machine.in_hand = true;
-        admission::plan(turn, task);
+/// A branch of this name exists and is not ours: it is never reset; the next number is taken, by
+/// the same agent, as soon as there is a slot: the failed attempt's went back with it. One that
+/// was to be stopped meanwhile has no successor but the one it was stopped for.
+fn branch_taken(turn: &mut Turn<'_>, id: AttemptId, error: String) {
+    let Some(attempt) = turn.current(id) else { return };
+    if attempt.stopping.is_some() {
+        turn.attempt_event(id, Event::AttemptStopped { exit: None, leftovers: 0 });
+        return;
+    }
+    let agent = Some(attempt.agent.clone());
+    turn.attempt_event(id, Event::AttemptFailed { stage: "branch".into(), error });
+    let Some(task) = turn.task(id.task) else { return };
+    let taken = task.attempts.iter().rev().take_while(|a| failed_at(a, "branch")).count();
+    if taken < MAX_TAKEN && !task.column.is_closed() {
+        turn.task_event(id.task, Event::StartAsked { wanted: Wanted::Attempt { agent } });
+    }
+}
+
+fn launched(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, facts: HostFacts) {
+    if !is_launching(turn, id, action) {
+        return;
+    }
+    // In this order: what it was started with is older than anything it has shown.
+    confirm_resume(turn, id, action);
+    turn.attempt_event(id, Event::HostStarted { facts });
+    if let Some(why) = turn.current(id).and_then(|a| a.stopping) {
+        stop_host(turn, id, why);
+    }
+}
+
+fn is_launching(turn: &Turn<'_>, id: AttemptId, wanted: ActionId) -> bool {
+    turn.board.attempt(id).is_some_and(|a| matches!(a.phase, Phase::Launching { action, .. } if action == wanted))
+}
+
+/// A message that was not typed, for an agent that no longer counts or was stopped, never will be.
+fn withdraw_outdated(turn: &mut Turn<'_>, id: AttemptId) {
+    let Some(task) = turn.task(id.task) else { return };
+    let stopped = turn.current(id).is_none_or(|a| {
+        let why = match a.end() {
+            Some(End::Stopped { why, .. }) => Some(*why),
+            _ => a.stopping,
+        };
+        why.is_some_and(|why| why != StopWhy::Idle)
+    });
+    if !stopped && !task.column.is_closed() {
+        return;
+    }
+    let queued: Vec<_> = task.messages.iter().filter(|m| m.attempt == id.no && m.is_queued()).map(|m| m.id).collect();
+    for msg in queued {
+        let why = "its agent no longer counts".to_owned();
+        turn.attempt_event(id, Event::MessageWithdrawn { msg, why });
     }
 }
 
 fn failed_at(attempt: &Attempt, wanted: &str) -> bool {
-    matches!(attempt.end(), Some(crate::model::attempt::End::Failed { stage, .. }) if stage == wanted)
+    matches!(attempt.end(), Some(End::Failed { stage, .. }) if stage == wanted)
 }
 
 /// Plans and orders a host for an attempt whose worktree is there.
@@ -162,7 +201,6 @@ fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, e
     let Some(attempt) = turn.board.attempt(id) else { return };
     if let Some(checking) = attempt.checking.as_ref().filter(|c| c.action == action) {
         let run = checking.run;
-        turn.attempt_event(id, Event::ChecksDropped { run, why: format!("{stage}: {error}") });
         let verdict = Verdict {
             outcome: VerdictOutcome::Error,
             tree: None,
@@ -172,13 +210,25 @@ fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, e
         turn.attempt_event(id, Event::VerdictReached { run, verdict });
         return;
     }
+    let attempt_stopping = attempt.stopping.is_some();
     match attempt.phase {
         Phase::Preparing { .. } | Phase::Launching { .. } => {
             message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() });
-            turn.attempt_event(id, Event::AttemptFailed { stage, error });
+            let failed = match attempt_stopping {
+                true => Event::AttemptStopped { exit: None, leftovers: 0 },
+                false => Event::AttemptFailed { stage, error },
+            };
+            turn.attempt_event(id, failed);
+            withdraw_outdated(turn, id);
         }
-        Phase::Live { .. } if attempt.stop_action == Some(action) => lost(turn, id, format!("{stage}: {error}")),
-        _ => message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() }),
+        // What could not be ended may still run: it must not be taken for gone.
+        Phase::Live { .. } if attempt.stop_action == Some(action) => {
+            turn.attempt_event(id, Event::StopFailed { error });
+        }
+        _ => {
+            message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() });
+            withdraw_outdated(turn, id);
+        }
     }
 }
 
@@ -191,10 +241,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::State { state, readable, asks } => state_seen(turn, id, state, readable, asks),
         Observation::Began { evidence } => began(turn, id, evidence),
         Observation::PromptTaken { text } => prompt_taken(turn, id, text.as_deref()),
-        Observation::PromptWanted { text } => {
-            let msg = turn.next_msg();
-            turn.attempt_event(id, Event::MessageQueued { msg, from: From::Person, text, now: false });
-        }
+        Observation::PromptWanted { text } => prompt_wanted(turn, id, text),
         Observation::Session { session } => {
             if turn.current(id).is_some_and(|a| a.session.as_deref() != Some(session.as_str())) {
                 turn.attempt_event(id, Event::SessionLearned { session });
@@ -203,16 +250,38 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::CheckIn { check_in, via } => checked_in(turn, id, check_in, via),
         Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
-        Observation::Exited { host, ended } => {
-            if is_host(turn, id, &host) {
-                exited(turn, id, ended);
-            }
-        }
+        Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {
                 lost(turn, id, why);
             }
         }
+    }
+}
+
+/// The first prompt of an agent that takes it by typing. Said twice, it is queued once.
+fn prompt_wanted(turn: &mut Turn<'_>, id: AttemptId, text: String) {
+    let (Some(attempt), Some(task)) = (turn.current(id), turn.task(id.task)) else { return };
+    let pending = |m: &Message| !matches!(m.delivery, Delivery::Delivered | Delivery::Withdrawn);
+    let known = task.messages.iter().any(|m| m.attempt == id.no && m.text == text && pending(m));
+    if known || matches!(attempt.phase, Phase::Live { began: true, .. } | Phase::Ended { .. }) {
+        return;
+    }
+    let msg = turn.next_msg();
+    turn.attempt_event(id, Event::MessageQueued { msg, from: From::Person, text, now: false });
+}
+
+/// The end of a host may be heard before the word that it had started.
+fn host_ended(turn: &mut Turn<'_>, id: AttemptId, host: &HostId, ended: Ended) {
+    let launching = match turn.board.attempt(id).map(|a| &a.phase) {
+        Some(Phase::Launching { action, host: launching }) if launching == host => Some(*action),
+        _ => None,
+    };
+    if let Some(action) = launching {
+        confirm_resume(turn, id, action);
+        exited(turn, id, ended);
+    } else if is_host(turn, id, host) {
+        exited(turn, id, ended);
     }
 }
 
@@ -222,7 +291,8 @@ fn is_host(turn: &Turn<'_>, id: AttemptId, host: &HostId) -> bool {
 
 fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: bool, asks: Option<String>) {
     let Some(attempt) = turn.current(id) else { return };
-    if attempt.host().is_none() {
+    // The first state of an agent may be heard before the word that its host lives.
+    if !matches!(attempt.phase, Phase::Live { .. } | Phase::Launching { .. }) {
         return;
     }
     let before = attempt.run.clone();
@@ -243,6 +313,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
         }
         if before.kind == RunKind::Idle {
             prompt_taken(turn, id, None);
+            drop_unasked_checks(turn, id, "the agent works again");
         }
     }
     if turn_ended {
@@ -276,7 +347,12 @@ fn prompt_taken(turn: &mut Turn<'_>, id: AttemptId, text: Option<&str>) {
     let Some(task) = turn.task(id.task) else { return };
     let flat = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
     let fits = |m: &&Message| text.is_none_or(|t| flat(t).contains(&flat(&m.text)) || flat(&m.text).contains(&flat(t)));
-    let written = |m: &&Message| m.attempt == id.no && matches!(m.delivery, Delivery::Typed { .. });
+    // Its very text may be heard of before the word that it is written.
+    let written = |m: &&Message| match m.delivery {
+        Delivery::Typed { .. } => m.attempt == id.no,
+        Delivery::Typing { .. } => m.attempt == id.no && text.is_some(),
+        _ => false,
+    };
     let Some(msg) = task.messages.iter().filter(written).find(fits).map(|m| m.id) else { return };
     turn.attempt_event(id, Event::MessageDelivered { msg, evidence: "the agent took up a prompt".into() });
 }
@@ -314,15 +390,18 @@ fn diff_seen(turn: &mut Turn<'_>, id: AttemptId, diff: DiffStat, tree: Option<Oi
 }
 
 fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
-    let Some(attempt) = turn.board.attempt(id) else { return };
+    let Some(attempt) = turn.board.attempt(id).filter(|a| a.is_active()) else { return };
     let Ended { exit, leftovers, output, tail } = ended;
     if attempt.stopping.is_some() {
         turn.attempt_event(id, Event::AttemptStopped { exit: Some(exit), leftovers });
         return;
     }
     let began = matches!(attempt.phase, Phase::Live { began: true, .. });
-    let changed = attempt.diff.is_some_and(|d| d != DiffStat::default());
-    let idle_end = attempt.run.kind == RunKind::Idle && attempt.run.turn_over;
+    let changed = attempt.diff.is_some_and(|d| d.files > 0 || d.commits > 0 || d.dirty);
+    // The end of its last turn is being dealt with already.
+    let dealt_with = attempt.run.kind == RunKind::Idle
+        && attempt.run.turn_over
+        && (attempt.finished || attempt.checking.is_some() || turn.is_told(id));
     if exit.is_success() && !began && !output && !changed {
         let error = "it ended at once, without output or change".to_owned();
         turn.attempt_event(id, Event::AttemptFailed { stage: "start".into(), error });
@@ -330,7 +409,7 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
     }
     let tail = if exit.is_success() { String::new() } else { tail };
     turn.attempt_event(id, Event::AgentExited { exit, leftovers, tail });
-    if exit.is_success() && !idle_end {
+    if exit.is_success() && !dealt_with {
         turn.attempt_event(id, Event::WorkFinished { by: "the agent exited 0".into() });
     }
 }
@@ -369,6 +448,13 @@ pub(super) fn drop_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str) {
     turn.attempt_event(id, Event::ChecksDropped { run, why: why.to_owned() });
 }
 
+/// Ends checks that a rule started; what a person asked for is carried through.
+pub(super) fn drop_unasked_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str) {
+    if turn.board.attempt(id).and_then(|a| a.checking.as_ref()).is_some_and(|c| !c.asked) {
+        drop_checks(turn, id, why);
+    }
+}
+
 fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String) {
     let Some(attempt) = turn.board.attempt(id) else { return };
     let Some(checking) = attempt.checking.clone() else { return };
@@ -376,7 +462,7 @@ fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String
     turn.attempt_event(id, Event::VerdictReached { run: checking.run, verdict });
     let Some(attempt) = turn.current(id) else { return };
     let at_rest = !attempt.is_active() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
-    let counts = (!checking.asked || at_rest) && !ended_badly(attempt);
+    let counts = (!checking.asked || at_rest) && attempt.asks.is_none() && !ended_badly(attempt) && !turn.is_told(id);
     let building = turn.task(id.task).is_some_and(|t| matches!(t.column, Column::Build | Column::Design));
     if !counts || !building {
         return;
@@ -393,7 +479,6 @@ fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String
 }
 
 fn ended_badly(attempt: &Attempt) -> bool {
-    use crate::model::attempt::End;
     match attempt.end() {
         Some(End::Exited { exit }) => !exit.is_success(),
         Some(End::Failed { .. } | End::Lost { .. }) => true,
@@ -435,15 +520,17 @@ fn check_finished(turn: &mut Turn<'_>, id: TaskId) -> bool {
     if !place || task.wanted.is_some() {
         return false;
     }
-    let told = task.messages.iter().any(|m| m.attempt == attempt.no && m.is_queued());
+    let up = matches!(attempt.phase, Phase::Live { .. } | Phase::Ended { .. });
     let asks = attempt.asks.is_some() || attempt.run.kind == RunKind::Waiting;
-    if !attempt.finished || attempt.checking.is_some() || attempt.stopping.is_some() || told || asks {
+    let of = AttemptId { task: id, no: attempt.no };
+    if !attempt.finished || !up || attempt.checking.is_some() || attempt.stopping.is_some() || asks || turn.is_told(of)
+    {
         return false;
     }
     if ended_badly(attempt) || admission::untrusted_checks(turn) {
         return false;
     }
-    start_checks(turn, AttemptId { task: id, no: attempt.no }, false);
+    start_checks(turn, of, false);
     true
 }
 

@@ -4,7 +4,7 @@ use crate::model::action::Order;
 use crate::model::board::{Board, MachineSlots};
 use crate::model::event::Record;
 use crate::model::id::ActionId;
-use crate::model::input::{Input, Refusal, Reply, Surroundings};
+use crate::model::input::{Input, Refusal, Reply};
 use crate::model::time::{Mono, Now};
 
 use super::turn::Turn;
@@ -52,15 +52,33 @@ impl Machine {
         &self.board
     }
 
-    /// Takes over what no event records: the surroundings and the slots, as last looked at.
-    pub fn take_live(&mut self, surroundings: Option<Surroundings>, machine: MachineSlots) {
-        self.board.surroundings = surroundings;
-        self.board.machine = machine;
+    /// Takes over what no event records: the surroundings, what agents were last seen to do, and
+    /// the slots as they were before the step that was not stored.
+    pub fn take_live(&mut self, seen: Board, slots: MachineSlots) {
+        for (id, task) in &mut self.board.tasks {
+            let Some(seen) = seen.tasks.get(id) else { continue };
+            for attempt in &mut task.attempts {
+                let Some(seen) = seen.attempts.iter().find(|a| a.no == attempt.no) else { continue };
+                attempt.readable = seen.readable && attempt.host().is_some();
+                if attempt.run.kind == seen.run.kind {
+                    (attempt.run.at, attempt.run.source) = (seen.run.at, seen.run.source);
+                }
+            }
+        }
+        self.board.surroundings = seen.surroundings;
+        self.board.holds = seen.holds;
+        self.board.machine = slots;
     }
 
     /// Takes one stored event, in the order of the log, with the time it was stored at.
     pub fn fold(&mut self, record: &Record, at: Now) {
         fold::apply(&mut self.board, record, at);
+    }
+
+    /// The board, by itself.
+    #[must_use]
+    pub fn into_board(self) -> Board {
+        self.board
     }
 
     /// Takes one input and says what follows. A refused command changes nothing.
@@ -90,6 +108,8 @@ impl Machine {
             }
             Input::Surroundings(now) => {
                 turn.board.surroundings = Some(*now);
+                // The limit may have been raised.
+                turn.board.machine.full = false;
                 Ok(Reply::Ok {})
             }
             Input::Recovered { hosts } => {

@@ -2,7 +2,7 @@
 
 use crate::model::action::Action;
 use crate::model::attempt::{Attempt, End, Phase, StopWhy};
-use crate::model::board::{HoldKind, Task};
+use crate::model::board::{Board, Task};
 use crate::model::event::{By, Event};
 use crate::model::id::{AttemptId, MsgId, TaskId};
 use crate::model::message::{Delivery, From, Message};
@@ -58,12 +58,8 @@ fn next(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let Some(column) = turn.task(id).map(|t| t.column) else { return false };
     match &found.phase {
         Phase::Live { .. } if found.stopping.is_none() => type_it(turn, attempt, &found, &message, column),
-        Phase::Ended { end, .. } if may_resume(turn, &found, end, message.from) => {
-            if !make_room(turn, id, &message, column) || admission::need_slot(turn) {
-                return false;
-            }
-            lifecycle::launch(turn, attempt, Some(&message), true);
-            true
+        Phase::Ended { .. } if may_resume(turn.board, &found, message.from) => {
+            bring_back(turn, attempt, &message, column)
         }
         _ => false,
     }
@@ -83,7 +79,22 @@ fn due_message(turn: &mut Turn<'_>, id: TaskId) -> Option<(Message, AttemptId)> 
     }
     let message = task.messages.iter().filter(mine).find(|m| m.is_queued())?.clone();
     let Delivery::Queued { not_before, .. } = message.delivery else { return None };
-    turn.is_due(not_before).then_some((message, attempt))
+    // A moment further away than any retry was set by the clock of an earlier boot.
+    let of_this_boot = not_before <= turn.now.mono + RETRY;
+    (!of_this_boot || turn.is_due(not_before)).then_some((message, attempt))
+}
+
+/// Resumes an ended agent with a message, as soon as there is room, a slot and leave to start it.
+fn bring_back(turn: &mut Turn<'_>, id: AttemptId, message: &Message, column: Column) -> bool {
+    if let Some((_, text)) = admission::resume_hold(turn, id) {
+        return hold(turn, id.task, message, &text);
+    }
+    // The slot first: a card that moves and then waits would be in Build without an agent.
+    if admission::need_slot(turn) || !make_room(turn, id.task, message, column) {
+        return false;
+    }
+    lifecycle::launch(turn, id, Some(message), true);
+    true
 }
 
 fn type_it(turn: &mut Turn<'_>, id: AttemptId, attempt: &Attempt, message: &Message, column: Column) -> bool {
@@ -95,6 +106,7 @@ fn type_it(turn: &mut Turn<'_>, id: AttemptId, attempt: &Attempt, message: &Mess
     if !make_room(turn, id.task, message, column) {
         return false;
     }
+    lifecycle::drop_unasked_checks(turn, id, "there is something new to do");
     let action = turn.next_action();
     turn.attempt_event(id, Event::MessageTyping { msg: message.id, action });
     let text = message.text.clone();
@@ -103,7 +115,7 @@ fn type_it(turn: &mut Turn<'_>, id: AttemptId, attempt: &Attempt, message: &Mess
 }
 
 /// A remark that sets a Review agent to work again, and one that brings an ended agent back,
-/// need a place in Build.
+/// need a place in Build. A card that has one keeps it.
 fn make_room(turn: &mut Turn<'_>, id: TaskId, message: &Message, column: Column) -> bool {
     let Some(task) = turn.task(id) else { return false };
     if task.occupies_build() {
@@ -120,28 +132,47 @@ fn make_room(turn: &mut Turn<'_>, id: TaskId, message: &Message, column: Column)
     true
 }
 
-fn no_room(turn: &Turn<'_>) -> Option<String> {
+pub(super) fn no_room(turn: &Turn<'_>) -> Option<String> {
     let limit = turn.settings()?.wip.build;
     let used = turn.board.build_used();
     (!limit.admits(used)).then(|| format!("build is full {used}/{}", limit.max().unwrap_or(0)))
 }
 
-/// Says once why a message waits.
-fn hold(turn: &mut Turn<'_>, id: TaskId, message: &Message, why: &str) {
-    let Some((attempt, _)) = turn.newest(id) else { return };
-    if !matches!(&message.delivery, Delivery::Queued { held, .. } if held == why) {
-        turn.attempt_event(attempt, Event::MessageHeld { msg: message.id, why: why.to_owned() });
+/// Says once why a message waits; says whether it had to.
+fn hold(turn: &mut Turn<'_>, id: TaskId, message: &Message, why: &str) -> bool {
+    let Some((attempt, _)) = turn.newest(id) else { return false };
+    if matches!(&message.delivery, Delivery::Queued { held, .. } if held == why) {
+        return false;
     }
+    turn.attempt_event(attempt, Event::MessageHeld { msg: message.id, why: why.to_owned() });
+    true
 }
 
 /// Whether an ended agent is brought back for a message.
-fn may_resume(turn: &Turn<'_>, attempt: &Attempt, end: &End, from: From) -> bool {
+pub(super) fn may_resume(board: &Board, attempt: &Attempt, from: From) -> bool {
+    let Some(end) = attempt.end() else { return false };
     let by_rule = match end {
         End::Exited { exit } => exit.is_success(),
         End::Stopped { why, .. } => matches!(why, StopWhy::Idle),
-        End::Lost { .. } | End::Failed { .. } => false,
+        End::Lost { .. } | End::Failed { .. } => return false,
     };
-    attempt.checking.is_none() && turn.resumes(attempt) && (from == From::Person || by_rule)
+    attempt.checking.is_none() && resumes(board, attempt) && (from == From::Person || by_rule)
+}
+
+/// Whether an agent has a session that can be taken up again.
+pub(super) fn resumes(board: &Board, attempt: &Attempt) -> bool {
+    let facts = board.surroundings.as_ref().and_then(|s| s.agents.get(&attempt.agent));
+    attempt.session.is_some() && attempt.begun && facts.is_some_and(|facts| facts.resumes)
+}
+
+/// Whether a message is on its way to an attempt, or is going to be as soon as it may.
+pub(super) fn is_under_way(board: &Board, task: &Task, attempt: &Attempt) -> bool {
+    task.messages.iter().filter(|m| m.attempt == attempt.no).any(|m| match m.delivery {
+        Delivery::Typing { .. } | Delivery::Typed { .. } => attempt.is_active(),
+        Delivery::Queued { .. } if attempt.is_active() => attempt.readable && attempt.run.kind != RunKind::Waiting,
+        Delivery::Queued { .. } => may_resume(board, attempt, m.from),
+        Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn => false,
+    })
 }
 
 /// What a message of this task would wait for, in a person's words; empty where nothing.
@@ -151,10 +182,11 @@ pub(super) fn waits_for(turn: &Turn<'_>, task: &Task) -> String {
         (Phase::Preparing { .. } | Phase::Launching { .. }, _) => "the agent is starting".into(),
         (Phase::Live { .. }, RunKind::Waiting) => "the agent asks something first".into(),
         (Phase::Live { .. }, _) if !attempt.readable => "the agent cannot read it yet".into(),
-        _ if !task.occupies_build() => no_room(turn).unwrap_or_default(),
-        _ => match admission::hold(turn, task.id) {
-            Some((HoldKind::Machine, text)) if !attempt.is_active() => text,
-            _ => String::new(),
+        (Phase::Ended { .. }, _) => match task.attempt_id().and_then(|id| admission::resume_hold(turn, id)) {
+            Some((_, text)) => text,
+            None => String::new(),
         },
+        _ if !task.occupies_build() => no_room(turn).unwrap_or_default(),
+        _ => String::new(),
     }
 }

@@ -1,8 +1,15 @@
 //! When nothing can go on without a person, and how that ends a `run`.
 
-use crate::model::board::{Board, Hold, HoldKind};
+use std::collections::BTreeSet;
+
+use crate::model::attempt::Phase;
+use crate::model::board::{Board, HoldKind, Task};
 use crate::model::event::NeedKind;
+use crate::model::id::TaskId;
+use crate::model::state::RunKind;
 use crate::model::task::Column;
+
+use super::messages;
 
 /// How a `run` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +25,9 @@ pub enum Rest {
 /// Whether nothing can go on without a person, and how that looks. `None`: something still goes.
 #[must_use]
 pub fn at_rest(board: &Board) -> Option<Rest> {
-    let busy = board.tasks.values().any(|task| {
-        let wanted = task.wanted.is_some() && !is_held(board, task.id);
-        let Some(attempt) = task.attempt() else { return wanted };
-        let resting = task.needs_you.is_some() || matches!(task.column, Column::Review | Column::Takeover);
-        let moves = attempt.checking.is_some() || attempt.stopping.is_some() && attempt.is_active();
-        wanted || moves || (attempt.is_active() && !resting)
-    });
-    let startable = board.tasks.values().any(|t| t.column == Column::Backlog && !is_held(board, t.id));
-    if busy || startable || board.machine.asked {
+    let held: BTreeSet<TaskId> = board.holds.iter().filter(|h| !goes_on_by_itself(h.because)).map(|h| h.task).collect();
+    let startable = |task: &Task| task.column == Column::Backlog && board.dispatch && !held.contains(&task.id);
+    if board.machine.asked || board.tasks.values().any(|t| startable(t) || is_busy(board, t, held.contains(&t.id))) {
         return None;
     }
     let red = board.tasks.values().any(|t| t.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Red));
@@ -40,7 +41,23 @@ pub fn at_rest(board: &Board) -> Option<Rest> {
     })
 }
 
-/// Held by something other than the lack of a place that an attempt at work will free.
-fn is_held(board: &Board, task: crate::model::id::TaskId) -> bool {
-    board.holds.iter().any(|h: &Hold| h.task == task && h.because != HoldKind::Dispatch)
+/// Whether something of a task goes on, or is about to, without a person.
+fn is_busy(board: &Board, task: &Task, held: bool) -> bool {
+    let wanted = task.wanted.is_some() && !held;
+    let Some(attempt) = task.attempt() else { return wanted };
+    let resting = held || task.needs_you.is_some() || matches!(task.column, Column::Review | Column::Takeover);
+    let moves = attempt.checking.is_some()
+        || attempt.is_active() && attempt.stopping.is_some()
+        || matches!(attempt.phase, Phase::Preparing { .. } | Phase::Launching { .. })
+        || attempt.host().is_some() && attempt.run.kind == RunKind::Working;
+    let told = !held
+        && !task.column.is_closed()
+        && task.column != Column::Takeover
+        && messages::is_under_way(board, task, attempt);
+    wanted || moves || told || (attempt.is_active() && !resting)
+}
+
+/// Whether what holds a task passes without a person, and without an attempt at work.
+fn goes_on_by_itself(because: HoldKind) -> bool {
+    matches!(because, HoldKind::Limited)
 }

@@ -7,11 +7,12 @@ use crate::model::board::{Board, Task};
 use crate::model::event::{Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId, TaskId};
 use crate::model::input::{Refusal, Reply, Surroundings};
+use crate::model::message::Delivery;
 use crate::model::settings::Settings;
 use crate::model::time::{Mono, Now};
 
-use super::fold;
 use super::machine::Step;
+use super::{fold, messages};
 
 /// One step in the making.
 pub(super) struct Turn<'a> {
@@ -142,13 +143,24 @@ impl<'a> Turn<'a> {
         self.newest(id.task).filter(|(newest, _)| *newest == id).map(|(_, attempt)| attempt)
     }
 
+    /// Whether something is being said to an attempt, or waits to be: what it has finished so far
+    /// is not the end of it. A message for an agent that cannot hear it any more does not count.
+    pub(super) fn is_told(&self, id: AttemptId) -> bool {
+        let Some(task) = self.task(id.task) else { return false };
+        let Some(attempt) = self.board.attempt(id) else { return false };
+        task.messages.iter().filter(|m| m.attempt == id.no).any(|m| match m.delivery {
+            Delivery::Queued { .. } => attempt.is_active() || messages::may_resume(self.board, attempt, m.from),
+            Delivery::Typing { .. } | Delivery::Typed { .. } => true,
+            Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn => false,
+        })
+    }
+
     pub(super) fn task_ids(&self) -> Vec<TaskId> {
         self.board.tasks.keys().copied().collect()
     }
 
     /// Whether an ended attempt of this agent can be taken up again.
     pub(super) fn resumes(&self, attempt: &Attempt) -> bool {
-        attempt.session.is_some()
-            && self.surroundings().and_then(|s| s.agents.get(&attempt.agent)).is_some_and(|facts| facts.resumes)
+        messages::resumes(self.board, attempt)
     }
 }

@@ -4,21 +4,20 @@
 //! **Invariant:** an order is submitted only after the events of its step are durable; a step that
 //! could not be stored did not happen.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::model::action::Order;
-use crate::model::board::Board;
+use crate::model::board::{Board, MachineSlots};
 use crate::model::event::Record;
 use crate::model::id::ActionId;
-use crate::model::input::{Input, Refusal, RefusalCode, Reply};
+use crate::model::input::{Input, Observation, Refusal, RefusalCode, Reply};
 use crate::model::time::{Mono, Now, Span};
 use crate::policy::Machine;
 
 /// How long a driver that cannot store waits before it tries again.
 const STORE_RETRY: Span = Span::secs(2);
 
-/// Inputs kept while nothing can be stored. Observations beyond it are dropped, oldest first:
-/// the world is looked at again when storing works.
+/// Inputs kept while nothing can be stored. Beyond it, sights of agents are thinned out.
 const MAX_BACKLOG: usize = 10_000;
 
 /// One step to be stored as a whole.
@@ -70,7 +69,17 @@ pub struct Driver<J, E> {
     effects: E,
     wake_at: Option<Mono>,
     backlog: VecDeque<Input>,
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
+}
+
+/// Nothing can be stored.
+struct Trouble {
+    why: String,
+    /// Not tried again before then: a try reads the whole log.
+    retry_at: Mono,
+    /// The slots as they were stored, while the machine is ahead of the log: the log could not
+    /// even be read.
+    ahead: Option<MachineSlots>,
 }
 
 impl<J: Journal, E: Effects> Driver<J, E> {
@@ -98,7 +107,7 @@ impl<J: Journal, E: Effects> Driver<J, E> {
     /// Why nothing can be stored, while that is so.
     #[must_use]
     pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+        self.trouble.as_ref().map(|t| t.why.as_str())
     }
 
     /// The effects.
@@ -116,28 +125,28 @@ impl<J: Journal, E: Effects> Driver<J, E> {
     /// # Errors
     /// [`Refusal`], for a command; nothing of it was carried out.
     pub fn turn(&mut self, input: Input, texts: &[String], now: Now) -> Result<Reply, Refusal> {
-        if !self.backlog.is_empty() {
-            self.catch_up(now);
+        if self.trouble.is_some() && !self.recover(now) {
+            return self.put_off(input);
         }
-        if self.trouble.is_some() {
-            return self.put_off(input, now);
-        }
-        self.step(input, texts, now)
+        self.step(input, texts, now).unwrap_or_else(|input| self.put_off(*input))
     }
 
-    fn step(&mut self, input: Input, texts: &[String], now: Now) -> Result<Reply, Refusal> {
+    /// One step; what could not be stored comes back.
+    fn step(&mut self, input: Input, texts: &[String], now: Now) -> Result<Result<Reply, Refusal>, Box<Input>> {
         let kept = input.clone();
+        let slots = self.board().machine;
         let step = self.machine.step(input, now);
         let nothing = step.events.is_empty() && step.orders.is_empty() && step.finished.is_empty();
         if !nothing {
             let entry = Entry { at: now, events: &step.events, orders: &step.orders, finished: &step.finished, texts };
             if let Err(error) = self.journal.append(&entry) {
-                self.trouble = Some(chain(&error));
+                let retry_at = now.mono + STORE_RETRY;
+                self.trouble = Some(Trouble { why: chain(&error), retry_at, ahead: Some(slots) });
+                self.wake_at = Some(retry_at);
                 self.take_back();
-                return self.put_off(kept, now);
+                return Err(Box::new(kept));
             }
         }
-        self.trouble = None;
         self.wake_at = step.wake_at;
         for order in step.orders {
             self.effects.submit(order);
@@ -148,57 +157,90 @@ impl<J: Journal, E: Effects> Driver<J, E> {
         if step.release {
             self.effects.release();
         }
-        step.reply
+        Ok(step.reply)
     }
 
-    /// A step that was not stored did not happen: the machine goes back to what is stored.
-    fn take_back(&mut self) {
-        let (around, slots) = (self.board().surroundings.clone(), self.board().machine);
-        if let Ok(machine) = self.journal.replay() {
-            self.machine = machine;
-            self.machine.take_live(around, slots);
+    /// A step that was not stored did not happen: the machine goes back to what is stored. Says
+    /// whether it stands there.
+    fn take_back(&mut self) -> bool {
+        let Some(trouble) = &mut self.trouble else { return true };
+        let Some(slots) = trouble.ahead else { return true };
+        match self.journal.replay() {
+            Ok(machine) => {
+                let seen = std::mem::replace(&mut self.machine, machine).into_board();
+                self.machine.take_live(seen, slots);
+                trouble.ahead = None;
+                true
+            }
+            Err(error) => {
+                trouble.why = chain(&error);
+                false
+            }
         }
     }
 
-    /// While nothing can be stored, commands are refused and everything else waits.
-    fn put_off(&mut self, input: Input, now: Now) -> Result<Reply, Refusal> {
-        self.wake_at = Some(now.mono + STORE_RETRY);
-        let why = self.trouble.clone().unwrap_or_default();
+    /// While nothing can be stored, commands are refused and everything else waits. Where too much
+    /// waits, a sight of an agent goes that a later one supersedes, never an outcome or an end: of
+    /// those there are no more than there are orders and hosts.
+    fn put_off(&mut self, input: Input) -> Result<Reply, Refusal> {
         match input {
             Input::Command(_) => Err(Refusal {
                 code: RefusalCode::Failure,
-                text: format!("nothing can be stored: {why}"),
+                text: format!("nothing can be stored: {}", self.trouble().unwrap_or_default()),
                 hints: vec!["standup doctor".into()],
             }),
-            Input::Tick => {
-                self.trouble = None;
-                Ok(Reply::Ok {})
-            }
+            Input::Tick => Ok(Reply::Ok {}),
             other => {
-                if self.backlog.len() >= MAX_BACKLOG {
-                    self.backlog.pop_front();
-                }
                 self.backlog.push_back(other);
+                if self.backlog.len() > MAX_BACKLOG
+                    && let Some(place) = superseded(&self.backlog)
+                {
+                    self.backlog.remove(place);
+                }
                 Ok(Reply::Ok {})
             }
         }
     }
 
-    /// Takes up what had to wait, until something has to wait again.
-    fn catch_up(&mut self, now: Now) {
-        self.trouble = None;
+    /// Takes up what had to wait, once it is time to try again; says whether all of it is stored.
+    fn recover(&mut self, now: Now) -> bool {
+        let Some(trouble) = &mut self.trouble else { return true };
+        if now.mono < trouble.retry_at {
+            return false;
+        }
+        trouble.retry_at = now.mono + STORE_RETRY;
+        self.wake_at = Some(trouble.retry_at);
+        if !self.take_back() {
+            return false;
+        }
         while let Some(input) = self.backlog.pop_front() {
-            let before = self.backlog.len();
-            let _ = self.step(input, &[], now);
-            if self.backlog.len() > before {
-                // It went to the end of the line again; put it back to its place.
-                if let Some(input) = self.backlog.pop_back() {
-                    self.backlog.push_front(input);
-                }
-                return;
+            if let Err(input) = self.step(input, &[], now) {
+                self.backlog.push_front(*input);
+                return false;
             }
         }
+        self.trouble = None;
+        true
     }
+}
+
+/// The oldest sight of an agent that a later one makes worthless.
+fn superseded(backlog: &VecDeque<Input>) -> Option<usize> {
+    let mut later = BTreeSet::new();
+    let mut found = None;
+    for (place, input) in backlog.iter().enumerate().rev() {
+        let Input::Observed { attempt, seen } = input else { continue };
+        let kind = match seen {
+            Observation::State { .. } => 0,
+            Observation::Diff { .. } => 1,
+            Observation::Began { .. } => 2,
+            _ => continue,
+        };
+        if !later.insert((*attempt, kind)) {
+            found = Some(place);
+        }
+    }
+    found
 }
 
 /// An error and its causes on one line.

@@ -14,6 +14,8 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::effects::blocking;
+use super::sessions;
 use crate::agent::adapter::Adapter;
 use crate::agent::evidence::{End, Start};
 use crate::agent::hook::{Event, HookEvent};
@@ -46,6 +48,11 @@ const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
 /// The largest status file read, in bytes.
 const STATUS_MAX: u64 = 64 << 10;
 
+/// How long the end of a turn waits for what was said in it, where a notify program tells that a
+/// moment later: a question at the end would come after the checks had begun. On a busy machine
+/// the program takes hundreds of milliseconds to start.
+const LAST_WORDS: Span = Span::secs(2);
+
 /// Keys and messages share the host's numbers: a message owns this many of them.
 const NUMBERS: u64 = 4;
 
@@ -66,6 +73,10 @@ pub(super) struct Voice {
     pub type_after_start: Option<String>,
     /// What finds the agent's status file: its environment.
     pub env: BTreeMap<String, String>,
+    /// Where it works.
+    pub worktree: PathBuf,
+    /// Whether a notify program of ours tells of the end of its turns.
+    pub notified: bool,
 }
 
 /// How a typing went.
@@ -152,6 +163,8 @@ struct Host {
     cpu: Option<(u64, Mono)>,
     typing: Option<Typing>,
     greeting: Option<String>,
+    /// Whether an interrupt of ours may have put an old prompt back where the next text is typed.
+    composer_dirty: bool,
 }
 
 /// What the loop was told last.
@@ -208,6 +221,7 @@ impl Host {
             cpu: None,
             typing: None,
             greeting,
+            composer_dirty: false,
         }
     }
 
@@ -245,7 +259,12 @@ impl Host {
         let now = clock::now();
         let by_state = self.weigher.wake_at(now).map(|at| Instant::now() + at.since(now.mono).to_std());
         let by_typing = self.typing.as_ref().map(|t| t.until);
-        by_state.into_iter().chain(by_typing).min()
+        let state = self.weigher.state(now);
+        let by_words = self.awaits_words(&state, now).then(|| {
+            let due = state.at.mono + LAST_WORDS;
+            Instant::now() + due.since(now.mono).to_std()
+        });
+        by_state.into_iter().chain(by_typing).chain(by_words).min()
     }
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
@@ -275,6 +294,7 @@ impl Host {
             FromHost::Screen(screen) => {
                 self.sample();
                 self.weigher.observe(now, Seen::Screen(screen.text));
+                self.look_for_session().await;
             }
             FromHost::Activity(_) => self.weigher.observe(now, Seen::Output),
             FromHost::ClientInput(input) => self.seq = self.seq.max(input.seq),
@@ -283,7 +303,18 @@ impl Host {
                 let end = End { code: exit.code, signal: exit.signal };
                 self.weigher.observe(now, Seen::Exited(end));
             }
-            FromHost::Typed(typed) if self.is_own(typed.msg_id) => self.settle_typing(TypedHow::Yes),
+            FromHost::Typed(typed) if self.is_own(typed.msg_id) => {
+                self.composer_dirty = false;
+                // The text stands at a dialog that came in between, without Enter: a person must look.
+                self.settle_typing(if typed.withheld { TypedHow::Perhaps } else { TypedHow::Yes });
+            }
+            FromHost::Refused(refused) if self.is_own_interrupt(refused.msg_id) => {
+                self.seq = self.seq.max(refused.seq);
+                // One that was written before, perhaps for another supervisor, is waited for as if it were new.
+                if refused.why != RefusedWhy::Repeated {
+                    self.refused(refused.why);
+                }
+            }
             FromHost::Refused(refused) if self.is_own(refused.msg_id) => {
                 self.seq = self.seq.max(refused.seq);
                 self.refused(refused.why);
@@ -333,15 +364,7 @@ impl Host {
     async fn asked(&mut self, ask: Ask, stream: &mut UnixStream) -> std::io::Result<()> {
         let now = clock::now();
         match ask {
-            Ask::Hook(event) => {
-                if event.agent_id.is_none()
-                    && let Event::PromptSubmitted { text } = &event.event
-                {
-                    let seen = Observation::PromptTaken { text: Some(text.clone()) };
-                    self.observed(seen).await;
-                }
-                self.weigher.observe(now, Seen::Hook(event));
-            }
+            Ask::Hook(event) => self.hooked(event, now).await,
             Ask::Files => self.weigher.observe(now, Seen::Files),
             Ask::Explain(answer) => {
                 self.sample();
@@ -360,6 +383,41 @@ impl Host {
             }
         }
         Ok(())
+    }
+
+    async fn hooked(&mut self, event: HookEvent, now: Now) {
+        let mut prompts = event.prompts.clone();
+        if let Event::PromptSubmitted { text } = &event.event {
+            prompts.push(text.clone());
+        }
+        let of_part = event.agent_id.is_some();
+        let foreign = self.weigher.foreign();
+        self.weigher.observe(now, Seen::Hook(event));
+        // What another conversation in the same place was told was not told to this agent.
+        if of_part || self.weigher.foreign() != foreign {
+            return;
+        }
+        for text in prompts {
+            self.observed(Observation::PromptTaken { text: Some(text) }).await;
+        }
+    }
+
+    /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
+    async fn look_for_session(&mut self) {
+        if self.weigher.session().is_some() || !self.voice.adapter.launch.session.is_empty() {
+            return;
+        }
+        let Some(rule) = &self.voice.adapter.transcripts else { return };
+        let Some(root) = status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path)) else { return };
+        let (agent, worktree) = (self.facts.agent.pid, self.voice.worktree.clone());
+        if let Some(id) = blocking(move || sessions::held(agent, &root, &worktree)).await {
+            self.weigher.observe(clock::now(), Seen::Session(id));
+        }
+    }
+
+    /// Whether a turn is over of which it is not yet told what was said.
+    fn awaits_words(&self, state: &RunState, now: Now) -> bool {
+        self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
     }
 
     /// The host's answer to whether it wrote this message before, perhaps for another supervisor.
@@ -382,6 +440,7 @@ impl Host {
     async fn interrupt(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
         let Some(typing) = &mut self.typing else { return Ok(()) };
         typing.stage = Stage::Resting;
+        self.composer_dirty = true;
         typing.until = Instant::now() + INTERRUPT_LIMIT;
         let bytes = self.voice.adapter.input.interrupt.clone().into_bytes();
         let msg_id = number(typing.msg) + 1;
@@ -391,7 +450,7 @@ impl Host {
     }
 
     async fn send_text(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
-        let after_interrupt = self.typing.as_ref().is_some_and(|t| t.stage == Stage::Resting);
+        let after_interrupt = self.composer_dirty;
         let clear = self.voice.adapter.input.after_interrupt.clone();
         let Some(typing) = &mut self.typing else { return Ok(()) };
         typing.stage = Stage::Sent;
@@ -410,6 +469,10 @@ impl Host {
 
     fn is_own(&self, number_of: u64) -> bool {
         self.typing.as_ref().is_some_and(|t| number(t.msg) == number_of && t.stage == Stage::Sent)
+    }
+
+    fn is_own_interrupt(&self, number_of: u64) -> bool {
+        self.typing.as_ref().is_some_and(|t| number(t.msg) + 1 == number_of && t.stage == Stage::Resting)
     }
 
     fn refused(&mut self, why: RefusedWhy) {
@@ -468,6 +531,9 @@ impl Host {
             let evidence = format!("seen by {by:?}").to_lowercase();
             self.observed(Observation::Began { evidence }).await;
         }
+        if self.told.as_ref().is_none_or(|t| t.state.kind != self.weigher.state(now).kind) {
+            self.look_for_session().await;
+        }
         if self.session.as_deref() != self.weigher.session() {
             self.session = self.weigher.session().map(str::to_owned);
             if let Some(session) = self.session.clone() {
@@ -480,12 +546,17 @@ impl Host {
         {
             state.text = trouble.text;
         }
+        if self.awaits_words(&state, now) {
+            return;
+        }
         let readable = message::may_type(&self.voice.adapter, &state).is_ok();
         let asks = if state.turn_over { self.weigher.asks_in_prose() } else { None };
         self.type_greeting(readable).await;
         let told = Told { state, readable, asks };
         let same = self.told.as_ref().is_some_and(|t| is_same(t, &told));
-        if !same {
+        // Of an end only the exit record tells; it comes once nothing is left.
+        let over = matches!(told.state.kind, RunKind::Exited | RunKind::Lost);
+        if !same && !over {
             let (state, readable, asks) = (told.state.clone(), told.readable, told.asks.clone());
             self.told = Some(told);
             self.observed(Observation::State { state, readable, asks }).await;

@@ -12,7 +12,10 @@ pub mod journal;
 pub mod place;
 pub mod run;
 pub mod server;
+mod sessions;
 pub mod surroundings;
 pub mod token;
 mod watching;
 mod world;
+
+pub use effects::{Preview, preview};

@@ -97,6 +97,18 @@ pub struct Loaded {
 /// # Errors
 /// [`LoadError`]; the caller keeps what it had.
 pub fn load(place: &Place) -> Result<Loaded, LoadError> {
+    read(place, true)
+}
+
+/// Reads everything, and runs nothing: no agent is asked for its version.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn look(place: &Place) -> Result<Loaded, LoadError> {
+    read(place, false)
+}
+
+fn read(place: &Place, ask: bool) -> Result<Loaded, LoadError> {
     let mut layers = Vec::new();
     let mut errors = Vec::new();
     for (path, label, kind) in paths(place) {
@@ -121,7 +133,7 @@ pub fn load(place: &Place) -> Result<Loaded, LoadError> {
         .settings
         .agents
         .iter()
-        .map(|(name, settings)| (name.clone(), find_agent(place, settings, trusted)))
+        .map(|(name, settings)| (name.clone(), find_agent(place, settings, ask && trusted)))
         .collect();
     for (name, agent) in &agents {
         if let Some(why) = launch::unconfined(&agent.adapter, &agent.settings) {
@@ -201,7 +213,7 @@ fn filter_commands(driver: &FilterDriver) -> Vec<config::commands::FilterDriver>
         .collect()
 }
 
-fn find_agent(place: &Place, settings: &AgentSettings, trusted: bool) -> FoundAgent {
+fn find_agent(place: &Place, settings: &AgentSettings, may_ask: bool) -> FoundAgent {
     let missing = |why: String| FoundAgent {
         settings: settings.clone(),
         adapter: Arc::new(adapter::builtin("generic").expect("the built-in adapters are tested")),
@@ -222,7 +234,7 @@ fn find_agent(place: &Place, settings: &AgentSettings, trusted: bool) -> FoundAg
         Some(name) => locate::program(OsStr::new(&name), &place.root()).map_err(|_| not_found(&name)),
     };
     let version = match &program {
-        Ok(program) if trusted => version(&adapter, program),
+        Ok(program) if may_ask => version(&adapter, program),
         _ => None,
     };
     let unknown_version = version.as_ref().filter(|v| !v.known).map(|v| v.number.clone());

@@ -38,7 +38,7 @@ fn state(pid: u32) -> u8 {
 #[test]
 fn the_player_asks_mends_and_leaves_on_a_real_terminal() {
     let dir = tempfile::tempdir().expect("temp dir");
-    let stage = scratch::lay(dir.path(), Path::new("/nonexistent")).expect("laid");
+    let stage = scratch::lay(dir.path(), Path::new("/nonexistent"), None).expect("laid");
     let mut agent = start(&["--", "--script", "distance", "--pace", "1", "go"], &stage.repository);
     agent.wait_for("\x1b]7501;state=blocked");
     agent.wait_for("Esc refuses");

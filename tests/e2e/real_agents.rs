@@ -1,6 +1,11 @@
 //! The real CLIs. These tests are `ignored` so that a run without npm cannot report them as
 //! passed; `scripts/check` runs them where it can.
 
+mod asks;
+mod stage;
+mod terminal;
+mod turns;
+
 use std::fs;
 use std::path::Path;
 

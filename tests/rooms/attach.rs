@@ -2,6 +2,7 @@
 //! says.
 
 mod outer;
+mod real;
 mod scripted;
 
 use std::time::Duration;
@@ -352,7 +353,7 @@ fn a_host_of_another_version_is_named() {
     let mut outer = Outer::start(host.path(), &[]);
     host.refuse_version(7, 9);
     let line = outer.wait_ended();
-    assert!(line.contains("it speaks versions 7 to 9, this program 1 to 1"), "{line}");
+    assert!(line.contains("the host speaks versions 7 to 9, this program 1 to 1"), "{line}");
     outer.assert_given_back();
 }
 
@@ -362,7 +363,7 @@ fn a_host_that_hangs_up_at_once_is_an_error() {
     let mut outer = Outer::start(host.path(), &[]);
     host.hang_up();
     let line = outer.wait_ended();
-    assert!(line.starts_with("error: talk to the host"), "{line}");
+    assert!(line.starts_with("error: cannot talk to the host"), "{line}");
     outer.assert_given_back();
 }
 
@@ -372,7 +373,7 @@ fn a_host_that_sends_no_frames_ends_it_cleanly() {
     host.output(LOUD);
     host.raw(&[0x46, 0xff, 0xff, 0xff, 0xff]);
     let line = outer.wait_ended();
-    assert!(line.starts_with("error: understand the host"), "{line}");
+    assert!(line.starts_with("error: cannot understand the host"), "{line}");
     outer.assert_given_back();
 }
 
@@ -392,7 +393,7 @@ fn an_agents_own_terminal_is_refused() {
     let host = Scripted::listen();
     let mut outer = Outer::start(host.path(), &[("INSIDE", "T9-1")]);
     let line = outer.wait_ended();
-    assert_eq!(line, "error: attach T3: this terminal already belongs to an agent (T9-1)");
+    assert_eq!(line, "error: cannot attach to T3: this terminal already belongs to an agent (T9-1)");
     outer.assert_given_back();
 }
 
@@ -401,7 +402,7 @@ fn nobody_listening_is_an_error() {
     let dir = tempfile::tempdir().expect("temp dir");
     let mut outer = Outer::start(dir.path().join("none"), &[]);
     let line = outer.wait_ended();
-    assert!(line.starts_with("error: reach the host"), "{line}");
+    assert!(line.starts_with("error: cannot reach the host"), "{line}");
     outer.assert_given_back();
 }
 

@@ -508,6 +508,7 @@ mod always {
                 cwd: String::new(),
                 agent_id: None,
                 transcript: None,
+                prompts: Vec::new(),
             })
         });
         prop_oneof![

@@ -83,20 +83,27 @@ enum Repaint {
 /// Which descriptors have something.
 #[derive(Debug, Default, Clone, Copy)]
 struct Ready {
+    signals: bool,
     keys: bool,
     host: Option<PollFlags>,
 }
 
 impl Session {
-    /// The terminal must be in raw mode.
-    pub(super) fn new(link: Link, terminal: Terminal, signals: Signals, status: &Status, readonly: bool) -> Self {
-        let mut terminal = terminal;
+    /// The terminal must be in raw mode; `told` is the size the host was greeted with.
+    pub(super) fn new(
+        link: Link,
+        terminal: Terminal,
+        signals: Signals,
+        status: &Status,
+        told: Size,
+        readonly: bool,
+    ) -> Self {
         let exit = match status.state {
             AgentState::Exited { code, signal } => Some(Ended::AgentExited { code, signal }),
             AgentState::Running => None,
         };
         Self {
-            size: terminal.size(),
+            size: told,
             link,
             terminal,
             signals,
@@ -134,7 +141,7 @@ impl Session {
                 return Ok(ended);
             }
             let ready = self.wait()?;
-            while let Some(signal) = self.signals.take() {
+            while let Some(signal) = ready.signals.then(|| self.signals.take()).flatten() {
                 if let Some(ended) = self.on_signal(signal)? {
                     return Ok(ended);
                 }
@@ -172,12 +179,12 @@ impl Session {
         !self.link.is_closed() && self.pending.is_none() && self.screen.len() < SCREEN_FULL
     }
 
+    /// A host that takes nothing for long does not keep the person: the chord is looked for.
     fn wants_keys(&self) -> bool {
         self.link.stuck_at().is_none_or(|at| Instant::now() >= at)
     }
 
     fn wait(&self) -> Result<Ready, AttachError> {
-        // The chord is looked for even while the host takes nothing.
         let (signals, terminal) = (&self.signals, &self.terminal);
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         let mut add = |wanted: bool, fd| {
@@ -202,7 +209,7 @@ impl Session {
             Err(error) => return Err(AttachError::Terminal { tried: "wait for the terminal", source: error.into() }),
         }
         let flags = |index: Option<usize>| index.map(|index| fds[index].revents()).filter(|flags| !flags.is_empty());
-        Ok(Ready { keys: flags(keys).is_some(), host: flags(host) })
+        Ok(Ready { signals: flags(Some(0)).is_some(), keys: flags(keys).is_some(), host: flags(host) })
     }
 
     fn deadline(&self) -> Option<Instant> {

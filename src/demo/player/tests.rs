@@ -68,7 +68,7 @@ fn pasted(text: &str) -> Vec<Happening> {
 /// A scratch repository of its own for every test.
 fn stage() -> (tempfile::TempDir, Surroundings) {
     let dir = tempfile::tempdir().expect("temp dir");
-    let scratch = crate::demo::scratch::lay(dir.path(), Path::new("/nonexistent/player")).expect("laid");
+    let scratch = crate::demo::scratch::lay(dir.path(), Path::new("/nonexistent/player"), None).expect("laid");
     let run = scratch.repository.join(".standup/run");
     fs::create_dir_all(&run).expect("mkdir");
     fs::write(run.join(".gitignore"), "*\n").expect("write");

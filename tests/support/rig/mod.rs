@@ -41,6 +41,16 @@ pub enum Cli {
     Codex,
 }
 
+impl Cli {
+    /// Its program, and its adapter.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Codex => "codex",
+        }
+    }
+}
+
 /// Where the CLIs are installed.
 #[derive(Debug)]
 pub struct Clis {
@@ -254,19 +264,31 @@ impl Home {
         self.dir.path()
     }
 
-    /// Does what a person has done once who uses both CLIs in this repository: the first questions
-    /// answered, the key known, the folder trusted. `repository` is the main checkout, whose
-    /// worktrees are then trusted too.
+    /// Does what a person has done once who uses both CLIs: the first questions answered, the key
+    /// known.
+    pub fn acquaint(&self) {
+        self.change_claude(|settings| {
+            settings["hasCompletedOnboarding"] = json!(true);
+            settings["customApiKeyResponses"] =
+                json!({"approved": [&KEY[KEY.len().saturating_sub(20)..]], "rejected": []});
+        });
+    }
+
+    fn change_claude(&self, change: impl FnOnce(&mut Value)) {
+        let file = self.path().join(".claude.json");
+        let read = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let mut settings: Value = read.unwrap_or_else(|| json!({}));
+        change(&mut settings);
+        fs::write(&file, settings.to_string()).expect("written");
+    }
+
+    /// The same, and the folder is trusted. `repository` is the main checkout, whose worktrees are
+    /// then trusted too.
     pub fn trust(&self, repository: &Path) {
         let repository = fs::canonicalize(repository).expect("the repository is there");
         let name = repository.to_str().expect("UTF-8");
-        let claude = self.path().join(".claude.json");
-        let mut settings: Value =
-            fs::read(&claude).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_else(|| json!({}));
-        settings["hasCompletedOnboarding"] = json!(true);
-        settings["customApiKeyResponses"] = json!({"approved": [&KEY[KEY.len().saturating_sub(20)..]], "rejected": []});
-        settings["projects"][name]["hasTrustDialogAccepted"] = json!(true);
-        fs::write(&claude, settings.to_string()).expect("written");
+        self.acquaint();
+        self.change_claude(|settings| settings["projects"][name]["hasTrustDialogAccepted"] = json!(true));
         let codex = self.path().join(".codex/config.toml");
         let table = toml::Value::String(name.to_owned());
         let mut text = fs::read_to_string(&codex).unwrap_or_default();
@@ -310,7 +332,8 @@ impl Home {
             Cli::Claude => Vec::new(),
             Cli::Codex => {
                 let provider = format!(
-                    "model_providers.fake={{name=\"fake\",base_url=\"{}/v1\",wire_api=\"responses\",env_key=\"FAKE_KEY\"}}",
+                    "model_providers.fake={{name=\"fake\",base_url=\"{}/v1\",wire_api=\"responses\",env_key=\"FAKE_KEY\",\
+                     request_max_retries=0,stream_max_retries=0}}",
                     self.url
                 );
                 ["-m", "gpt-6-sol", "-c", "model_provider=\"fake\"", "-c", &provider].map(str::to_owned).to_vec()
