@@ -53,6 +53,13 @@ const STATUS_MAX: u64 = 64 << 10;
 /// the program takes hundreds of milliseconds to start.
 const LAST_WORDS: Span = Span::secs(2);
 
+/// Between the first two looks for a conversation whose id the CLI chose by itself; twice as long
+/// each time. Looks are made only when the agent does something.
+const SESSION_LOOK: Duration = Duration::from_millis(100);
+
+/// The longest time between two such looks.
+const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
+
 /// Keys and messages share the host's numbers: a message owns this many of them.
 const NUMBERS: u64 = 4;
 
@@ -165,6 +172,8 @@ struct Host {
     greeting: Option<String>,
     /// Whether an interrupt of ours may have put an old prompt back where the next text is typed.
     composer_dirty: bool,
+    /// When the conversation is looked for again, and how long after that.
+    session_look: (Instant, Duration),
 }
 
 /// What the loop was told last.
@@ -222,6 +231,7 @@ impl Host {
             typing: None,
             greeting,
             composer_dirty: false,
+            session_look: (Instant::now(), SESSION_LOOK),
         }
     }
 
@@ -294,7 +304,6 @@ impl Host {
             FromHost::Screen(screen) => {
                 self.sample();
                 self.weigher.observe(now, Seen::Screen(screen.text));
-                self.look_for_session().await;
             }
             FromHost::Activity(_) => self.weigher.observe(now, Seen::Output),
             FromHost::ClientInput(input) => self.seq = self.seq.max(input.seq),
@@ -407,6 +416,12 @@ impl Host {
         if self.weigher.session().is_some() || !self.voice.adapter.launch.session.is_empty() {
             return;
         }
+        // One that has begun no turn has no conversation.
+        let (due, pause) = self.session_look;
+        if !self.began || Instant::now() < due {
+            return;
+        }
+        self.session_look = (Instant::now() + pause, (pause * 2).min(SESSION_LOOK_MAX));
         let Some(rule) = &self.voice.adapter.transcripts else { return };
         let Some(root) = status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path)) else { return };
         let (agent, worktree) = (self.facts.agent.pid, self.voice.worktree.clone());
@@ -531,9 +546,7 @@ impl Host {
             let evidence = format!("seen by {by:?}").to_lowercase();
             self.observed(Observation::Began { evidence }).await;
         }
-        if self.told.as_ref().is_none_or(|t| t.state.kind != self.weigher.state(now).kind) {
-            self.look_for_session().await;
-        }
+        self.look_for_session().await;
         if self.session.as_deref() != self.weigher.session() {
             self.session = self.weigher.session().map(str::to_owned);
             if let Some(session) = self.session.clone() {
