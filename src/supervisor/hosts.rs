@@ -42,6 +42,12 @@ const QUEUE: usize = 256;
 /// How long a host may take to answer a typing: bracketed paste, a pause, Enter.
 const TYPE_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long the loop may take to hear and record what became of a typing.
+const RECORD_LIMIT: Duration = Duration::from_secs(5);
+
+/// Observations kept back while a message is on its way: many times what an agent does in a moment.
+const HELD: usize = 256;
+
 /// How long an interrupted agent may take to come to rest before the text is typed anyway.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -110,6 +116,8 @@ pub(super) enum Ask {
         /// How it went.
         done: oneshot::Sender<TypedHow>,
     },
+    /// The loop has recorded what became of a message: what it led to may be told now.
+    Recorded(MsgId),
     /// A hook of the agent's CLI fired.
     Hook(HookEvent),
     /// Files of the worktree changed.
@@ -172,6 +180,11 @@ struct Host {
     greeting: Option<String>,
     /// Whether an interrupt of ours may have put an old prompt back where the next text is typed.
     composer_dirty: bool,
+    /// The message that is on its way and of which the loop has not yet heard the outcome, until then
+    /// at the latest.
+    unrecorded: Option<(MsgId, Instant)>,
+    /// What was seen since it was sent.
+    held: Vec<Observation>,
     /// When the conversation is looked for again, and how long after that.
     session_look: (Instant, Duration),
 }
@@ -231,6 +244,8 @@ impl Host {
             typing: None,
             greeting,
             composer_dirty: false,
+            unrecorded: None,
+            held: Vec::new(),
             session_look: (Instant::now(), SESSION_LOOK),
         }
     }
@@ -253,6 +268,8 @@ impl Host {
                     decoder.feed(&buffer[..got]);
                     while let Some(frame) = decoder.next_frame().map_err(std::io::Error::other)? {
                         self.frame(frame, &mut stream).await?;
+                        // At once: a short turn may begin and end within one read.
+                        self.tell().await;
                     }
                 }
                 Some(ask) = asked.recv() => self.asked(ask, &mut stream).await?,
@@ -274,11 +291,15 @@ impl Host {
             let due = state.at.mono + LAST_WORDS;
             Instant::now() + due.since(now.mono).to_std()
         });
-        by_state.into_iter().chain(by_typing).chain(by_words).min()
+        let by_record = self.unrecorded.map(|(_, until)| until);
+        by_state.into_iter().chain(by_typing).chain(by_words).chain(by_record).min()
     }
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
         self.sample();
+        if self.unrecorded.is_some_and(|(_, until)| Instant::now() >= until) {
+            self.recorded().await;
+        }
         if self.typing.as_ref().is_some_and(|t| Instant::now() >= t.until) {
             match self.typing.as_ref().map(|t| t.stage) {
                 Some(Stage::Resting) => self.send_text(stream).await?,
@@ -373,6 +394,11 @@ impl Host {
     async fn asked(&mut self, ask: Ask, stream: &mut UnixStream) -> std::io::Result<()> {
         let now = clock::now();
         match ask {
+            Ask::Recorded(msg) => {
+                if self.unrecorded.is_some_and(|(waited, _)| waited == msg) {
+                    self.recorded().await;
+                }
+            }
             Ask::Hook(event) => self.hooked(event, now).await,
             Ask::Files => self.weigher.observe(now, Seen::Files),
             Ask::Explain(answer) => {
@@ -472,6 +498,7 @@ impl Host {
         typing.until = Instant::now() + TYPE_LIMIT;
         let id = number(typing.msg);
         let text = typing.text.clone();
+        self.unrecorded = Some((typing.msg, typing.until + RECORD_LIMIT));
         if after_interrupt && !clear.is_empty() {
             let bytes = crate::wire::host::Bytes(clear.into_bytes());
             let key = KeyRequest { msg_id: id + 2, if_signal_seq: Some(self.seq), bytes };
@@ -585,7 +612,26 @@ impl Host {
         }
     }
 
-    async fn observed(&self, seen: Observation) {
+    /// Tells what was seen. While a message is on its way it is kept back: what the message led to
+    /// would otherwise reach the loop before the word that it was typed, and confirm nothing.
+    async fn observed(&mut self, seen: Observation) {
+        if self.unrecorded.is_some() && self.held.len() < HELD {
+            self.held.push(seen);
+            return;
+        }
+        self.recorded().await;
+        self.pass_on(seen).await;
+    }
+
+    /// Tells what was kept back.
+    async fn recorded(&mut self) {
+        self.unrecorded = None;
+        for seen in std::mem::take(&mut self.held) {
+            self.pass_on(seen).await;
+        }
+    }
+
+    async fn pass_on(&self, seen: Observation) {
         let _ = self.inputs.send(Input::Observed { attempt: self.attempt, seen }).await;
     }
 }

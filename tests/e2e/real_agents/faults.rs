@@ -24,8 +24,11 @@ fn an_error_of_the_service_is_said_and_nothing_is_started_again() {
     for cli in BOTH {
         let name = cli.name();
         // Each CLI has its own words for it.
-        let limit = if cli == Cli::Claude { "rate limit" } else { "429 Too Many Requests" };
-        for (script, words) in [("rate-limit", limit), ("server-error", "500")] {
+        let (limit, error) = match cli {
+            Cli::Claude => ("rate limit", "500"),
+            Cli::Codex => ("429 Too Many Requests", "high demand"),
+        };
+        for (script, words) in [("rate-limit", limit), ("server-error", error)] {
             let id = stage.add(cli, &format!("[[script:{script}]]"));
             let task = stage.until_task(id, "needs you", |t| t.needs_you.is_some());
             let attempt = task.attempt().expect("an attempt");
