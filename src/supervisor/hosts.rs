@@ -4,6 +4,8 @@
 //! **Invariant:** nothing is typed but through the host's guard, with the number of the last signal
 //! that was weighed; and the state is looked at once more right before.
 
+mod typing;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
+
+use typing::{Stage, Typing};
 
 use super::effects::blocking;
 use super::sessions;
@@ -28,28 +32,13 @@ use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span};
 use crate::os::process::{Stat, descendants};
 use crate::os::{clock, file};
-use crate::wire::host::{
-    AgentState, Decoder, Frame, FromHost, Hello, KeyRequest, MsgIds, RefusedWhy, Role, Status, ToHost, TypeRequest,
-    VERSIONS,
-};
+use crate::wire::host::{AgentState, Decoder, Frame, FromHost, Hello, RefusedWhy, Role, Status, ToHost, VERSIONS};
 
 /// The OSC number of in-band state reports.
 const PSP: u32 = 7501;
 
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
-
-/// How long a host may take to answer a typing: bracketed paste, a pause, Enter.
-const TYPE_LIMIT: Duration = Duration::from_secs(15);
-
-/// How long the loop may take to hear and record what became of a typing.
-const RECORD_LIMIT: Duration = Duration::from_secs(5);
-
-/// Observations kept back while a message is on its way: many times what an agent does in a moment.
-const HELD: usize = 256;
-
-/// How long an interrupted agent may take to come to rest before the text is typed anyway.
-const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The largest status file read, in bytes.
 const STATUS_MAX: u64 = 64 << 10;
@@ -65,9 +54,6 @@ const SESSION_LOOK: Duration = Duration::from_millis(100);
 
 /// The longest time between two such looks.
 const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
-
-/// Keys and messages share the host's numbers: a message owns this many of them.
-const NUMBERS: u64 = 4;
 
 /// What is known of a launch, beside the host itself.
 #[derive(Clone)]
@@ -197,28 +183,6 @@ struct Told {
     asks: Option<String>,
 }
 
-/// A message on its way.
-struct Typing {
-    msg: MsgId,
-    text: String,
-    done: Option<oneshot::Sender<TypedHow>>,
-    stage: Stage,
-    until: Instant,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Asked the host whether it wrote this one before.
-    Asking {
-        /// Whether the turn is to be interrupted.
-        interrupt: bool,
-    },
-    /// The interrupt was sent; waiting for rest.
-    Resting,
-    /// The text was sent; waiting for the host's word.
-    Sent,
-}
-
 impl Host {
     fn new(attempt: AttemptId, facts: HostFacts, voice: Voice, inputs: mpsc::Sender<Input>) -> Self {
         let rules = Rules {
@@ -250,7 +214,14 @@ impl Host {
         }
     }
 
-    async fn run(mut self, socket: PathBuf, mut asked: mpsc::Receiver<Ask>) -> std::io::Result<()> {
+    async fn run(mut self, socket: PathBuf, asked: mpsc::Receiver<Ask>) -> std::io::Result<()> {
+        let ended = self.converse(socket, asked).await;
+        self.settle_typing(TypedHow::Perhaps);
+        self.recorded().await;
+        ended
+    }
+
+    async fn converse(&mut self, socket: PathBuf, mut asked: mpsc::Receiver<Ask>) -> std::io::Result<()> {
         let mut stream = UnixStream::connect(&socket).await?;
         let hello =
             Hello { versions: VERSIONS, features: 0, role: Role::Watcher, size: None, readonly: true, scrollback: 0 };
@@ -278,7 +249,6 @@ impl Host {
             self.look_at_status_file();
             self.tell().await;
         }
-        self.settle_typing(TypedHow::Perhaps);
         Ok(())
     }
 
@@ -406,15 +376,7 @@ impl Host {
                 let _ = answer.send(self.weigher.explain(clock::now()));
             }
             Ask::Type { msg, text, now: interrupt, done } => {
-                if self.typing.is_some() {
-                    let _ = done.send(TypedHow::No("another message is being typed".into()));
-                    return Ok(());
-                }
-                let stage = Stage::Asking { interrupt };
-                let until = Instant::now() + TYPE_LIMIT;
-                self.typing = Some(Typing { msg, text, done: Some(done), stage, until });
-                let ids = vec![number(msg)];
-                send(stream, &ToHost::TypedQuery(MsgIds { msg_ids: ids })).await?;
+                self.take_message((msg, text), interrupt, done, stream).await?;
             }
         }
         Ok(())
@@ -459,80 +421,6 @@ impl Host {
     /// Whether a turn is over of which it is not yet told what was said.
     fn awaits_words(&self, state: &RunState, now: Now) -> bool {
         self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
-    }
-
-    /// The host's answer to whether it wrote this message before, perhaps for another supervisor.
-    async fn before(&mut self, written: &[u64], unknown: &[u64], stream: &mut UnixStream) -> std::io::Result<()> {
-        let Some(Typing { msg, stage: Stage::Asking { interrupt }, .. }) = self.typing else { return Ok(()) };
-        if written.contains(&number(msg)) {
-            self.settle_typing(TypedHow::Yes);
-        } else if unknown.contains(&number(msg)) {
-            self.settle_typing(TypedHow::Perhaps);
-        } else if let Err(hold) = message::may_type(&self.voice.adapter, &self.weigher.state(clock::now())) {
-            self.settle_typing(TypedHow::No(hold.to_string()));
-        } else if interrupt && self.weigher.state(clock::now()).kind == RunKind::Working {
-            self.interrupt(stream).await?;
-        } else {
-            self.send_text(stream).await?;
-        }
-        Ok(())
-    }
-
-    async fn interrupt(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
-        let Some(typing) = &mut self.typing else { return Ok(()) };
-        typing.stage = Stage::Resting;
-        self.composer_dirty = true;
-        typing.until = Instant::now() + INTERRUPT_LIMIT;
-        let bytes = self.voice.adapter.input.interrupt.clone().into_bytes();
-        let msg_id = number(typing.msg) + 1;
-        self.weigher.observe(clock::now(), Seen::Interrupted);
-        let key = KeyRequest { msg_id, if_signal_seq: Some(self.seq), bytes: crate::wire::host::Bytes(bytes) };
-        send(stream, &ToHost::Key(key)).await
-    }
-
-    async fn send_text(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
-        let after_interrupt = self.composer_dirty;
-        let clear = self.voice.adapter.input.after_interrupt.clone();
-        let Some(typing) = &mut self.typing else { return Ok(()) };
-        typing.stage = Stage::Sent;
-        typing.until = Instant::now() + TYPE_LIMIT;
-        let id = number(typing.msg);
-        let text = typing.text.clone();
-        self.unrecorded = Some((typing.msg, typing.until + RECORD_LIMIT));
-        if after_interrupt && !clear.is_empty() {
-            let bytes = crate::wire::host::Bytes(clear.into_bytes());
-            let key = KeyRequest { msg_id: id + 2, if_signal_seq: Some(self.seq), bytes };
-            send(stream, &ToHost::Key(key)).await?;
-        }
-        let request =
-            TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true, withhold_on: withheld() };
-        send(stream, &ToHost::Type(request)).await
-    }
-
-    fn is_own(&self, number_of: u64) -> bool {
-        self.typing.as_ref().is_some_and(|t| number(t.msg) == number_of && t.stage == Stage::Sent)
-    }
-
-    fn is_own_interrupt(&self, number_of: u64) -> bool {
-        self.typing.as_ref().is_some_and(|t| number(t.msg) + 1 == number_of && t.stage == Stage::Resting)
-    }
-
-    fn refused(&mut self, why: RefusedWhy) {
-        let how = match why {
-            RefusedWhy::Moved => TypedHow::No("the terminal changed just before".into()),
-            RefusedWhy::Exited => TypedHow::No("the agent has ended".into()),
-            RefusedWhy::Busy => TypedHow::No("the agent has not read what was typed before".into()),
-            RefusedWhy::Unrecorded => TypedHow::No("the host cannot record it".into()),
-            RefusedWhy::Role => TypedHow::No("the host does not let us".into()),
-            RefusedWhy::Repeated | RefusedWhy::Other => TypedHow::Perhaps,
-        };
-        self.settle_typing(how);
-    }
-
-    fn settle_typing(&mut self, how: TypedHow) {
-        if let Some(done) = self.typing.take().and_then(|t| t.done) {
-            let _ = done.send(how);
-        }
     }
 
     /// CPU time and living children, looked at only when something else gives reason to look.
@@ -611,45 +499,12 @@ impl Host {
             self.observed(seen).await;
         }
     }
-
-    /// Tells what was seen. While a message is on its way it is kept back: what the message led to
-    /// would otherwise reach the loop before the word that it was typed, and confirm nothing.
-    async fn observed(&mut self, seen: Observation) {
-        if self.unrecorded.is_some() && self.held.len() < HELD {
-            self.held.push(seen);
-            return;
-        }
-        self.recorded().await;
-        self.pass_on(seen).await;
-    }
-
-    /// Tells what was kept back.
-    async fn recorded(&mut self) {
-        self.unrecorded = None;
-        for seen in std::mem::take(&mut self.held) {
-            self.pass_on(seen).await;
-        }
-    }
-
-    async fn pass_on(&self, seen: Observation) {
-        let _ = self.inputs.send(Input::Observed { attempt: self.attempt, seen }).await;
-    }
 }
 
 /// The same but for the time it was said at.
 fn is_same(a: &Told, b: &Told) -> bool {
     let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.readable);
     key(a) == key(b) && a.state.text == b.state.text && a.asks == b.asks
-}
-
-/// A report that contains one of these, between the text and Enter, means that Enter would answer
-/// a question which was not there before.
-fn withheld() -> Vec<String> {
-    vec!["state=blocked".to_owned()]
-}
-
-fn number(msg: MsgId) -> u64 {
-    msg.0 * NUMBERS
 }
 
 async fn send(stream: &mut UnixStream, frame: &ToHost) -> std::io::Result<()> {
