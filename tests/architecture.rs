@@ -25,16 +25,16 @@ const TABLE: Table = Table {
     rooms: &[
         Room { name: "os", floor: Floor::Cellar, crates: &["etcetera", "which"] },
         // Matching of paths, and civil time without its clock.
-        room("model", 0, &["globset", "jiff"]),
+        room("model", 0, &["globset", "jiff", "strsim", "unicode_width"]),
         room("policy", 1, &["globset"]),
         room("agent", 1, &["base64", "jiff", "serde_json", "strsim", "toml"]),
         room("config", 1, &["globset", "schemars", "serde_json", "sha2", "strsim", "toml", "toml_edit"]),
         room("brief", 1, &["globset", "serde_json", "serde_saphyr", "strsim"]),
         room("wire", 1, &["base64", "serde_json"]),
-        room("report", 1, &["junit_parser", "serde_json"]),
+        room("report", 1, &["quick_xml", "serde_json"]),
         room("store", 2, &["rusqlite"]),
         room("git", 2, &["git2", "globset", "strsim"]),
-        room("host", 2, &["alacritty_terminal", "base64", "portable_pty", "unicode_width", "zstd"]),
+        room("host", 2, &["alacritty_terminal", "memchr", "portable_pty", "unicode_width", "zstd"]),
         room("watch", 2, &["globset", "ignore", "notify"]),
         room("verify", 2, &[]),
         room("supervisor", 3, &["base64", "jiff", "tokio", "tracing_subscriber"]),
@@ -84,6 +84,7 @@ const TABLE: Table = Table {
             macros: &[],
             places: &[
                 ("os/run", "programs that run to their end"),
+                ("os/detach", "the supervisor, which outlives its starter"),
                 ("host/start", "the host itself, which outlives its starter"),
                 ("host/pty", "the agent"),
             ],
@@ -121,11 +122,12 @@ const TABLE: Table = Table {
             places: &[
                 ("cli", "cli/error chooses it"),
                 ("main", "returns it"),
-                ("host/pty", "a child that cannot exec"),
+                ("host/start", "the child between a host and its starter"),
+                ("bin/standup-host", "returns it"),
             ],
         },
     ],
-    binaries: &[("main.rs", &["cli"])],
+    binaries: &[("main.rs", &["cli", "host"]), ("standup-host.rs", &["host"])],
 };
 
 /// Every source of the house, by its path under `src`.

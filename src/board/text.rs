@@ -6,7 +6,7 @@ use crate::model::state::{RunKind, Source};
 use crate::model::task::Column;
 use crate::model::text::{clean, clean_line, width};
 use crate::model::time::{Now, Span, Wall};
-use crate::model::verdict::{CheckOutcome, TestCounts, VerdictOutcome};
+use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
 
 use super::doc;
 use super::view;
@@ -186,7 +186,11 @@ fn review_line(t: &doc::Task, paint: &dyn Paint) -> String {
 }
 
 fn wait_line(doc: &doc::Status, t: &doc::Task, paint: &dyn Paint) -> String {
-    let why = hold(doc, t).map(|h| clean_line(&h.text)).unwrap_or_else(|| state_text(&t.state));
+    let why = match (hold(doc, t), t.state.kind) {
+        (Some(hold), _) => clean_line(&hold.text),
+        (None, RunKind::None) => "next".to_owned(),
+        (None, _) => state_text(&t.state),
+    };
     let tone = match hold(doc, t).map(|h| h.because) {
         Some(HoldKind::Trust | HoldKind::Agent | HoldKind::Asks) => Tone::Warn,
         _ => Tone::Dim,
@@ -287,7 +291,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
         out.hint(&next_step(t, need.kind));
     }
-    show_attempt(doc, &mut out);
+    show_attempt(doc, now, &mut out);
     show_verdict(t, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
@@ -300,17 +304,19 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     out.text
 }
 
-fn show_attempt(doc: &doc::Show, out: &mut Lines<'_>) {
+fn show_attempt(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     let Some(a) = &doc.task.attempt else { return };
     out.heading(&format!("attempt {}", a.number), Tone::Bold);
     out.note(&format!("branch    {}", clean_line(a.branch.as_str())));
     out.note(&format!("worktree  {}", clean_line(&a.worktree.display().to_string())));
     if let Some(oid) = &a.base_oid {
-        out.note(&format!("base      {}", oid.short()));
+        let stat = doc.task.diff.as_ref().map(|d| d.stat);
+        let old = stat.and_then(|s| s.base_at).map(|at| format!(", {} old", age(now, at))).unwrap_or_default();
+        let lies = stat.map(|s| format!(", {} ahead, {} behind", s.ahead, s.behind)).unwrap_or_default();
+        out.note(&format!("base      {}{old}{lies}", oid.short()));
     }
     if let Some(d) = &doc.task.diff {
-        let behind = if d.stat.behind > 0 { format!(", {} behind its base", d.stat.behind) } else { String::new() };
-        out.note(&format!("diff      {}{behind}", view::diff_text(&d.stat)));
+        out.note(&format!("diff      {}", view::diff_text(&d.stat)));
     }
     if let Some(session) = &a.agent_session {
         out.note(&format!("session   {}", clean_line(session)));
@@ -318,6 +324,29 @@ fn show_attempt(doc: &doc::Show, out: &mut Lines<'_>) {
     for past in doc.attempts.iter().filter(|p| p.number != a.number) {
         out.note(&format!("before    {} by {}: {}", past.number, past.agent, clean_line(&past.end)));
     }
+}
+
+/// The lines of a failed check's output that are repeated below it.
+const TAIL_SHOWN: usize = 20;
+
+/// `standup verify`: what the checks showed, and the end of what failed ones wrote.
+#[must_use]
+pub fn evidence(t: &doc::Task, verdict: Option<&Verdict>, paint: &dyn Paint) -> String {
+    let mut out = Lines::new(paint);
+    out.line(&format!("{} {}", paint.paint(Tone::Bold, &t.id.to_string()), clean_line(&t.title)));
+    show_verdict(t, &mut out);
+    if let Some(why) = verdict.map(|v| v.why.as_str()).filter(|why| !why.is_empty()) {
+        out.note(&clean_line(why));
+    }
+    for check in verdict.into_iter().flat_map(|v| &v.checks).filter(|c| c.outcome != CheckOutcome::Pass) {
+        let lines: Vec<&str> = check.tail.lines().collect();
+        if lines.is_empty() {
+            continue;
+        }
+        out.heading(&format!("the end of {}", check.name), Tone::Dim);
+        lines.iter().skip(lines.len().saturating_sub(TAIL_SHOWN)).for_each(|line| out.note(&clean_line(line)));
+    }
+    out.text
 }
 
 fn show_verdict(t: &doc::Task, out: &mut Lines<'_>) {

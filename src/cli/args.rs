@@ -55,8 +55,17 @@ pub(super) struct Global {
     /// Ask nothing
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(super) no_input: bool,
-    /// When to colour
-    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto", global = true, help_heading = "Everywhere")]
+    /// When to colour: auto, always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true,
+        global = true,
+        help_heading = "Everywhere"
+    )]
     pub(super) color: Color,
 }
 
@@ -95,15 +104,48 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Agents agents,
-    Completions completions,
-    Config config,
+    Demo demo,
     Init init,
-    Man man,
-    Reset reset,
-    Supervisor supervisor,
-    Trust trust,
+    Doctor doctor,
+    Add add,
+    Import import,
+    Edit edit,
+    Lint lint,
+    Run run,
+    Up up,
+    Start start,
+    Down down,
     Status status,
+    Show show,
+    Attach attach,
+    Logs logs,
+    Diff diff,
+    Events events,
+    State state,
+    Wait wait,
+    Next next,
+    Send send,
+    Move r#move,
+    Stop stop,
+    Retry retry,
+    Cancel cancel,
+    Verify verify,
+    Agents agents,
+    Config config,
+    Trust trust,
+    Supervisor supervisor,
+    Reset reset,
+    Completions completions,
+    Man man,
+    Help help,
+    #[command(hide = true)]
+    CheckIn check_in,
+    #[command(hide = true)]
+    Brief brief,
+    #[command(hide = true)]
+    Hook hook,
+    #[command(hide = true)]
+    Host host,
 }
 
 impl Default for Verb {

@@ -92,12 +92,13 @@ impl Context {
             Some(log) => journal::fold(&log)?,
             None => Machine::default(),
         };
-        let mut banners = Vec::new();
-        let mut board = machine.board().clone();
+        let (mut banners, mut around) = (Vec::new(), None);
         match surroundings::look(place) {
-            Ok(loaded) => board.surroundings = Some(loaded.surroundings(place)),
+            Ok(loaded) => around = Some(loaded.surroundings(place)),
             Err(error) => banners.push(super::error::chain(&error)),
         }
+        let mut board = machine.board().clone();
+        board.surroundings = around;
         let waiting = board.tasks.values().filter(|t| t.column == Column::Backlog).map(|t| t.id);
         let hold = |task| Hold { task, because: HoldKind::Dispatch, text: "no supervisor runs".to_owned() };
         board.holds = waiting.map(hold).collect();

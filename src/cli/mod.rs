@@ -5,11 +5,13 @@
 //! of [`error::Code`]. Must not know: how anything is decided or done.
 
 mod args;
+mod briefs;
 pub mod cmd;
 mod context;
 pub mod error;
 #[cfg(test)]
 mod sample;
+mod tail;
 mod task;
 pub mod ui;
 
@@ -29,8 +31,15 @@ use error::{Code, Failure};
 #[must_use]
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
-    if args.get(1).is_some_and(|verb| verb == "__demo-agent") {
-        return ExitCode::from(cmd::demo_agent(&args[2..]));
+    match args.get(1).and_then(|verb| verb.to_str()) {
+        Some("__demo-agent") => return ExitCode::from(cmd::demo_agent(&args[2..])),
+        // Neither of the two may wait for all the others' arguments to be laid out.
+        Some("host") => return ExitCode::from(cmd::host::bare(&args[2..])),
+        Some("hook") => {
+            cmd::hook::bare(&args[2..]);
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let (ui, done) = match panic::catch_unwind(|| read(&args)) {
         Ok(Ok(cli)) => {
@@ -79,11 +88,15 @@ fn usage(error: &clap::Error) -> Failure {
     for line in said.iter().filter(|line| tip(line)) {
         failure = failure.hint(line.trim_start_matches("tip:").trim());
     }
-    if let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) {
-        let usage = usage.to_string();
-        failure = failure.hint(usage.trim().trim_start_matches("Usage:").trim());
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let mut words = usage.trim().trim_start_matches("Usage:").split_whitespace().skip(1);
+    match words.next().filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase())) {
+        Some(verb) => failure.hint(format!("standup {verb} --help")),
+        None => failure.hint("standup --help"),
     }
-    failure
 }
 
 /// What the person reads where we were wrong; the panic itself has been said above it.

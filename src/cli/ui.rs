@@ -3,6 +3,7 @@
 //! A closed pipe ends the output silently. Colour only on a terminal, unless told otherwise.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use serde::Serialize;
 
@@ -108,6 +109,11 @@ impl Ui {
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         io::stdout().is_terminal()
+    }
+
+    /// Lends the person's terminal: where keys come from, and what shows.
+    pub fn on_terminal<T>(&self, borrow: impl FnOnce(BorrowedFd<'_>, BorrowedFd<'_>) -> T) -> T {
+        borrow(io::stdin().as_fd(), io::stdout().as_fd())
     }
 
     /// Something said beside the answer, for those who want to know more.

@@ -185,11 +185,12 @@ pub fn attach(
         return Err(AttachError::Nested { host: host.clone(), label: options.label.clone() });
     }
     let failed = |tried| move |source| AttachError::Terminal { tried, source };
+    let size = super::terminal::size_of(input, output);
     let hello = Hello {
         versions: VERSIONS,
         features: 0,
         role: Role::Client,
-        size: Some(super::terminal::size_of(input, output)),
+        size: Some(size),
         readonly: options.readonly,
         scrollback: options.scrollback,
     };
@@ -197,7 +198,7 @@ pub fn attach(
     let signals = Signals::catch(SIGNALS).map_err(failed("catch signals"))?;
     let mut terminal = Terminal::borrow(input, output).map_err(failed("open the terminal"))?;
     terminal.enter().map_err(failed("switch the terminal to raw mode"))?;
-    Session::new(link, terminal, signals, &welcome.status, options.readonly).run()
+    Session::new(link, terminal, signals, &welcome.status, size, options.readonly).run()
 }
 
 #[cfg(test)]

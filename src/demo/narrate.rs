@@ -5,13 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::board::Hold;
+use crate::model::board::{Hold, HoldKind};
 use crate::model::checkin::Claim;
 use crate::model::event::{By, Event, Record};
 use crate::model::id::TaskId;
 use crate::model::task::Column;
 use crate::model::text::clean_line;
 use crate::model::verdict::{Verdict, VerdictOutcome};
+
+/// How the player begins a report that asks for an answer.
+pub(super) const ANSWER: &str = "answer: ";
+
+/// Failed tests that are named.
+const MAX_NAMED: usize = 3;
 
 /// How a line is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,18 +48,31 @@ pub struct Line {
 /// Tells every event once and every hold when it begins or changes.
 #[derive(Debug, Default)]
 pub(super) struct Narrator {
+    titles: BTreeMap<TaskId, String>,
     held: BTreeMap<TaskId, String>,
 }
 
 impl Narrator {
     /// The line of an event, if it has one.
     pub(super) fn event(&mut self, record: &Record) -> Option<Line> {
-        let (text, mood) = told(&record.event)?;
+        let (text, mood) = match (&record.event, record.task) {
+            (Event::TaskAdded { spec }, Some(task)) => {
+                self.titles.insert(task, spec.title.clone());
+                return None;
+            }
+            (Event::AttemptPlanned { branch, .. }, Some(task)) => {
+                let title = self.titles.get(&task).map(String::as_str).unwrap_or_default();
+                (format!("starts: {title}, on branch {branch}"), Mood::Plain)
+            }
+            (event, _) => told(event)?,
+        };
         Some(Line { task: record.task, text: clean_line(&text), mood })
     }
 
-    /// Lines for holds that are new, or have another reason than before.
+    /// Lines for holds that are new, or have another reason than before. A question is told as an
+    /// event already.
     pub(super) fn holds(&mut self, holds: &[Hold]) -> Vec<Line> {
+        let holds: Vec<&Hold> = holds.iter().filter(|hold| hold.because != HoldKind::Asks).collect();
         self.held.retain(|task, _| holds.iter().any(|h| h.task == *task));
         let mut lines = Vec::new();
         for hold in holds {
@@ -69,8 +88,6 @@ impl Narrator {
 fn told(event: &Event) -> Option<(String, Mood)> {
     let plain = |text: String| Some((text, Mood::Plain));
     match event {
-        Event::TaskAdded { spec } => plain(format!("added: {}", spec.title)),
-        Event::AttemptPlanned { branch, .. } => plain(format!("starts, on branch {branch}")),
         Event::TurnBegan { .. } => plain("works, in a worktree and a terminal of its own".to_owned()),
         Event::CheckInReceived { check_in, .. } => {
             let said = if check_in.did.is_empty() { &check_in.next } else { &check_in.did };
@@ -86,7 +103,7 @@ fn told(event: &Event) -> Option<(String, Mood)> {
             Some((format!("is in {to} now{by}: {reason}"), mood)).filter(|_| *to != Column::Build)
         }
         Event::NeedsYouRaised { kind: crate::model::event::NeedKind::Question, question } => {
-            Some((format!("asks you: {question}"), Mood::Asks))
+            Some((format!("asks you: {}", question.trim_start_matches(ANSWER)), Mood::Asks))
         }
         Event::NeedsYouRaised { question, .. } => Some((format!("needs you: {question}"), Mood::Bad)),
         Event::AttemptFailed { stage, error } => Some((format!("did not come up ({stage}): {error}"), Mood::Bad)),
@@ -102,10 +119,11 @@ fn judged(verdict: &Verdict) -> (String, Mood) {
     match verdict.outcome {
         VerdictOutcome::Green => (format!("green: {} passed, {total} tests", ran.join(" and ")), Mood::Good),
         VerdictOutcome::Red => {
-            let failures = verdict.checks.iter().flat_map(|c| &c.failures);
-            let failed = failures.map(|f| format!("{}: {}", f.test, f.message)).next();
-            let why = || verdict.checks.iter().map(|c| c.why.clone()).find(|w| !w.is_empty()).unwrap_or_default();
-            (format!("red: {}", failed.unwrap_or_else(why)), Mood::Bad)
+            let failed: Vec<&str> =
+                verdict.checks.iter().flat_map(|c| &c.failures).map(|f| f.test.as_str()).take(MAX_NAMED).collect();
+            let why = verdict.checks.iter().map(|c| c.why.as_str()).find(|w| !w.is_empty()).unwrap_or_default();
+            let named = if failed.is_empty() { String::new() } else { format!(": {}", failed.join(", ")) };
+            (format!("red: {why}{named}"), Mood::Bad)
         }
         VerdictOutcome::Stale => (format!("its files changed under the checks: {}", verdict.why), Mood::Plain),
         VerdictOutcome::None => ("no checks are configured".to_owned(), Mood::Plain),
@@ -116,7 +134,6 @@ fn judged(verdict: &Verdict) -> (String, Mood) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::board::HoldKind;
     use crate::model::verdict::{CheckOutcome, CheckResult, Failure, TestCounts};
 
     fn task(n: u32) -> TaskId {
@@ -143,7 +160,7 @@ mod tests {
             exit_code: Some(1),
             duration_ms: 5,
             tests: Some(TestCounts { total: 2, passed: 1, failed: 1, skipped: 0 }),
-            failures: vec![Failure { test: "longest".into(), message: "a last line\x1b[31m is lost".into() }],
+            failures: vec![Failure { test: "long\x1b[31mest".into(), message: String::new() }],
             why: "1 of 2 tests failed".into(),
             tail: String::new(),
             command: "sh tests/run".into(),
@@ -154,7 +171,7 @@ mod tests {
         let record = Record { task: Some(task(3)), attempt: None, event };
         let line = Narrator::default().event(&record).expect("a line");
         assert_eq!(line.mood, Mood::Bad);
-        assert!(line.text.starts_with("red: longest: a last line"), "{}", line.text);
+        assert!(line.text.starts_with("red: 1 of 2 tests failed: long"), "{}", line.text);
         assert!(!line.text.contains('\x1b'), "{:?}", line.text);
     }
 }

@@ -26,7 +26,7 @@ use crate::store::StoreError;
 use crate::supervisor::place::{Place, PlaceError};
 
 use super::answer::{self, AnswerError};
-use super::narrate::{Line, Mood, Narrator};
+use super::narrate::{ANSWER, Line, Mood, Narrator};
 use super::scratch::{self, Scratch, ScratchError, Shows};
 
 /// The whole way takes half a minute; a machine that needs so long stands still.
@@ -35,8 +35,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// One command of the way; most return at once.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often the caller is asked whether to go on.
-const TICK: Duration = Duration::from_millis(200);
+/// A log that was silent so long has told all of what just happened. The caller is asked as often
+/// whether to go on.
+const TICK: Duration = Duration::from_millis(60);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -206,7 +207,14 @@ impl Tour {
         self.command(tell, ["up"])?;
         let follower = Client::connect(&self.place.layout)?.follow(Seq(0))?;
         let board = Client::connect(&self.place.layout)?;
-        let way = Way { tour: self, board, narrator: Narrator::default(), verdicts: BTreeMap::new(), accepted: false };
+        let way = Way {
+            tour: self,
+            board,
+            narrator: Narrator::default(),
+            columns: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            accepted: false,
+        };
         way.follow(follower, tell, goes_on)
     }
 
@@ -257,12 +265,17 @@ struct Way<'t> {
     tour: &'t Tour,
     board: Client,
     narrator: Narrator,
+    /// Where each task stands, as far as was told.
+    columns: BTreeMap<TaskId, Column>,
+    /// What its checks showed, as far as was told.
     verdicts: BTreeMap<TaskId, Vec<VerdictOutcome>>,
     /// Whether the first task was accepted.
     accepted: bool,
 }
 
 impl Way<'_> {
+    /// Tells what happens until every task is where it should be. Only what was told counts, so
+    /// that the story has its end; the board is asked for holds once the log is silent.
     fn follow(
         mut self,
         mut log: Follower,
@@ -276,10 +289,11 @@ impl Way<'_> {
             }
             if let Some(logged) = log.next(Some(TICK))? {
                 self.happened(&logged.record, tell)?;
+                continue;
             }
             let board = self.board.board()?.board;
             self.narrator.holds(&board.holds).into_iter().for_each(|line| tell(Told::Line(line)));
-            if self.is_over(&board) {
+            if self.is_over() {
                 return Ok(self.summary(&board));
             }
             self.accept(&board, tell)?;
@@ -295,6 +309,7 @@ impl Way<'_> {
         line.into_iter().for_each(|line| tell(Told::Line(line)));
         let Some(task) = record.task else { return Ok(()) };
         match &record.event {
+            Event::TaskMoved { to, .. } => drop(self.columns.insert(task, *to)),
             Event::VerdictReached { verdict, .. } => self.verdicts.entry(task).or_default().push(verdict.outcome),
             Event::NeedsYouRaised { kind: NeedKind::Question, question } => return self.answer(task, question, tell),
             Event::NeedsYouRaised { .. } | Event::AttemptFailed { .. } | Event::HostLost { .. } => {
@@ -317,22 +332,18 @@ impl Way<'_> {
         )));
         let socket = self.tour.place.layout.host_socket(&host)?;
         // The question itself, without the words around it and the options behind it.
-        let asked = question.split('?').next().unwrap_or(question).trim_start_matches("answer: ");
+        let asked = question.split('?').next().unwrap_or(question).trim_start_matches(ANSWER);
         answer::answer(&socket, asked, &format!("{answer}\r")).map_err(|source| TourError::Answer { task, source })?;
         let text = format!("gets its answer: {answer}");
         tell(Told::Line(Line { task: Some(task), text, mood: Mood::Plain }));
         Ok(())
     }
 
-    /// Accepts the first task once it is in Review, so that the one that needs it can start.
+    /// Accepts the task that another one needs once it is in Review, so that the other can start.
     fn accept(&mut self, board: &Board, tell: &mut dyn FnMut(Told)) -> Result<(), TourError> {
         let needed = board.tasks.values().find_map(|t| t.spec.needs.first().copied());
-        let Some(task) = needed.filter(|id| board.tasks.get(id).is_some_and(|t| t.column == Column::Review)) else {
-            return Ok(());
-        };
-        if self.accepted {
-            return Ok(());
-        }
+        let ready = needed.filter(|id| !self.accepted && self.columns.get(id) == Some(&Column::Review));
+        let Some(task) = ready else { return Ok(()) };
         self.accepted = true;
         let id = task.to_string();
         self.tour.command(tell, ["move", id.as_str(), "done", "--reason", "read and accepted"])
@@ -344,9 +355,9 @@ impl Way<'_> {
         self.tour.scratch.tasks.get(index).map(|t| t.shows)
     }
 
-    fn is_over(&self, board: &Board) -> bool {
-        let arrived = |t: &Task| matches!(t.column, Column::Review | Column::Done);
-        self.accepted && board.tasks.len() == self.tour.scratch.tasks.len() && board.tasks.values().all(arrived)
+    fn is_over(&self) -> bool {
+        let arrived = self.columns.values().filter(|column| matches!(column, Column::Review | Column::Done)).count();
+        self.accepted && arrived == self.tour.scratch.tasks.len()
     }
 
     fn summary(&self, board: &Board) -> Summary {

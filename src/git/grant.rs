@@ -48,21 +48,36 @@ pub fn agent_env<'a>(existing: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
 /// # Errors
 /// [`GitError::Io`]; [`GitError::BranchBlocked`] for a branch that has no folder of its own.
 pub fn writable_roots(repo: &Repository, site: &Site, branch: &BranchName) -> Result<Vec<PathBuf>, GitError> {
+    for dir in branch_folders(repo, branch)? {
+        keep(&dir)?;
+    }
+    roots(repo, site, branch)
+}
+
+/// The same folders, without making any.
+///
+/// # Errors
+/// [`GitError::BranchBlocked`].
+pub fn roots(repo: &Repository, site: &Site, branch: &BranchName) -> Result<Vec<PathBuf>, GitError> {
     let mut roots = vec![site.admin_dir.clone(), repo.objects()];
     if repo.ref_format() == RefFormat::Reftable {
         roots.push(repo.common_dir().join("reftable"));
-        return Ok(roots);
+    }
+    roots.extend(branch_folders(repo, branch)?);
+    Ok(roots)
+}
+
+/// The folder of a task's branches and that of their logs; none where references share a table.
+fn branch_folders(repo: &Repository, branch: &BranchName) -> Result<Vec<PathBuf>, GitError> {
+    if repo.ref_format() == RefFormat::Reftable {
+        return Ok(Vec::new());
     }
     let Some((folder, _)) = branch.as_str().rsplit_once('/') else {
         let why = "it needs a folder of its own, as in standup/T7/1-name".to_owned();
         return Err(GitError::BranchBlocked { branch: branch.clone(), why });
     };
-    for base in [HEADS.to_owned(), format!("logs/{HEADS}")] {
-        let dir = repo.common_dir().join(base).join(folder);
-        keep(&dir)?;
-        roots.push(dir);
-    }
-    Ok(roots)
+    let bases = [HEADS.to_owned(), format!("logs/{HEADS}")];
+    Ok(bases.into_iter().map(|base| repo.common_dir().join(base).join(folder)).collect())
 }
 
 /// Makes a folder that git will not remove. Git may remove an empty parent between our two steps,

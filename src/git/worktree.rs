@@ -19,6 +19,7 @@ use super::shadow::Shadow;
 use super::site::{HEADS, Site, read_line};
 use super::tree::OURS;
 use crate::model::name::{BranchName, Oid, Pattern};
+use crate::os::failpoint;
 
 /// A checkout may fetch large files and missing objects.
 const CHECKOUT_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -110,6 +111,7 @@ fn build(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Resu
         let worktree = prepare_path(git, repo, plan, made)?;
         register::register(git, repo, plan, &worktree, made)?
     };
+    failpoint::hit("worktree.registered");
     if plan.shadow_dir.exists() {
         Folder::at(&plan.shadow_dir)?.remove()?;
     }
@@ -119,6 +121,7 @@ fn build(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Resu
     }
     let shadow = shadow?;
     check_out(git, repo, plan, &site, shadow.private(), &mut notes)?;
+    failpoint::hit("worktree.checked-out");
     // Before anything of the main checkout's comes in, so that nothing stands in its place.
     let run_dir = make_run_dir(&site)?;
     carry::carry(git, repo, plan, &site, shadow.private(), &mut notes)?;
@@ -127,6 +130,7 @@ fn build(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Resu
     let mark = plan.shadow_dir.join(MARK);
     fs::write(&mark, "").map_err(|e| GitError::io("write", &mark, e))?;
     make_inbox(&run_dir)?;
+    failpoint::hit("worktree.whole");
     Ok(Created { site, branch: plan.branch.clone(), base_oid: plan.base.clone(), run_dir, notes, shadow })
 }
 

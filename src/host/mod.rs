@@ -1,17 +1,13 @@
 //! One process per attempt: it owns the PTY, the screen, the transcript and the exit record.
 //!
-//! A host is started with a [`Spec`](crate::wire::host::Spec) on its standard input, answers with
-//! its address, and from then on is reached through its socket and found through its folder:
-//!
-//! ```text
-//!  spec.json    what was to be run, before it runs     lock         held for life
-//!  pid          who runs                               typed        messages that were typed
-//!  transcript/  what the agent wrote                   status.json  how it ended
-//! ```
+//! It reads a [`Spec`](crate::wire::host::Spec), answers with its address, and is then reached
+//! through its socket and found through its folder: `spec.json` (written before the agent starts),
+//! `lock` (held for life), `pid`, `transcript/`, `typed`, `status.json` (written before it ends).
 //!
 //! **Invariant:** an agent never outlives its host unnoticed, a host never outlives its agent, and
 //! nothing a client does slows the agent. Must not know: repositories, settings, any dialect.
 
+mod entry;
 mod fence;
 mod input;
 mod locks;
@@ -31,9 +27,10 @@ mod sweep;
 pub mod transcript;
 mod typed;
 
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
 
+pub use entry::main;
 pub use fence::raise_fence;
 pub use record::{ExitRecord, Running};
 pub use start::{StartError, start};
@@ -42,10 +39,6 @@ pub use typed::typed;
 
 use crate::os::file::FileError;
 use crate::os::socket::SocketError;
-use crate::wire::host::{Failure, Spec};
-
-/// A spec is a few environments long.
-const MAX_SPEC: u64 = 8 << 20;
 
 /// Why a host could not start.
 #[derive(Debug, thiserror::Error)]
@@ -104,32 +97,4 @@ fn sentence(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
-}
-
-/// The whole life of a host process: spec on standard input, one line on standard output, then
-/// silence. Returns the exit code. Call it before any thread is started.
-#[must_use]
-pub fn main() -> u8 {
-    let ran = read_spec().and_then(|spec| {
-        serve::serve(spec, |address| {
-            let said = serve::say(address);
-            serve::leave_stdio();
-            said
-        })
-    });
-    match ran {
-        Ok(()) => 0,
-        Err(error) => {
-            let failure = Failure { error: sentence(&error), code: error.code().to_owned() };
-            // Nobody to tell is no reason for another code.
-            let _ = serve::say(&failure);
-            1
-        }
-    }
-}
-
-fn read_spec() -> Result<Spec, ServeError> {
-    let mut text = Vec::new();
-    io::stdin().take(MAX_SPEC).read_to_end(&mut text).map_err(ServeError::io("read the spec"))?;
-    serde_json::from_slice(&text).map_err(|e| ServeError::Spec(e.to_string()))
 }

@@ -111,6 +111,13 @@ fn prepare() -> io::Result<()> {
         // SAFETY: resets a disposition of this process; no handler is involved.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    // The host hears its own signals through a descriptor and blocks them; the agent must not.
+    // SAFETY: an empty set on the stack, and no old set is asked for.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
     rustix::process::setsid()?;
     process::close_on_exec_from(3)?;
     // SAFETY: descriptor 0 is the slave; the argument is an integer.

@@ -4,7 +4,7 @@
 //! the end. One thread but for floods and the last sweep; no timer runs while nothing happens.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use super::{ServeError, fence, sweep};
 use crate::model::time::{Now, Wall};
 use crate::os::lock::Lock;
 use crate::os::process::ProcessId;
-use crate::os::{clock, file, socket};
+use crate::os::{clock, failpoint, file, socket};
 use crate::wire::host::{Address, Osc, Process, SPEC_SCHEMA, Size, Spec};
 
 /// The size of a terminal whose spec says 0.
@@ -135,6 +135,7 @@ pub(super) fn serve(spec: Spec, ready: impl FnOnce(&Address) -> io::Result<()>) 
         socket: host.spec.socket.clone(),
         nonce: host.spec.nonce.clone(),
     };
+    failpoint::hit("host.recorded");
     // Whoever started this may be gone; the agent runs, and the files say where.
     let _ = ready(&address);
     // What only the start needed.
@@ -161,6 +162,7 @@ fn start(spec: Spec) -> Result<Host, ServeError> {
     if record::read_exit(&dir).is_some() {
         return Err(ServeError::Ended);
     }
+    failpoint::hit("host.locked");
     let slot = spec.slot_fd.map(adopt).transpose().map_err(ServeError::io("keep the slot"))?;
     if record::read_running(&dir).is_some() {
         // An earlier host of this folder was killed; its agent must not run beside the new one.
@@ -275,6 +277,7 @@ fn launch(spec: &Spec, dir: &std::path::Path, pty: &Pty, now: Now) -> Result<(Pr
     };
     // A zombie still has its start time: it is not reaped before the loop runs.
     let agent = ProcessId::of(pid).unwrap_or(ProcessId { pid, start: 0 });
+    failpoint::hit("host.spawned");
     record::write_running(dir, &record::running(spec, agent, now.boot, now.wall))?;
     Ok((agent, held))
 }
@@ -563,22 +566,4 @@ fn sweep_aside(marker: String) -> io::Result<(JoinHandle<usize>, OwnedFd)> {
         left
     })?;
     Ok((thread, done))
-}
-
-/// Points the standard streams at nothing: the starter must not wait for this process.
-pub(super) fn leave_stdio() {
-    if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let _ = rustix::stdio::dup2_stdin(&null);
-        let _ = rustix::stdio::dup2_stdout(&null);
-        let _ = rustix::stdio::dup2_stderr(&null);
-    }
-}
-
-/// Writes one line to standard output.
-pub(super) fn say(line: &impl serde::Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    let mut out = io::stdout().lock();
-    out.write_all(&text)?;
-    out.flush()
 }

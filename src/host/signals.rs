@@ -20,7 +20,7 @@ pub(super) struct Signals(OwnedFd);
 
 impl Signals {
     /// Blocks what would end or stop the process. The mask is inherited by threads started later;
-    /// children are spawned with an empty one.
+    /// the agent unblocks everything before it is executed.
     pub(super) fn take() -> io::Result<Self> {
         let blocked = [
             libc::SIGHUP,

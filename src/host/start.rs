@@ -3,14 +3,17 @@
 //! **Invariant:** on success the agent runs and the host is nobody's child; on failure no agent
 //! was started, or the error says that it is not known. Must not know: what the agent is.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use crate::os::process;
+use crate::os::{failpoint, process};
 use crate::wire::host::{Address, Failure, Spec};
 
 /// A host on a loaded machine is up in a few hundred milliseconds; a folder on a stalled disk
@@ -58,13 +61,15 @@ pub fn start(spec: &Spec, exe: &Path) -> Result<Address, StartError> {
     let small = exe.with_file_name(SMALL);
     let (program, args): (&Path, &[&str]) = if small.is_file() { (&small, &[]) } else { (exe, &["__host"]) };
     let keep: Vec<i32> = spec.slot_fd.into_iter().collect();
-    let mut child = process::spawn_detached(program, args, &keep)
-        .map_err(|source| StartError::Run { exe: program.to_owned(), source })?;
+    let mut child =
+        spawn_detached(program, args, &keep).map_err(|source| StartError::Run { exe: program.to_owned(), source })?;
+    failpoint::hit("launch.host-spawned");
     let json = serde_json::to_vec(spec).map_err(|e| StartError::Silent { why: e.to_string() })?;
     if let Err(e) = child.stdin.write_all(&json) {
         return Err(StartError::Silent { why: e.to_string() });
     }
     drop(child.stdin);
+    failpoint::hit("launch.spec-written");
     let answer = read_line(&mut child.stdout).map_err(|e| StartError::Silent { why: e.to_string() })?;
     if let Ok(address) = serde_json::from_slice::<Address>(&answer) {
         return Ok(address);
@@ -76,7 +81,7 @@ pub fn start(spec: &Spec, exe: &Path) -> Result<Address, StartError> {
     }
 }
 
-fn read_line(from: &mut std::fs::File) -> io::Result<Vec<u8>> {
+fn read_line(from: &mut File) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
     let mut line = Vec::new();
     let mut chunk = [0; 1024];
@@ -95,4 +100,44 @@ fn read_line(from: &mut std::fs::File) -> io::Result<Vec<u8>> {
         }
     }
     Ok(line)
+}
+
+/// The streams of a program that runs on its own.
+#[derive(Debug)]
+struct Detached {
+    /// Its standard input.
+    stdin: File,
+    /// Its standard output.
+    stdout: File,
+}
+
+/// Starts a program that outlives this process and is not its child: own session, no terminal, no
+/// descriptors but two pipes and those of `keep`. Standard error goes nowhere.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts hosts")]
+fn spawn_detached(program: &Path, args: &[&str], keep: &[RawFd]) -> io::Result<Detached> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let keep = keep.to_vec();
+    // SAFETY: only system calls that are safe between fork and exec; nothing allocates.
+    unsafe {
+        command.pre_exec(move || {
+            process::close_on_exec_from(3)?;
+            for &fd in &keep {
+                rustix::io::fcntl_setfd(BorrowedFd::borrow_raw(fd), rustix::io::FdFlags::empty())?;
+            }
+            // The child proper is the second one; the first ends at once and is reaped below.
+            match libc::fork() {
+                -1 => return Err(io::Error::last_os_error()),
+                0 => {}
+                _ => libc::_exit(0),
+            }
+            rustix::process::setsid()?;
+            Ok(())
+        });
+    }
+    let mut child = command.spawn()?;
+    let streams = child.stdin.take().zip(child.stdout.take());
+    child.wait()?;
+    let (stdin, stdout) = streams.ok_or(io::ErrorKind::BrokenPipe)?;
+    Ok(Detached { stdin: OwnedFd::from(stdin).into(), stdout: OwnedFd::from(stdout).into() })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{ActionId, AttemptNo, CheckRun};
 use super::name::{AgentName, BranchName, HostId, Oid};
-use super::state::RunState;
+use super::state::{RunKind, RunState};
 use super::task::Mode;
 use super::time::{Mono, Now, Wall};
 use super::verdict::Verdict;
@@ -153,8 +153,14 @@ pub struct DiffStat {
     pub commits: u64,
     /// Whether anything is not committed.
     pub dirty: bool,
+    /// Commits that the base branch, as it is now, does not have.
+    #[serde(default)]
+    pub ahead: u64,
     /// Commits of the base branch that the attempt does not have.
     pub behind: u64,
+    /// When the commit was made at which the work left the base: the base's age counts from it.
+    #[serde(default)]
+    pub base_at: Option<Wall>,
 }
 
 /// Checks under way.
@@ -206,6 +212,9 @@ pub struct Attempt {
     pub ports: Vec<u16>,
     /// The agent's own session, for resuming.
     pub session: Option<String>,
+    /// Whether a turn ever began in it: before that there is nothing to resume.
+    #[serde(default)]
+    pub begun: bool,
     /// How many hosts it has had.
     pub launches: u32,
     /// Where it stands.
@@ -245,6 +254,51 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// An attempt whose names were chosen at `at`, and whose worktree `action` makes.
+    #[must_use]
+    pub fn planned(
+        no: AttemptNo,
+        agent: &AgentName,
+        mode: Mode,
+        branch: &BranchName,
+        worktree: PathBuf,
+        action: ActionId,
+        at: Now,
+    ) -> Self {
+        Self {
+            no,
+            agent: agent.clone(),
+            mode,
+            branch: branch.clone(),
+            worktree,
+            planned_at: at.wall,
+            started_at: None,
+            base_oid: None,
+            base: None,
+            notes: Vec::new(),
+            ports: Vec::new(),
+            session: None,
+            begun: false,
+            launches: 0,
+            phase: Phase::Preparing { action },
+            stopping: None,
+            stop_action: None,
+            stop_error: None,
+            run: RunState::plain(RunKind::Starting, None, at),
+            readable: false,
+            asks: None,
+            finished: false,
+            checking: None,
+            judged: None,
+            reds: 0,
+            stales: 0,
+            diff: None,
+            tree: None,
+            taken: None,
+            rested: None,
+        }
+    }
+
     /// The living host, if any.
     #[must_use]
     pub fn host(&self) -> Option<&HostFacts> {
@@ -267,6 +321,12 @@ impl Attempt {
             Phase::Ended { end, .. } => Some(end),
             _ => None,
         }
+    }
+
+    /// Whether its agent ended well and its work is still to be checked.
+    #[must_use]
+    pub fn is_to_be_checked(&self) -> bool {
+        self.finished && matches!(self.end(), Some(End::Exited { exit }) if exit.is_success())
     }
 
     /// Whether the last verdict no longer speaks of the bytes in the worktree.

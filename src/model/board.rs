@@ -99,11 +99,12 @@ impl Task {
         self.attempt().map(|a| AttemptId { task: self.id, no: a.no })
     }
 
-    /// Whether its newest attempt takes a place in Build: it has a process or its checks run.
+    /// Whether its newest attempt takes a place in Build: it has a process, its checks run, or they
+    /// are going to.
     #[must_use]
     pub fn occupies_build(&self) -> bool {
         matches!(self.column, Column::Build | Column::Design)
-            && self.attempt().is_some_and(|a| a.is_active() || a.checking.is_some())
+            && self.attempt().is_some_and(|a| a.is_active() || a.checking.is_some() || a.is_to_be_checked())
     }
 }
 

@@ -1,12 +1,8 @@
 //! Processes by identity, never by number alone: a pid is reused, a pid with its start time is not.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 use serde::{Deserialize, Serialize};
@@ -157,49 +153,6 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The streams of a program that runs on its own.
-#[derive(Debug)]
-pub struct Detached {
-    /// Its standard input.
-    pub stdin: File,
-    /// Its standard output.
-    pub stdout: File,
-}
-
-/// Starts a program that outlives this process and is not its child: own session, no terminal, no
-/// descriptors but two pipes and those of `keep`. Standard error goes nowhere.
-///
-/// # Errors
-/// What `exec` says.
-#[expect(clippy::disallowed_methods, reason = "the one place that starts what outlives us")]
-pub fn spawn_detached(program: &Path, args: &[&str], keep: &[RawFd]) -> io::Result<Detached> {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let keep = keep.to_vec();
-    // SAFETY: only system calls that are safe between fork and exec; nothing allocates.
-    unsafe {
-        command.pre_exec(move || {
-            close_on_exec_from(3)?;
-            for &fd in &keep {
-                rustix::io::fcntl_setfd(BorrowedFd::borrow_raw(fd), rustix::io::FdFlags::empty())?;
-            }
-            // The child proper is the second one; the first ends at once and is reaped below.
-            match libc::fork() {
-                -1 => return Err(io::Error::last_os_error()),
-                0 => {}
-                _ => libc::_exit(0),
-            }
-            rustix::process::setsid()?;
-            Ok(())
-        });
-    }
-    let mut child = command.spawn()?;
-    let streams = child.stdin.take().zip(child.stdout.take());
-    child.wait()?;
-    let (stdin, stdout) = streams.ok_or(io::ErrorKind::BrokenPipe)?;
-    Ok(Detached { stdin: OwnedFd::from(stdin).into(), stdout: OwnedFd::from(stdout).into() })
 }
 
 #[cfg(test)]

@@ -282,6 +282,33 @@ impl Run {
         Ok(Ended { code: status.code(), signal: status.signal(), timed_out, aborted, duration })
     }
 
+    /// Runs it on this process's own terminal and streams, as an editor or a pager wants it. Bytes
+    /// given as standard input go there instead of the terminal's. The bounds do not apply; an
+    /// interrupt from the keyboard is the program's, not ours.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
+    pub fn foreground(&self) -> Result<Ended, RunError> {
+        let began = Instant::now();
+        let lost = |source| RunError::Wait { program: self.program.clone(), source };
+        let _interrupts = super::signal::Signals::catch(&[Signal::INT, Signal::QUIT]).map_err(lost)?;
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        if let Some(dir) = &self.cwd {
+            command.current_dir(dir);
+        }
+        if !self.stdin.is_empty() {
+            command.stdin(Stdio::piped());
+        }
+        let spawned = command.spawn();
+        let mut child = spawned.map_err(|source| RunError::Spawn { program: self.program.clone(), source })?;
+        feed(child.stdin.take(), self.stdin.clone());
+        let status = child.wait().map_err(lost)?;
+        let (code, signal) = (status.code(), status.signal());
+        Ok(Ended { code, signal, timed_out: false, aborted: false, duration: began.elapsed() })
+    }
+
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
     fn spawn(&self) -> Result<Child, RunError> {
         let mut command = Command::new(&self.program);

@@ -119,7 +119,10 @@ fn needs(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
 
 /// The agent of a task: its own, else the first route that meets its paths, else the default,
 /// else the only one there is.
-pub(super) fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
+///
+/// # Errors
+/// Why there is none that can be started, as a sentence.
+pub fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String> {
     let settings = &around.settings;
     let asked = match &task.wanted {
         Some(Wanted::Attempt { agent }) => agent.clone(),
@@ -160,12 +163,12 @@ fn agent_full(census: &Census<'_>, around: &Surroundings, agent: &AgentName) -> 
 
 fn capacity(census: &Census<'_>, around: &Surroundings, task: &Task) -> Option<(HoldKind, String)> {
     let wip = around.settings.wip;
-    // A task that is retried out of Review gives its own place back.
+    // A task that is started again gives its own place back.
     let own_review = u32::from(task.column == Column::Review);
     if let Some(text) = full("review", census.review - own_review, wip.review) {
         return Some((HoldKind::Review, text));
     }
-    if let Some(text) = full("build", census.build, wip.build) {
+    if let Some(text) = full("build", census.build - u32::from(task.occupies_build()), wip.build) {
         return Some((HoldKind::Build, text));
     }
     agent_full(census, around, &agent_for(around, task).ok()?)
@@ -257,9 +260,11 @@ pub(super) fn explain(turn: &mut Turn<'_>) {
 
 fn why_held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<Hold> {
     let (because, text) = match task.column {
-        Column::Done | Column::Canceled | Column::Design | Column::Takeover => return None,
+        Column::Done | Column::Canceled => return None,
         Column::Backlog => waiting_to_start(turn, census, task)?,
-        Column::Build | Column::Review => held_in_work(turn, census, task)?,
+        _ if task.wanted.is_some() => held(turn, census, task)?,
+        Column::Design | Column::Takeover => return None,
+        Column::Build | Column::Review => held_in_work(turn, task)?,
     };
     Some(Hold { task: task.id, because, text })
 }
@@ -271,12 +276,9 @@ fn waiting_to_start(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option
     })
 }
 
-fn held_in_work(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, String)> {
+fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
     if let Some(needs_you) = &task.needs_you {
         return Some((HoldKind::Asks, format!("asks you: {}", one_line(&needs_you.question))));
-    }
-    if task.wanted.is_some() {
-        return held(turn, census, task);
     }
     let attempt = task.attempt()?;
     if let Some((because, text)) = held_message(turn, task, attempt) {
@@ -302,7 +304,7 @@ fn held_in_work(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(Ho
 fn held_message(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(HoldKind, String)> {
     let waiting = task.messages.iter().find(|m| m.attempt == attempt.no && m.is_queued())?;
     match &attempt.phase {
-        Phase::Ended { .. } if messages::may_resume(turn, attempt, waiting.from) => {
+        Phase::Ended { .. } if messages::may_resume(turn.board, attempt, waiting.from) => {
             resume_hold(turn, AttemptId { task: task.id, no: attempt.no })
         }
         Phase::Live { .. } if !task.occupies_build() => Some((HoldKind::Build, messages::no_room(turn)?)),

@@ -59,6 +59,8 @@ fn stop_one(turn: &mut Turn<'_>, id: TaskId, why: StopWhy) {
         turn.task_event(id, Event::StartWithdrawn {});
     }
     if let Some((attempt, _)) = turn.newest(id) {
+        // What waits to be said to it would bring it back at once.
+        withdraw(turn, attempt, "the agent was stopped");
         lifecycle::stop(turn, attempt, why);
     }
 }

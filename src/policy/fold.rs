@@ -5,9 +5,8 @@ use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, Received
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
 use crate::model::message::{Delivery, Message};
-use crate::model::name::{AgentName, BranchName};
 use crate::model::state::{RunKind, RunState};
-use crate::model::task::{Column, Mode, TaskSpec};
+use crate::model::task::{Column, TaskSpec};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
@@ -80,7 +79,8 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
             task.moved_by = *by;
             task.moved_because.clone_from(reason);
             task.moved_at = at.wall;
-            if to.is_closed() || *to == Column::Backlog {
+            // A card that was put anywhere but back to work is not to be started after all.
+            if !matches!(to, Column::Build | Column::Design) {
                 task.wanted = None;
             }
             if let Some(attempt) = task.attempts.last_mut() {
@@ -109,7 +109,7 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
             for message in task.messages.iter_mut().filter(|m| m.is_queued()) {
                 message.attempt = id.no;
             }
-            task.attempts.push(new_attempt(id, agent, *mode, branch, worktree.clone(), *action, at));
+            task.attempts.push(Attempt::planned(id.no, agent, *mode, branch, worktree.clone(), *action, at));
         }
         Event::MessageQueued { msg, from, text, now } => {
             let delivery = Delivery::Queued { held: String::new(), not_before: at.mono };
@@ -151,48 +151,6 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
     }
 }
 
-fn new_attempt(
-    id: AttemptId,
-    agent: &AgentName,
-    mode: Mode,
-    branch: &BranchName,
-    worktree: std::path::PathBuf,
-    action: ActionId,
-    at: Now,
-) -> Attempt {
-    Attempt {
-        no: id.no,
-        agent: agent.clone(),
-        mode,
-        branch: branch.clone(),
-        worktree,
-        planned_at: at.wall,
-        started_at: None,
-        base_oid: None,
-        base: None,
-        notes: Vec::new(),
-        ports: Vec::new(),
-        session: None,
-        launches: 0,
-        phase: Phase::Preparing { action },
-        stopping: None,
-        stop_action: None,
-        stop_error: None,
-        run: RunState::plain(RunKind::Starting, None, at),
-        readable: false,
-        asks: None,
-        finished: false,
-        checking: None,
-        judged: None,
-        reds: 0,
-        stales: 0,
-        diff: None,
-        tree: None,
-        taken: None,
-        rested: None,
-    }
-}
-
 fn bound_messages(task: &mut Task) {
     let settled = |m: &Message| matches!(m.delivery, Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn);
     while task.messages.len() > MAX_MESSAGES {
@@ -230,6 +188,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.started_at = attempt.started_at.or(Some(at.wall));
             // Its first signals may have come before the word that it lives.
             let began = attempt.finished || attempt.run.kind == RunKind::Working || attempt.run.turn_over;
+            attempt.begun |= began;
             attempt.phase = Phase::Live { facts: facts.clone(), since: at, began };
         }
         Event::TurnBegan { .. } => set_began(attempt),
@@ -271,12 +230,19 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.stop_action = None;
             attempt.stop_error = Some(error.clone());
         }
-        Event::MessageDelivered { .. } => attempt.taken = Some(at.mono),
+        // What it finished before is not what there will be after this.
+        Event::MessageDelivered { .. } if attempt.host().is_some() => {
+            attempt.taken = Some(at.mono);
+            attempt.finished = false;
+        }
         Event::AttemptStopped { exit, .. } => {
             let why = attempt.stopping.unwrap_or(crate::model::attempt::StopWhy::Asked);
             end(attempt, End::Stopped { why, exit: *exit }, at);
         }
-        Event::AgentExited { exit, .. } => end(attempt, End::Exited { exit: *exit }, at),
+        Event::AgentExited { exit, .. } => {
+            attempt.begun |= exit.is_success();
+            end(attempt, End::Exited { exit: *exit }, at);
+        }
         // One that was to end has ended.
         Event::HostLost { why, .. } => match attempt.stopping {
             Some(why) => end(attempt, End::Stopped { why, exit: None }, at),
@@ -305,6 +271,7 @@ fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {
 }
 
 fn set_began(attempt: &mut Attempt) {
+    attempt.begun = true;
     if let Phase::Live { began, .. } = &mut attempt.phase {
         *began = true;
     }
@@ -316,6 +283,8 @@ fn end(attempt: &mut Attempt, end: End, at: Now) {
         End::Stopped { .. } => RunKind::Stopped,
         End::Lost { .. } => RunKind::Lost,
     };
+    // What was stopped is checked when a person says so.
+    attempt.finished &= !matches!(end, End::Stopped { .. });
     attempt.run = RunState { turn_over: attempt.run.turn_over, ..RunState::plain(kind, None, at) };
     attempt.phase = Phase::Ended { end, at: at.wall };
     attempt.stopping = None;

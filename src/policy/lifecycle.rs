@@ -1,7 +1,7 @@
 //! An attempt from its worktree to its end: outcomes and observations in, what follows out.
 
 use crate::model::action::{Action, Ended, Outcome};
-use crate::model::attempt::{Attempt, DiffStat, HostFacts, Phase, StopWhy};
+use crate::model::attempt::{Attempt, DiffStat, End, HostFacts, Phase, StopWhy};
 use crate::model::board::Wanted;
 use crate::model::checkin::{CheckIn, Claim, Via};
 use crate::model::event::{By, Event};
@@ -35,10 +35,10 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::Launched { facts } => launched(turn, attempt, id, facts),
         Outcome::CameAndWent { facts, ended } => {
+            confirm_resume(turn, attempt, id);
             if let Some(facts) = facts.filter(|_| is_launching(turn, attempt, id)) {
                 turn.attempt_event(attempt, Event::HostStarted { facts });
             }
-            confirm_resume(turn, attempt, id);
             exited(turn, attempt, ended);
         }
         Outcome::Stopped { exit, leftovers } => {
@@ -111,8 +111,9 @@ fn launched(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, facts: HostFac
     if !is_launching(turn, id, action) {
         return;
     }
-    turn.attempt_event(id, Event::HostStarted { facts });
+    // In this order: what it was started with is older than anything it has shown.
     confirm_resume(turn, id, action);
+    turn.attempt_event(id, Event::HostStarted { facts });
     if let Some(why) = turn.current(id).and_then(|a| a.stopping) {
         stop_host(turn, id, why);
     }
@@ -122,10 +123,17 @@ fn is_launching(turn: &Turn<'_>, id: AttemptId, wanted: ActionId) -> bool {
     turn.board.attempt(id).is_some_and(|a| matches!(a.phase, Phase::Launching { action, .. } if action == wanted))
 }
 
-/// A message that was not typed, for an agent that no longer counts, never will be.
+/// A message that was not typed, for an agent that no longer counts or was stopped, never will be.
 fn withdraw_outdated(turn: &mut Turn<'_>, id: AttemptId) {
     let Some(task) = turn.task(id.task) else { return };
-    if turn.current(id).is_some() && !task.column.is_closed() {
+    let stopped = turn.current(id).is_none_or(|a| {
+        let why = match a.end() {
+            Some(End::Stopped { why, .. }) => Some(*why),
+            _ => a.stopping,
+        };
+        why.is_some_and(|why| why != StopWhy::Idle)
+    });
+    if !stopped && !task.column.is_closed() {
         return;
     }
     let queued: Vec<_> = task.messages.iter().filter(|m| m.attempt == id.no && m.is_queued()).map(|m| m.id).collect();
@@ -136,7 +144,7 @@ fn withdraw_outdated(turn: &mut Turn<'_>, id: AttemptId) {
 }
 
 fn failed_at(attempt: &Attempt, wanted: &str) -> bool {
-    matches!(attempt.end(), Some(crate::model::attempt::End::Failed { stage, .. }) if stage == wanted)
+    matches!(attempt.end(), Some(End::Failed { stage, .. }) if stage == wanted)
 }
 
 /// Plans and orders a host for an attempt whose worktree is there.
@@ -339,7 +347,12 @@ fn prompt_taken(turn: &mut Turn<'_>, id: AttemptId, text: Option<&str>) {
     let Some(task) = turn.task(id.task) else { return };
     let flat = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
     let fits = |m: &&Message| text.is_none_or(|t| flat(t).contains(&flat(&m.text)) || flat(&m.text).contains(&flat(t)));
-    let written = |m: &&Message| m.attempt == id.no && matches!(m.delivery, Delivery::Typed { .. });
+    // Its very text may be heard of before the word that it is written.
+    let written = |m: &&Message| match m.delivery {
+        Delivery::Typed { .. } => m.attempt == id.no,
+        Delivery::Typing { .. } => m.attempt == id.no && text.is_some(),
+        _ => false,
+    };
     let Some(msg) = task.messages.iter().filter(written).find(fits).map(|m| m.id) else { return };
     turn.attempt_event(id, Event::MessageDelivered { msg, evidence: "the agent took up a prompt".into() });
 }
@@ -466,7 +479,6 @@ fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String
 }
 
 fn ended_badly(attempt: &Attempt) -> bool {
-    use crate::model::attempt::End;
     match attempt.end() {
         Some(End::Exited { exit }) => !exit.is_success(),
         Some(End::Failed { .. } | End::Lost { .. }) => true,

@@ -2,7 +2,7 @@
 
 use crate::model::action::Action;
 use crate::model::attempt::{Attempt, End, Phase, StopWhy};
-use crate::model::board::Task;
+use crate::model::board::{Board, Task};
 use crate::model::event::{By, Event};
 use crate::model::id::{AttemptId, MsgId, TaskId};
 use crate::model::message::{Delivery, From, Message};
@@ -58,7 +58,9 @@ fn next(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let Some(column) = turn.task(id).map(|t| t.column) else { return false };
     match &found.phase {
         Phase::Live { .. } if found.stopping.is_none() => type_it(turn, attempt, &found, &message, column),
-        Phase::Ended { .. } if may_resume(turn, &found, message.from) => bring_back(turn, attempt, &message, column),
+        Phase::Ended { .. } if may_resume(turn.board, &found, message.from) => {
+            bring_back(turn, attempt, &message, column)
+        }
         _ => false,
     }
 }
@@ -147,14 +149,30 @@ fn hold(turn: &mut Turn<'_>, id: TaskId, message: &Message, why: &str) -> bool {
 }
 
 /// Whether an ended agent is brought back for a message.
-pub(super) fn may_resume(turn: &Turn<'_>, attempt: &Attempt, from: From) -> bool {
+pub(super) fn may_resume(board: &Board, attempt: &Attempt, from: From) -> bool {
     let Some(end) = attempt.end() else { return false };
     let by_rule = match end {
         End::Exited { exit } => exit.is_success(),
         End::Stopped { why, .. } => matches!(why, StopWhy::Idle),
         End::Lost { .. } | End::Failed { .. } => return false,
     };
-    attempt.checking.is_none() && turn.resumes(attempt) && (from == From::Person || by_rule)
+    attempt.checking.is_none() && resumes(board, attempt) && (from == From::Person || by_rule)
+}
+
+/// Whether an agent has a session that can be taken up again.
+pub(super) fn resumes(board: &Board, attempt: &Attempt) -> bool {
+    let facts = board.surroundings.as_ref().and_then(|s| s.agents.get(&attempt.agent));
+    attempt.session.is_some() && attempt.begun && facts.is_some_and(|facts| facts.resumes)
+}
+
+/// Whether a message is on its way to an attempt, or is going to be as soon as it may.
+pub(super) fn is_under_way(board: &Board, task: &Task, attempt: &Attempt) -> bool {
+    task.messages.iter().filter(|m| m.attempt == attempt.no).any(|m| match m.delivery {
+        Delivery::Typing { .. } | Delivery::Typed { .. } => attempt.is_active(),
+        Delivery::Queued { .. } if attempt.is_active() => attempt.readable && attempt.run.kind != RunKind::Waiting,
+        Delivery::Queued { .. } => may_resume(board, attempt, m.from),
+        Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn => false,
+    })
 }
 
 /// What a message of this task would wait for, in a person's words; empty where nothing.

@@ -18,4 +18,5 @@ mod messages;
 mod reconcile;
 mod turn;
 
+pub use admission::agent_for;
 pub use machine::{Machine, Step};

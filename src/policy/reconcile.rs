@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::attempt::Phase;
+use crate::model::attempt::{Attempt, Phase};
+use crate::model::event::Event;
 use crate::model::id::AttemptId;
 use crate::model::input::{HostFound, Observation};
+use crate::model::message::Delivery;
 use crate::model::name::HostId;
 
 use super::lifecycle;
@@ -15,7 +17,7 @@ use super::turn::Turn;
 
 /// Takes what was found of every host.
 pub(super) fn recover(turn: &mut Turn<'_>, hosts: &BTreeMap<HostId, HostFound>) {
-    turn.board.machine = crate::model::board::MachineSlots::default();
+    give_up_on_typing(turn, hosts);
     let live: Vec<(AttemptId, HostId, String)> = turn
         .board
         .tasks
@@ -35,6 +37,30 @@ pub(super) fn recover(turn: &mut Turn<'_>, hosts: &BTreeMap<HostId, HostFound>) 
             Some(HostFound::Alive(_)) => lifecycle::lost(turn, id, "another host has taken its name".into()),
             None => lifecycle::lost(turn, id, why_gone(turn, id)),
         }
+    }
+}
+
+/// What was being typed when the last supervisor ended may have been written, and a host that is
+/// gone cannot say so any more.
+fn give_up_on_typing(turn: &mut Turn<'_>, hosts: &BTreeMap<HostId, HostFound>) {
+    let lives = |attempt: &Attempt| match &attempt.phase {
+        Phase::Live { facts, .. } => {
+            matches!(hosts.get(&facts.id), Some(HostFound::Alive(f)) if f.nonce == facts.nonce)
+        }
+        Phase::Preparing { .. } | Phase::Launching { .. } => true,
+        Phase::Ended { .. } => false,
+    };
+    let mut unknown = Vec::new();
+    for task in turn.board.tasks.values() {
+        for message in task.messages.iter().filter(|m| matches!(m.delivery, Delivery::Typing { .. })) {
+            let of = AttemptId { task: task.id, no: message.attempt };
+            if !turn.board.attempt(of).is_some_and(lives) {
+                unknown.push((of, message.id));
+            }
+        }
+    }
+    for (of, msg) in unknown {
+        turn.attempt_event(of, Event::MessageUnconfirmed { msg });
     }
 }
 

@@ -9,6 +9,8 @@ use crate::model::id::TaskId;
 use crate::model::state::RunKind;
 use crate::model::task::Column;
 
+use super::messages;
+
 /// How a `run` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
@@ -25,7 +27,7 @@ pub enum Rest {
 pub fn at_rest(board: &Board) -> Option<Rest> {
     let held: BTreeSet<TaskId> = board.holds.iter().filter(|h| !goes_on_by_itself(h.because)).map(|h| h.task).collect();
     let startable = |task: &Task| task.column == Column::Backlog && board.dispatch && !held.contains(&task.id);
-    if board.machine.asked || board.tasks.values().any(|t| startable(t) || is_busy(t, held.contains(&t.id))) {
+    if board.machine.asked || board.tasks.values().any(|t| startable(t) || is_busy(board, t, held.contains(&t.id))) {
         return None;
     }
     let red = board.tasks.values().any(|t| t.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Red));
@@ -40,7 +42,7 @@ pub fn at_rest(board: &Board) -> Option<Rest> {
 }
 
 /// Whether something of a task goes on, or is about to, without a person.
-fn is_busy(task: &Task, held: bool) -> bool {
+fn is_busy(board: &Board, task: &Task, held: bool) -> bool {
     let wanted = task.wanted.is_some() && !held;
     let Some(attempt) = task.attempt() else { return wanted };
     let resting = held || task.needs_you.is_some() || matches!(task.column, Column::Review | Column::Takeover);
@@ -48,7 +50,11 @@ fn is_busy(task: &Task, held: bool) -> bool {
         || attempt.is_active() && attempt.stopping.is_some()
         || matches!(attempt.phase, Phase::Preparing { .. } | Phase::Launching { .. })
         || attempt.host().is_some() && attempt.run.kind == RunKind::Working;
-    wanted || moves || (attempt.is_active() && !resting)
+    let told = !held
+        && !task.column.is_closed()
+        && task.column != Column::Takeover
+        && messages::is_under_way(board, task, attempt);
+    wanted || moves || told || (attempt.is_active() && !resting)
 }
 
 /// Whether what holds a task passes without a person, and without an attempt at work.

@@ -149,7 +149,7 @@ impl<'a> Turn<'a> {
         let Some(task) = self.task(id.task) else { return false };
         let Some(attempt) = self.board.attempt(id) else { return false };
         task.messages.iter().filter(|m| m.attempt == id.no).any(|m| match m.delivery {
-            Delivery::Queued { .. } => attempt.is_active() || messages::may_resume(self, attempt, m.from),
+            Delivery::Queued { .. } => attempt.is_active() || messages::may_resume(self.board, attempt, m.from),
             Delivery::Typing { .. } | Delivery::Typed { .. } => true,
             Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn => false,
         })
@@ -161,7 +161,6 @@ impl<'a> Turn<'a> {
 
     /// Whether an ended attempt of this agent can be taken up again.
     pub(super) fn resumes(&self, attempt: &Attempt) -> bool {
-        attempt.session.is_some()
-            && self.surroundings().and_then(|s| s.agents.get(&attempt.agent)).is_some_and(|facts| facts.resumes)
+        messages::resumes(self.board, attempt)
     }
 }

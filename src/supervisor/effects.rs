@@ -5,6 +5,7 @@
 mod check;
 mod launch;
 mod prepare;
+mod preview;
 mod stop;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use super::world::World;
 pub(super) use check::observe;
 pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
+pub use preview::{Preview, preview};
 
 /// The real effects.
 pub(super) struct Effects {

@@ -482,7 +482,9 @@ impl Host {
         self.type_greeting(readable).await;
         let told = Told { state, readable, asks };
         let same = self.told.as_ref().is_some_and(|t| is_same(t, &told));
-        if !same {
+        // Of an end only the exit record tells; it comes once nothing is left.
+        let over = matches!(told.state.kind, RunKind::Exited | RunKind::Lost);
+        if !same && !over {
             let (state, readable, asks) = (told.state.clone(), told.readable, told.asks.clone());
             self.told = Some(told);
             self.observed(Observation::State { state, readable, asks }).await;

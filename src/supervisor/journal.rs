@@ -4,6 +4,7 @@ use tokio::sync::watch;
 
 use crate::model::event::{Event, Record};
 use crate::model::id::Seq;
+use crate::os::failpoint;
 use crate::policy::Machine;
 use crate::store::StoreError;
 use crate::store::log::{Batch, Log, NewAction, NewEvent, PendingAction, StoredEvent};
@@ -78,6 +79,9 @@ impl Journal for StoreJournal {
             return Ok(());
         }
         let stored = self.log.append(&batch)?;
+        for record in entry.events {
+            failpoint::hit(record.event.name());
+        }
         if stored.end.0 > stored.start.0 {
             self.last.send_replace(Seq(stored.end.0 - 1));
         }

@@ -17,3 +17,5 @@ pub mod surroundings;
 pub mod token;
 mod watching;
 mod world;
+
+pub use effects::{Preview, preview};

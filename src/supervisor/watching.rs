@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -42,10 +42,11 @@ pub(super) fn start(world: Arc<World>, mut events: mpsc::Receiver<WatchEvent>) -
     tokio::spawn(async move {
         let (looked, mut looks) = mpsc::channel::<AttemptId>(LETTERS);
         let mut looking = Looking::default();
+        let collecting = Collecting::default();
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(event) => heard(&world, event, &mut looking, &looked, &letters).await,
+                    Some(event) => heard(&world, event, &mut looking, &looked, &letters, &collecting).await,
                     None => return,
                 },
                 Some(done) = looks.recv() => looking.done(&world, done, &looked),
@@ -92,6 +93,7 @@ async fn heard(
     looking: &mut Looking,
     looked: &mpsc::Sender<AttemptId>,
     letters: &mpsc::Sender<Letter>,
+    collecting: &Collecting,
 ) {
     match event {
         WatchEvent::Changed { key, .. } => {
@@ -102,9 +104,9 @@ async fn heard(
         }
         WatchEvent::Ready { key, .. } | WatchEvent::Overflow { key } => {
             looking.changed(world, key, looked);
-            collect(world, key, letters);
+            collect(world, key, letters, collecting);
         }
-        WatchEvent::Outbox { key, .. } => collect(world, key, letters),
+        WatchEvent::Outbox { key, .. } => collect(world, key, letters, collecting),
         WatchEvent::Degraded { key, why, every } => {
             tracing::warn!(attempt = %key, "its worktree is looked at every {every} instead of watched: {why}");
         }
@@ -112,12 +114,17 @@ async fn heard(
     }
 }
 
+/// Outboxes that are being read, each with a lock: a letter is read once, then removed.
+type Collecting = Arc<Mutex<BTreeMap<AttemptId, Arc<tokio::sync::Mutex<()>>>>>;
+
 /// Takes what lies in an attempt's outbox; each letter is removed once the loop has stored it.
-fn collect(world: &Arc<World>, attempt: AttemptId, letters: &mpsc::Sender<Letter>) {
+fn collect(world: &Arc<World>, attempt: AttemptId, letters: &mpsc::Sender<Letter>, collecting: &Collecting) {
     let Some(look) = world.look(attempt) else { return };
     let outbox = layout::outbox(&look.shadow.site().worktree);
     let letters = letters.clone();
+    let own = collecting.lock().unwrap_or_else(PoisonError::into_inner).entry(attempt).or_default().clone();
     tokio::spawn(async move {
+        let _turn = own.lock().await;
         loop {
             let dir = outbox.clone();
             let found = blocking(move || outbox::read(&dir, AT_ONCE)).await;

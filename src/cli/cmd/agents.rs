@@ -52,6 +52,8 @@ struct Agent {
 struct Known {
     name: String,
     source: &'static str,
+    /// Whether it names a program; where it does not, the settings must.
+    own_program: bool,
     program: Option<String>,
     version: Option<String>,
     known_version: Option<bool>,
@@ -75,6 +77,9 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         return Ok(Code::Ok);
     }
     ctx.ui.answer(&text(&agents, &known, &ctx.ui))?;
+    if agents.is_empty() {
+        ctx.ui.hint("standup init, or standup help config");
+    }
     if args.probe && !loaded.trusted {
         ctx.ui.say("agents of this repository were not asked for their version: its commands are not approved");
         ctx.ui.hint("standup trust");
@@ -110,13 +115,17 @@ fn adapters(place: &Place, probe: bool) -> Vec<Known> {
             names.insert(name.to_owned(), "yours");
         }
     }
+    // The demo's agent is nobody's choice.
+    names.remove("demo");
     names.into_iter().map(|(name, source)| known(place, name, source, probe)).collect()
 }
 
 fn known(place: &Place, name: String, source: &'static str, probe: bool) -> Known {
-    let mut known = Known { name, source, program: None, version: None, known_version: None, problem: None };
+    let mut known =
+        Known { name, source, own_program: false, program: None, version: None, known_version: None, problem: None };
     match surroundings::load_adapter(place, &known.name) {
         Ok(adapter) => {
+            known.own_program = !adapter.program.is_empty();
             let name = adapter.program.first().map(OsStr::new);
             let program = name.and_then(|name| locate::program(name, &place.root()).ok());
             if let Some(version) = program.as_deref().filter(|_| probe).and_then(|p| version(&adapter, p)) {
@@ -153,7 +162,8 @@ fn text(agents: &[Agent], known: &[Known], paint: &dyn Paint) -> String {
             (Some(program), None) => {
                 format!("{}{}", clean_line(program), version_text(&adapter.version, adapter.known_version))
             }
-            (None, None) => paint.paint(Tone::Dim, "no program on PATH, or none of its own"),
+            (None, None) if adapter.own_program => paint.paint(Tone::Dim, "not on PATH"),
+            (None, None) => paint.paint(Tone::Dim, "for any command that [agents.NAME] names"),
         };
         text.push_str(&format!("{:<10} {:<8}  {what}\n", clean_line(&adapter.name), adapter.source));
     }

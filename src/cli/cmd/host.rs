@@ -5,10 +5,12 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::cli::context::Context;
+use crate::cli::error::{Code, Failure};
+use crate::cli::ui::{Color, Ui};
 use crate::client::attach::{self, AttachError};
 use crate::host::registry::{self, HostRecord};
 use crate::host::{self, StartError};
@@ -42,16 +44,18 @@ const FOREIGN: [&str; 8] = [
     "STANDUP_HOST",
 ];
 
-const USAGE: &str = "usage: standup host start [--rows R] [--cols C] NAME -- COMMAND…
-       standup host attach [--readonly] NAME
-       standup host list
-       standup host stop NAME";
+const USAGE: [&str; 4] = [
+    "standup host start [--rows R] [--cols C] NAME -- COMMAND…",
+    "standup host attach [--readonly] NAME",
+    "standup host list",
+    "standup host stop NAME",
+];
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
-pub enum HostCommandError {
+enum HostCommandError {
     /// The arguments make no sense.
-    #[error("{0}\n{USAGE}")]
+    #[error("{0}")]
     Usage(String),
     /// The name is not one.
     #[error(transparent)]
@@ -69,7 +73,7 @@ pub enum HostCommandError {
         program: OsString,
         /// Why.
         #[source]
-        source: which::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It did not stop in time.
     #[error("{0} has not stopped yet")]
@@ -98,35 +102,70 @@ pub enum HostCommandError {
     /// It could not be told.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// The answer could not be said.
+    #[error("{0}")]
+    Said(String),
     /// The terminal could not be put on it.
     #[error(transparent)]
     Attach(#[from] AttachError),
 }
 
-impl HostCommandError {
-    /// The exit code.
-    #[must_use]
-    pub fn code(&self) -> u8 {
-        match self {
-            Self::Usage(_) | Self::Name(_) => 2,
-            Self::Unknown(_) => 3,
-            _ => 1,
+/// Run a program on a terminal of its own, without repository or supervisor
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// start [--rows R] [--cols C] NAME -- COMMAND…, attach [--readonly] NAME, list, stop NAME
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    rest: Vec<OsString>,
+}
+
+pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    carry_out(&args.rest, &ctx.ui)?;
+    Ok(Code::Ok)
+}
+
+/// The same from bare arguments, before anything else of the command line is looked at: it is
+/// called for every one of many hosts.
+pub(in crate::cli) fn bare(args: &[OsString]) -> u8 {
+    let ui = Ui::new(false, false, false, true, Color::Auto);
+    match carry_out(args, &ui).map_err(Failure::from) {
+        Ok(()) => Code::Ok.number(),
+        Err(failure) => {
+            ui.fail(&failure);
+            failure.code.number()
         }
     }
 }
 
-/// Runs a verb with the arguments after `host`; the answer goes to `out`.
-///
-/// # Errors
-/// [`HostCommandError`].
-pub fn run(args: &[OsString], out: &mut dyn Write) -> Result<(), HostCommandError> {
+impl From<HostCommandError> for Failure {
+    fn from(error: HostCommandError) -> Self {
+        let code = match &error {
+            HostCommandError::Usage(_) | HostCommandError::Name(_) => Code::Usage,
+            HostCommandError::Unknown(_) => Code::NoTask,
+            _ => Code::Failure,
+        };
+        let failure = Self { code, ..Self::of(&error) };
+        match &error {
+            HostCommandError::Usage(_) => USAGE.iter().fold(failure, |failure, line| failure.hint(*line)),
+            HostCommandError::Attach(attach) => match attach.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            },
+            HostCommandError::Unknown(_) => failure.hint("standup host list"),
+            HostCommandError::Taken(id) => failure.hint(format!("standup host attach {id}")),
+            _ => failure,
+        }
+    }
+}
+
+/// Runs a verb with the arguments after `host`.
+fn carry_out(args: &[OsString], ui: &Ui) -> Result<(), HostCommandError> {
     let text: Vec<Option<&str>> = args.iter().map(|arg| arg.to_str()).collect();
     match text.as_slice() {
         [Some("start"), ..] => start(&args[1..]),
-        [Some("list")] => list(out),
+        [Some("list")] => list(ui),
         [Some("stop"), Some(name)] => stop(HostId::new(*name)?),
-        [Some("attach"), Some("--readonly"), Some(name)] => attach(&HostId::new(*name)?, true, out),
-        [Some("attach"), Some(name)] => attach(&HostId::new(*name)?, false, out),
+        [Some("attach"), Some("--readonly"), Some(name)] => attach(&HostId::new(*name)?, true, ui),
+        [Some("attach"), Some(name)] => attach(&HostId::new(*name)?, false, ui),
         _ => Err(HostCommandError::Usage("not a verb of `host`, or not its arguments".into())),
     }
 }
@@ -150,7 +189,7 @@ fn start(args: &[OsString]) -> Result<(), HostCommandError> {
     let io_error = |what| move |source| HostCommandError::Io { what, source };
     let cwd = std::env::current_dir().map_err(io_error("find the working directory"))?;
     let program = locate::program(&command[0], &cwd)
-        .map_err(|source| HostCommandError::Program { program: command[0].clone(), source })?;
+        .map_err(|source| HostCommandError::Program { program: command[0].clone(), source: source.into() })?;
     let nonce = uuid::Uuid::new_v4().simple().to_string();
     let env = std::env::vars_os().filter(|(name, _)| !FOREIGN.iter().any(|foreign| name == foreign));
     let spec = Spec {
@@ -217,7 +256,7 @@ fn socket_path(runtime: &Path, id: &HostId) -> PathBuf {
     runtime.join(format!("{short}.sock"))
 }
 
-fn list(out: &mut dyn Write) -> Result<(), HostCommandError> {
+fn list(ui: &Ui) -> Result<(), HostCommandError> {
     let mut text = String::new();
     for host in registry::list(&hosts_dir(&Dirs::find()?))? {
         let state = match (&host.exit, host.alive) {
@@ -233,7 +272,7 @@ fn list(out: &mut dyn Write) -> Result<(), HostCommandError> {
         let pid = host.running.as_ref().filter(|_| host.alive).map_or("-".into(), |r| r.agent.pid.to_string());
         text.push_str(&format!("{}\t{state}\t{pid}\n", host.id));
     }
-    out.write_all(text.as_bytes()).map_err(|source| HostCommandError::Io { what: "write the list", source })
+    ui.raw(text.as_bytes()).map_err(|failure| HostCommandError::Said(failure.text))
 }
 
 fn find(id: &HostId) -> Result<HostRecord, HostCommandError> {
@@ -275,7 +314,7 @@ fn stop(id: HostId) -> Result<(), HostCommandError> {
     Ok(())
 }
 
-fn attach(id: &HostId, readonly: bool, out: &mut dyn Write) -> Result<(), HostCommandError> {
+fn attach(id: &HostId, readonly: bool, ui: &Ui) -> Result<(), HostCommandError> {
     let host = find(id)?;
     let Some(running) = host.running.filter(|_| host.alive) else { return Err(HostCommandError::Unknown(id.clone())) };
     let options = attach::Options {
@@ -283,7 +322,7 @@ fn attach(id: &HostId, readonly: bool, out: &mut dyn Write) -> Result<(), HostCo
         scrollback: SCROLLBACK,
         ..attach::Options::new(id.as_str(), format!("standup host attach {id}"))
     };
-    let ended = attach::attach(running.socket.as_path(), io::stdin().as_fd(), io::stdout().as_fd(), &options)?;
-    writeln!(out, "{}", ended.line(&options))
-        .map_err(|source| HostCommandError::Io { what: "write to the terminal", source })
+    let ended = ui.on_terminal(|input, output| attach::attach(running.socket.as_path(), input, output, &options))?;
+    ui.say(&ended.line(&options));
+    Ok(())
 }

@@ -2,25 +2,88 @@
 
 use std::ffi::OsString;
 
+use super::context::Context;
+use super::error::{Code, Failure};
+use super::ui::{Color, Ui};
+use crate::board::doc::Document;
+use crate::model::id::TaskId;
+use crate::model::input::Reply;
+use crate::model::task::Column;
+
+pub(in crate::cli) mod add;
 pub(in crate::cli) mod agents;
+pub(in crate::cli) mod attach;
+pub(in crate::cli) mod brief;
+pub(in crate::cli) mod cancel;
+pub(in crate::cli) mod check_in;
 pub(in crate::cli) mod completions;
 pub(in crate::cli) mod config;
-pub mod host;
+pub(in crate::cli) mod demo;
+pub(in crate::cli) mod diff;
+pub(in crate::cli) mod doctor;
+pub(in crate::cli) mod down;
+pub(in crate::cli) mod edit;
+pub(in crate::cli) mod events;
+pub(in crate::cli) mod help;
+pub(in crate::cli) mod hook;
+pub(in crate::cli) mod host;
+pub(in crate::cli) mod import;
 pub(in crate::cli) mod init;
+pub(in crate::cli) mod lint;
+pub(in crate::cli) mod logs;
 pub(in crate::cli) mod man;
+pub(in crate::cli) mod r#move;
+pub(in crate::cli) mod next;
 pub(in crate::cli) mod reset;
+pub(in crate::cli) mod retry;
+pub(in crate::cli) mod run;
+pub(in crate::cli) mod send;
+pub(in crate::cli) mod show;
+pub(in crate::cli) mod start;
+pub(in crate::cli) mod state;
 pub(in crate::cli) mod status;
+pub(in crate::cli) mod stop;
 pub(in crate::cli) mod supervisor;
 pub(in crate::cli) mod trust;
+pub(in crate::cli) mod up;
+pub(in crate::cli) mod verify;
+pub(in crate::cli) mod wait;
 
 /// The scripted agent of the demo, on this process's own terminal.
 pub(in crate::cli) fn demo_agent(args: &[OsString]) -> u8 {
-    use super::error::{Code, Failure};
     match crate::demo::player::run(args.iter().cloned()) {
         Ok(code) => code,
         Err(error) => {
-            super::ui::Ui::new(false, false, false, true, super::ui::Color::Auto).fail(&Failure::of(&error));
+            Ui::new(false, false, false, true, Color::Auto).fail(&Failure::of(&error));
             Code::Failure.number()
         }
     }
+}
+
+/// Says that an attempt begins.
+fn begun(ctx: &Context, task: TaskId, reply: &Reply) -> Result<Code, Failure> {
+    let Reply::Attempt { attempt } = reply else {
+        return Err(Failure::new(Code::Bug, "the supervisor did not say which attempt it began"));
+    };
+    if ctx.ui.json {
+        let body = serde_json::json!({"task": task, "attempt": attempt.no});
+        ctx.ui.json(&Document::new("attempt", body))?;
+    } else {
+        ctx.ui.answer(&format!("{attempt} starts"))?;
+        ctx.ui.hint(&format!("standup attach {task}"));
+    }
+    Ok(Code::Ok)
+}
+
+/// Says that a card was moved.
+fn moved(ctx: &Context, task: TaskId, from: Column, to: Column) -> Result<Code, Failure> {
+    if ctx.ui.json {
+        let body = serde_json::json!({"task": task, "from": from, "to": to});
+        ctx.ui.json(&Document::new("move", body))?;
+    } else if from == to {
+        ctx.ui.answer(&format!("{task} is in {to} already"))?;
+    } else {
+        ctx.ui.answer(&format!("{task}: {from} → {to}"))?;
+    }
+    Ok(Code::Ok)
 }

@@ -79,7 +79,7 @@ pub(super) fn ask(ctx: &Context, commands: &CommandSet) -> Result<bool, Failure>
         return ctx.ui.confirm(&format!("{list}\n{question}"), "");
     }
     ctx.ui.say(&list);
-    let otherwise = format!("{} of agents.toml are not approved", counted(commands));
+    let otherwise = format!("{} of agents.toml wait for your approval", counted(commands));
     ctx.ui
         .confirm(&question, &otherwise)
         .map_err(|failure| Failure { hints: Vec::new(), ..failure }.hint("standup trust --yes"))
@@ -141,7 +141,8 @@ fn list(ctx: &Context, place: &Place) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-fn counted(commands: &CommandSet) -> String {
+/// `3 commands`
+pub(super) fn counted(commands: &CommandSet) -> String {
     match commands.lines().len() {
         1 => "1 command".to_owned(),
         n => format!("{n} commands"),

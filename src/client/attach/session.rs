@@ -89,15 +89,21 @@ struct Ready {
 }
 
 impl Session {
-    /// The terminal must be in raw mode.
-    pub(super) fn new(link: Link, terminal: Terminal, signals: Signals, status: &Status, readonly: bool) -> Self {
-        let mut terminal = terminal;
+    /// The terminal must be in raw mode; `told` is the size the host was greeted with.
+    pub(super) fn new(
+        link: Link,
+        terminal: Terminal,
+        signals: Signals,
+        status: &Status,
+        told: Size,
+        readonly: bool,
+    ) -> Self {
         let exit = match status.state {
             AgentState::Exited { code, signal } => Some(Ended::AgentExited { code, signal }),
             AgentState::Running => None,
         };
         Self {
-            size: terminal.size(),
+            size: told,
             link,
             terminal,
             signals,
@@ -173,12 +179,12 @@ impl Session {
         !self.link.is_closed() && self.pending.is_none() && self.screen.len() < SCREEN_FULL
     }
 
+    /// A host that takes nothing for long does not keep the person: the chord is looked for.
     fn wants_keys(&self) -> bool {
         self.link.stuck_at().is_none_or(|at| Instant::now() >= at)
     }
 
     fn wait(&self) -> Result<Ready, AttachError> {
-        // The chord is looked for even while the host takes nothing.
         let (signals, terminal) = (&self.signals, &self.terminal);
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
         let mut add = |wanted: bool, fd| {

@@ -113,7 +113,9 @@ fn difference(world: &World, look: &Look) -> Result<Observation, crate::git::Git
         deletions: stat.deletions,
         commits: stat.commits,
         dirty: stat.dirty,
+        ahead: stat.ahead,
         behind: stat.behind,
+        base_at: Some(stat.base_at),
     };
     Ok(Observation::Diff { diff, tree: Some(stat.tree) })
 }

@@ -20,6 +20,7 @@ use crate::model::input::{HostFound, Input, Observation};
 use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::task::TaskSpec;
+use crate::os::failpoint;
 use crate::os::file;
 use crate::os::process::ProcessId;
 use crate::store::log::{Log, TextDigest};
@@ -69,7 +70,7 @@ enum Started {
     CameAndWent { facts: Option<HostFacts>, ended: Ended },
 }
 
-type Wrong = (&'static str, String);
+pub(super) type Wrong = (&'static str, String);
 
 fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, Wrong> {
     let Action::Launch { host, agent, mode, spec, worktree, branch, session, resume, prompt, ports } = action else {
@@ -90,9 +91,11 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
         Some(slot) => Some(slot.share().map_err(|e| ("launch", chain(&e)))?),
         None => None,
     };
-    let spec = host_spec(world, &wanted, &found, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
+    let spec = host_spec(world, &wanted, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
+    failpoint::hit("launch.before-start");
     match host::start(&spec, &world.exe) {
         Ok(address) => {
+            failpoint::hit("launch.started");
             let facts = HostFacts {
                 id: wanted.host,
                 nonce: address.nonce,
@@ -109,17 +112,17 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     }
 }
 
-struct Wanted {
-    attempt: AttemptId,
-    host: HostId,
-    mode: Mode,
-    spec: TaskSpec,
-    worktree: PathBuf,
-    branch: BranchName,
-    session: Option<String>,
-    resume: bool,
-    prompt: Option<String>,
-    ports: Vec<u16>,
+pub(super) struct Wanted {
+    pub(super) attempt: AttemptId,
+    pub(super) host: HostId,
+    pub(super) mode: Mode,
+    pub(super) spec: TaskSpec,
+    pub(super) worktree: PathBuf,
+    pub(super) branch: BranchName,
+    pub(super) session: Option<String>,
+    pub(super) resume: bool,
+    pub(super) prompt: Option<String>,
+    pub(super) ports: Vec<u16>,
 }
 
 fn require_agent(world: &World, agent: &AgentName) -> Result<FoundAgent, Wrong> {
@@ -203,14 +206,14 @@ fn brief_text(world: &World, spec: &TaskSpec) -> Result<String, String> {
 }
 
 /// The command line, with the program found.
-fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Result<(Launch, PathBuf), Wrong> {
+pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Result<(Launch, PathBuf), Wrong> {
     let program = found.program.clone().map_err(|why| ("launch", why))?;
     let prompt = match &wanted.prompt {
         Some(prompt) => prompt.clone(),
         None => first_prompt(world, wanted)?,
     };
     let site = site_of(world, &wanted.worktree);
-    let roots = grant::writable_roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
+    let roots = grant::roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
     let brief = crate::store::layout::run_dir(&wanted.worktree).join("brief.md");
     let resume = wanted.session.as_deref().filter(|_| wanted.resume);
     let request = LaunchRequest {
@@ -237,7 +240,7 @@ fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Result<(Launch
 }
 
 /// What the agent is told first: how to report, where it may work, and the brief.
-fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wrong> {
+pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wrong> {
     let wrong = |e: &dyn std::error::Error| ("launch", chain(e));
     let own = world.place.dirs.config.join(PREAMBLE);
     let template = match file::read_owned(&own, PREAMBLE_MAX) {
@@ -266,9 +269,9 @@ fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wrong> {
     preamble::prompt(&template, &told, &brief).map_err(|e| wrong(&e))
 }
 
-type Env = Vec<(OsString, OsString)>;
+pub(super) type Env = Vec<(OsString, OsString)>;
 
-fn environment_of(world: &World, wanted: &Wanted, _found: &FoundAgent, command: &Launch) -> Env {
+pub(super) fn environment_of(world: &World, wanted: &Wanted, command: &Launch) -> Env {
     let mut env = environment::of_checks(world, wanted.attempt, &wanted.worktree, &wanted.ports);
     environment::unset(&mut env, &command.env_unset);
     for (name, value) in &command.env_set {
@@ -293,7 +296,7 @@ fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -
         session,
         unknown_version: found.unknown_version.clone(),
         type_after_start: command.type_after_start.clone(),
-        env: text_env(&environment_of(world, wanted, found, command)),
+        env: text_env(&environment_of(world, wanted, command)),
         worktree: wanted.worktree.clone(),
         notified: found.adapter.notify.is_some() && !command.hooks,
     }
@@ -306,7 +309,6 @@ fn text_env(env: &Env) -> BTreeMap<String, String> {
 fn host_spec(
     world: &World,
     wanted: &Wanted,
-    found: &FoundAgent,
     command: &Launch,
     program: &Path,
     slot_fd: Option<i32>,
@@ -314,7 +316,7 @@ fn host_spec(
     let bytes = |path: &Path| Bytes(path.as_os_str().as_bytes().to_vec());
     let socket = world.place.layout.host_socket(&wanted.host).map_err(|e| ("launch", chain(&e)))?;
     let nonce = uuid::Uuid::new_v4().simple().to_string();
-    let env = environment_of(world, wanted, found, command);
+    let env = environment_of(world, wanted, command);
     Ok(Spec {
         schema: SPEC_SCHEMA,
         id: wanted.host.clone(),

@@ -8,6 +8,7 @@ use crate::git::worktree::{self, Created, Plan, Recovered};
 use crate::git::{GitError, Site, grant};
 use crate::model::action::{Action, Outcome};
 use crate::model::id::AttemptId;
+use crate::os::failpoint;
 use crate::os::file;
 use crate::os::process;
 use crate::os::run::Run;
@@ -28,6 +29,7 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: &Action) -> Out
     if let Err(error) = world.place.layout.prepare().and_then(|()| fence_for(world, attempt)) {
         return failed("worktree", &chain(&error));
     }
+    failpoint::hit("prepare.fenced");
     let settings = &world.loaded().effective.settings;
     let wanted = base.as_deref().or(settings.base.as_deref());
     let start = match world.place.repo.resolve_base(&world.place.git, wanted) {
@@ -67,6 +69,7 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: &Action) -> Out
     let session = takes_id.then(|| uuid::Uuid::new_v4().to_string());
     let (base_oid, notes) = (created.base_oid.clone(), created.notes.clone());
     world.keep_look(attempt, Arc::new(created.shadow), &base_oid, &start.name);
+    failpoint::hit("prepare.done");
     Outcome::Prepared { base_oid, base: start.name, session, ports, notes }
 }
 

@@ -15,7 +15,7 @@ use alacritty_terminal::event::VoidListener;
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::{Config, Term};
-use alacritty_terminal::vte::ansi::{CharsetIndex, Processor};
+use alacritty_terminal::vte::ansi::{CharsetIndex, Processor, StdSyncHandler};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -134,7 +134,13 @@ impl Outer {
 
     /// Waits until the screen shows this.
     pub(crate) fn wait_for_text(&self, text: &str) {
-        self.wait(text, |output| screen_text(&model(output)).contains(text).then_some(()));
+        let (mut term, mut parser, mut read) = (new_model(), Processor::<StdSyncHandler>::new(), 0);
+        self.wait(text, |output| {
+            parser.advance(&mut term, &output[read..]);
+            parser.stop_sync(&mut term);
+            read = output.len();
+            screen_text(&term).contains(text).then_some(())
+        });
     }
 
     /// Waits for the client's end; returns the line it printed last.
@@ -384,10 +390,13 @@ impl Dimensions for Dims {
     }
 }
 
+fn new_model() -> Term<VoidListener> {
+    Term::new(Config { kitty_keyboard: true, ..Config::default() }, &Dims, VoidListener)
+}
+
 fn model(output: &[u8]) -> Term<VoidListener> {
-    let config = Config { kitty_keyboard: true, ..Config::default() };
-    let mut term = Term::new(config, &Dims, VoidListener);
-    let mut parser: Processor = Processor::new();
+    let mut term = new_model();
+    let mut parser = Processor::<StdSyncHandler>::new();
     parser.advance(&mut term, output);
     parser.stop_sync(&mut term);
     term

@@ -65,6 +65,18 @@ fn stop_leaves_nothing_behind() {
 }
 
 #[test]
+fn an_agent_starts_with_no_signal_blocked() {
+    // No shell: shells unblock everything by themselves.
+    let mut bench = Bench::sh("");
+    bench.spec.program = "/usr/bin/env".into();
+    bench.spec.args = ["grep", "SigBlk", "/proc/self/status"].map(Into::into).to_vec();
+    bench.start();
+    bench.ended();
+    let said = String::from_utf8_lossy(&bench.output()).into_owned();
+    assert_eq!(said.trim_end(), "SigBlk:\t0000000000000000");
+}
+
+#[test]
 fn an_agent_that_ignores_term_is_killed_after_its_grace() {
     let bench = Bench::sh("trap '' TERM; echo up; while :; do sleep 100; done");
     bench.start();
@@ -158,8 +170,9 @@ fn stale_locks_go_with_the_agent() {
 
 #[test]
 fn the_agent_inherits_the_terminal_and_nothing_else() {
-    let mut bench =
-        Bench::sh("for fd in /proc/$$/fd/*; do readlink $fd; done; kill -0 $PPID; grep ^SigIgn /proc/$$/status");
+    let mut bench = Bench::sh(
+        "for fd in /proc/$$/fd/*; do readlink $fd; done; kill -0 $PPID; grep -E '^Sig(Ign|Blk)' /proc/$$/status",
+    );
     let (slot, _other) = std::os::unix::net::UnixStream::pair().expect("pair");
     bench.spec.slot_fd = Some(std::os::fd::AsRawFd::as_raw_fd(&slot));
     bench.start();
@@ -169,8 +182,10 @@ fn the_agent_inherits_the_terminal_and_nothing_else() {
     assert!(lines.len() >= 4 && lines[..3].iter().all(|line| line.starts_with("/dev/pts/")), "{output}");
     assert!(lines.iter().all(|line| !line.starts_with("socket:")), "{output}");
     // The C library keeps the signals above 31 to itself.
-    let ignored = output.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).expect("a line");
-    assert_eq!(u64::from_str_radix(ignored, 16).expect("hexadecimal") & 0x7fff_ffff, 0, "{output}");
+    for name in ["SigIgn:\t", "SigBlk:\t"] {
+        let signals = output.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+        assert_eq!(u64::from_str_radix(signals, 16).expect("hexadecimal") & 0x7fff_ffff, 0, "{output}");
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ type Act = fn(&Stage, &str) -> io::Result<()>;
 pub(crate) const ACTS: &[(&str, &str, Act)] = &[
     ("bare-orphans", "=N: as orphans, with an empty environment", bare_orphans),
     ("close-tty", "closes its terminal and lives on", close_tty),
+    ("count", "=MS: prints a number every so often, until $STANDUP_DIR/stop exists", count),
     ("deaf", "never reads what is typed", deaf),
     ("die", "=SIGNAL: ends by this signal, a number", die),
     ("escapes", "prints sequences that a terminal should never get from a name or a log", escapes),
@@ -46,6 +47,7 @@ pub(crate) const ACTS: &[(&str, &str, Act)] = &[
     ("sleep", "=MS: waits, then goes on", sleep),
     ("spin", "burns CPU and prints nothing", spin),
     ("stubborn", "ignores TERM, HUP and INT, and reads its terminal for ever", stubborn),
+    ("wait", "=NAME: waits until $STANDUP_DIR/NAME exists", wait),
     ("write", "=PATH: writes a file, wherever that is", write),
 ];
 
@@ -159,6 +161,18 @@ fn flood(_: &Stage, value: &str) -> io::Result<()> {
     out.flush()
 }
 
+fn count(_: &Stage, value: &str) -> io::Result<()> {
+    let pause = Duration::from_millis(number(value)?);
+    let stop = std::env::var_os("STANDUP_DIR").map(|dir| Path::new(&dir).join("stop"));
+    let mut next = 1_u64;
+    while !stop.as_ref().is_some_and(|file| file.exists()) {
+        show(format!("count {next}\r\n").as_bytes())?;
+        next += 1;
+        thread::sleep(pause);
+    }
+    show(b"counted\r\n")
+}
+
 fn die(_: &Stage, value: &str) -> io::Result<()> {
     let signal = i32::try_from(number(value)?).ok().and_then(Signal::from_named_raw);
     let signal = signal.ok_or_else(|| io::Error::other("no such signal"))?;
@@ -243,6 +257,15 @@ fn spin(_: &Stage, _: &str) -> io::Result<()> {
 
 fn sleep(_: &Stage, value: &str) -> io::Result<()> {
     thread::sleep(Duration::from_millis(number(value)?));
+    Ok(())
+}
+
+fn wait(_: &Stage, value: &str) -> io::Result<()> {
+    let dir = std::env::var_os("STANDUP_DIR").ok_or_else(|| io::Error::other("STANDUP_DIR is not set"))?;
+    let file = Path::new(&dir).join(value);
+    while !file.exists() {
+        thread::sleep(Duration::from_millis(10));
+    }
     Ok(())
 }
 

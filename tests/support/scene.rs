@@ -1,16 +1,24 @@
 //! A repository, a state folder of its own, and a supervisor over both; everything is gone when
-//! the scene is dropped.
+//! the scene is dropped. Taken in by `#[path = "../support/scene.rs"] mod scene;`.
+//!
+//! **Invariant:** what a scene starts, it ends; every wait has a deadline.
+
+#![expect(dead_code, reason = "no test binary uses all of it")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use standup::client::control::{Client, ClientError};
-use standup::model::attempt::{Attempt, StopWhy};
+use standup::host::registry::{self, HostRecord};
+use standup::host::transcript::{self, Item};
+use standup::model::attempt::{Attempt, HostFacts, StopWhy};
 use standup::model::board::{Board, Task};
+use standup::model::event::Event;
 use standup::model::id::{Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
-use standup::model::name::Slug;
+use standup::model::name::{HostId, Slug};
 use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
 use standup::os::locate::Dirs;
 use standup::store::approvals::Approvals;
@@ -20,11 +28,11 @@ use standup::supervisor::surroundings;
 use standup::wire::control::Request;
 
 /// Nothing in these tests takes longer on an idle machine than a second or two.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A repository with its supervisor.
 pub(crate) struct Scene {
-    _root: tempfile::TempDir,
+    root: Arc<tempfile::TempDir>,
     home: PathBuf,
     pub(crate) place: Place,
     supervisor: Option<Child>,
@@ -35,8 +43,17 @@ impl Scene {
     pub(crate) fn new(settings: &str) -> Self {
         // Short, so that sockets fit into their 107 bytes.
         let root = tempfile::Builder::new().prefix("su").tempdir_in("/tmp").expect("temp dir");
+        Self::under(Arc::new(root), "repo", settings)
+    }
+
+    /// Another repository of the same user, in the same home.
+    pub(crate) fn beside(&self, settings: &str) -> Self {
+        Self::under(self.root.clone(), "other", settings)
+    }
+
+    fn under(root: Arc<tempfile::TempDir>, name: &str, settings: &str) -> Self {
         let home = root.path().join("h");
-        let repo = root.path().join("repo");
+        let repo = root.path().join(name);
         std::fs::create_dir_all(&repo).expect("repo folder");
         git(&repo, &["init", "-q", "-b", "main"]);
         std::fs::write(repo.join("README"), "one\n").expect("write");
@@ -51,7 +68,7 @@ impl Scene {
         };
         let place = Place::find_under(&repo, dirs).expect("place");
         place.layout.prepare().expect("layout");
-        let scene = Self { _root: root, home, place, supervisor: None };
+        let scene = Self { root, home, place, supervisor: None };
         scene.approve();
         scene
     }
@@ -63,20 +80,35 @@ impl Scene {
         approvals.approve(approval(&self.place, &loaded.commands.digest())).expect("approve");
     }
 
+    /// What `HOME` and `STANDUP_HOME` say.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
     pub(crate) fn repo(&self) -> PathBuf {
         self.place.root()
     }
 
     /// Starts the supervisor and waits until it can be asked.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts the supervisor with more in its environment.
+    pub(crate) fn start_with(&mut self, env: &[(&str, &str)]) {
+        let line = self.try_start(env);
+        let said = self.log();
+        assert_eq!(line, "ready\n", "the supervisor said: {said}");
+    }
+
+    /// Starts the supervisor; returns the line it greets with, empty where it ended without one.
+    pub(crate) fn try_start(&mut self, env: &[(&str, &str)]) -> String {
         use std::io::{BufRead, BufReader};
         let log =
             std::fs::File::options().create(true).append(true).open(self.place.layout.supervisor_log()).expect("log");
         let mut child = self
-            .command(env!("CARGO_BIN_EXE_standup"))
-            .arg("-C")
-            .arg(self.repo())
-            .args(["supervisor", "run", "--greet"])
+            .supervisor_command()
+            .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -85,9 +117,116 @@ impl Scene {
         let mut line = String::new();
         let out = child.stdout.take().expect("stdout");
         BufReader::new(out).read_line(&mut line).expect("greeting");
-        let said = std::fs::read_to_string(self.place.layout.supervisor_log()).unwrap_or_default();
-        assert_eq!(line, "ready\n", "the supervisor said: {said}");
         self.supervisor = Some(child);
+        line
+    }
+
+    /// The supervisor of this scene, not yet started.
+    pub(crate) fn supervisor_command(&self) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_standup"));
+        command.arg("-C").arg(self.repo()).args(["supervisor", "run", "--greet"]);
+        command
+    }
+
+    /// What the supervisors have logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.place.layout.supervisor_log()).unwrap_or_default()
+    }
+
+    /// The pid of the supervisor.
+    pub(crate) fn pid(&self) -> u32 {
+        self.supervisor.as_ref().expect("a supervisor runs").id()
+    }
+
+    /// Waits until the supervisor has ended.
+    pub(crate) fn wait_dead(&mut self) -> ExitStatus {
+        let mut child = self.supervisor.take().expect("a supervisor runs");
+        let until = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = child.try_wait().expect("wait") {
+                return status;
+            }
+            if Instant::now() > until {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the supervisor has not ended: {}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends the supervisor a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(self.supervisor.as_ref().expect("a supervisor runs"));
+        rustix::process::kill_process(pid, signal).expect("signal");
+    }
+
+    /// Adds that many tasks and starts them.
+    pub(crate) fn start_tasks(&self, count: u32) {
+        let titles: Vec<String> = (1..=count).map(|n| format!("Task number {n}")).collect();
+        self.add(&titles.iter().map(String::as_str).collect::<Vec<_>>());
+        self.wish(Wish::Dispatch { on: true }).expect("dispatch");
+    }
+
+    /// Adds that many tasks and waits until the agent of each lives; returns their hosts.
+    pub(crate) fn live(&self, count: u32) -> Vec<HostFacts> {
+        self.start_tasks(count);
+        let all = |b: &Board| b.tasks.values().filter_map(|t| t.attempt()?.host().cloned()).collect::<Vec<_>>();
+        all(&self.until("all live", |b| all(b).len() == count as usize))
+    }
+
+    /// Where a host listens.
+    pub(crate) fn host_socket(&self, host: &HostId) -> PathBuf {
+        self.place.layout.host_socket(host).expect("socket")
+    }
+
+    /// Makes a file in the `$STANDUP_DIR` of a task's agent.
+    pub(crate) fn signal_file(&self, number: u32, name: &str) {
+        let dir = standup::store::layout::run_dir(&self.attempt(number).worktree);
+        std::fs::write(dir.join(name), "").expect("write");
+    }
+
+    /// What the folder of a host says.
+    pub(crate) fn record(&self, host: &str) -> HostRecord {
+        let name = HostId::new(host).expect("name");
+        registry::find(&self.host_dir(host), name).expect("record")
+    }
+
+    /// The folder of a host.
+    pub(crate) fn host_dir(&self, host: &str) -> PathBuf {
+        self.place.layout.host_dir(&HostId::new(host).expect("name"))
+    }
+
+    /// Everything a host's agent wrote, and the bytes missing in it.
+    pub(crate) fn transcript(&self, host: &str) -> (Vec<u8>, u64) {
+        let mut reader = transcript::open(&self.host_dir(host).join("transcript"));
+        let (mut bytes, mut missing) = (Vec::new(), 0);
+        while let Some(item) = reader.next_item().expect("transcript") {
+            match item {
+                Item::Output { bytes: more, .. } => bytes.extend(more),
+                Item::Gap { bytes: gap } => missing += gap,
+                Item::Start { .. } | Item::Resize { .. } => {}
+            }
+        }
+        (bytes, missing)
+    }
+
+    /// The events of one task so far, by name.
+    pub(crate) fn events(&self, number: u32) -> Vec<Event> {
+        // What is already so is no event, and the answer names the last one.
+        let same = Wish::Dispatch { on: self.board().dispatch };
+        let last = self.client().command(same, Vec::new()).expect("the last event").1;
+        let mut follower = self.client().follow(Seq(1)).expect("follow");
+        let mut events = Vec::new();
+        while let Some(logged) = follower.next(Some(Duration::from_secs(5))).expect("follow") {
+            if logged.record.task == Some(id(number)) {
+                events.push(logged.record.event);
+            }
+            if logged.seq >= last {
+                break;
+            }
+        }
+        events
     }
 
     /// A program with this scene's folders and a git identity.
@@ -169,20 +308,59 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        if self.supervisor.is_some() && Client::connect(&self.place.layout).is_err() {
+        if let Some(child) = &mut self.supervisor
+            && child.try_wait().is_ok_and(|ended| ended.is_some())
+        {
             self.supervisor = None;
         }
-        if self.supervisor.is_none() && Path::new(&self.repo()).exists() {
-            self.start();
+        if self.supervisor.is_none() && self.repo().exists() {
+            // A failing test may have left settings that nobody can read; the last ones it needs.
+            let _ = self.try_start(&[]);
         }
         if let Ok(mut client) = Client::connect(&self.place.layout) {
             let _ = client.set_patience(Some(DEADLINE));
             let _ = client.ask(&Request::Down { why: StopWhy::Down });
         }
         if let Some(mut child) = self.supervisor.take() {
+            let _ = child.kill();
             let _ = child.wait();
         }
     }
+}
+
+/// Settings with room for everybody and one agent, the fake one, that plays these acts.
+pub(crate) fn playing(acts: &[&str]) -> String {
+    let fake = env!("CARGO_BIN_EXE_fake-agent");
+    let acts: Vec<String> = acts.iter().map(|act| format!(", \"--act\", \"{act}\"")).collect();
+    agent(&format!("[\"{fake}\", \"--ttl\", \"300\"{}]", acts.concat()))
+}
+
+/// Settings with room for everybody and one agent, a script.
+pub(crate) fn scripted(script: &str) -> String {
+    agent(&format!("[\"sh\", \"-c\", '''{script}''']"))
+}
+
+fn agent(command: &str) -> String {
+    format!(
+        "schema = 1\n[wip]\nbuild = 60\nreview = 1000\n\
+         [agents.fake]\nadapter = \"generic\"\ncommand = {command}\nprompt = \"none\"\nmax = 60\n"
+    )
+}
+
+/// Waits for something that no event tells.
+#[track_caller]
+pub(crate) fn poll(what: &str, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !done() {
+        assert!(Instant::now() < until, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How often a fault is injected: `at_least`, times what `STANDUP_TRIALS` says.
+pub(crate) fn trials(at_least: usize) -> usize {
+    let times = std::env::var("STANDUP_TRIALS").ok().and_then(|t| t.parse::<usize>().ok()).unwrap_or(1);
+    at_least * times.max(1)
 }
 
 pub(crate) fn id(number: u32) -> TaskId {

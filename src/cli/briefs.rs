@@ -1,0 +1,242 @@
+//! Briefs as they come from people: a file, standard input, an editor; and what a task is made of
+//! them.
+//!
+//! **Invariant:** the stored brief is what the person wrote, byte for byte; what else a task is
+//! made of can be told from flags and brief alone. Must not know: the supervisor.
+
+use std::ffi::OsStr;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use crate::brief::{self, Brief, Front};
+use crate::model::id::TaskId;
+use crate::model::name::{AgentName, CheckName, Pattern};
+use crate::model::settings::{CheckSettings, Mode, Priority, ReportFormat};
+use crate::model::task::{Criterion, TaskSpec, TextRef};
+use crate::model::time::Span;
+use crate::os::run::Run;
+use crate::os::{file, locate};
+use crate::store::log::TextDigest;
+
+use super::context::Context;
+use super::error::{Code, Failure};
+
+/// What stands for standard input.
+pub(super) const STDIN: &str = "-";
+
+/// A check of a brief may take this long: as long as one of the settings that names no limit.
+const CHECK_TIMEOUT: Span = Span::mins(15);
+
+/// The bytes of a file that was named, or of standard input.
+pub(super) fn read(ctx: &Context, written: &str, what: &str) -> Result<Vec<u8>, Failure> {
+    if written != STDIN {
+        let path = ctx.path(Path::new(written));
+        return file::read_bounded(&path, brief::MAX_BYTES as u64).map_err(|error| {
+            let failure = Failure::of(&error);
+            if error.is_absent() { failure.hint(format!("{what} is a file, or - for standard input")) } else { failure }
+        });
+    }
+    if std::io::stdin().is_terminal() {
+        ctx.ui.say("reading from the terminal; end with ctrl-d");
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().take(brief::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens the person's editor on a text; what was left there.
+pub(super) fn edit(ctx: &Context, name: &str, text: &str) -> Result<String, Failure> {
+    let dir = tempfile::Builder::new().prefix("standup-").tempdir()?;
+    let path = dir.path().join(name);
+    file::write_atomic(&path, text.as_bytes(), 0o600)?;
+    let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".to_owned());
+    let shell = locate::program(OsStr::new("sh"), Path::new("/")).map_err(|error| Failure::of(&error))?;
+    // As git does it: the variable may hold arguments.
+    let script = format!("{editor} \"$@\"");
+    let args = [OsStr::new("-c"), OsStr::new(&script), OsStr::new("editor"), path.as_os_str()];
+    let ended = Run::new(shell).args(args).cwd(&ctx.dir).foreground().map_err(|error| Failure::of(&error))?;
+    if !ended.is_success() {
+        let text = format!("the editor ({editor}) did not end well; nothing was changed");
+        return Err(Failure::new(Code::Failure, text).hint("export EDITOR=nano"));
+    }
+    let bytes = file::read_bounded(&path, brief::MAX_BYTES as u64)?;
+    String::from_utf8(bytes).map_err(|_| Failure::new(Code::Failure, "what the editor left is not UTF-8"))
+}
+
+/// What flags say of a task, stronger than its brief.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Flags {
+    /// Who does it
+    #[arg(long, value_name = "NAME")]
+    pub(super) agent: Option<AgentName>,
+    /// Tasks that must be Done before it (repeatable, or with commas)
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub(super) after: Vec<String>,
+    /// What starts first
+    #[arg(long, value_name = "PRIORITY", value_parser = words(Priority::WORDS))]
+    pub(super) priority: Option<String>,
+    /// Paths it is going to change (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(super) touches: Vec<Pattern>,
+    /// Paths it must not change (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(super) off_limits: Vec<Pattern>,
+    /// How much is handed over
+    #[arg(long, value_name = "MODE", value_parser = words(Mode::WORDS))]
+    pub(super) mode: Option<String>,
+    /// Branch or revision it starts from
+    #[arg(long, value_name = "REF")]
+    pub(super) base: Option<String>,
+    /// A word to find it by (repeatable)
+    #[arg(long, value_name = "LABEL")]
+    pub(super) label: Vec<String>,
+}
+
+fn words<T>(of: &'static [(&'static str, T)]) -> clap::builder::PossibleValuesParser {
+    of.iter().map(|(word, _)| *word).collect::<Vec<_>>().into()
+}
+
+fn meant<T: Copy>(of: &[(&str, T)], word: Option<&String>) -> Option<T> {
+    let word = word?;
+    of.iter().find(|(known, _)| known == word).map(|(_, value)| *value)
+}
+
+impl Flags {
+    /// Whether nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        let lists = [self.after.len(), self.touches.len(), self.off_limits.len(), self.label.len()];
+        let single = [self.agent.is_some(), self.priority.is_some(), self.mode.is_some(), self.base.is_some()];
+        lists.iter().all(|len| *len == 0) && !single.contains(&true)
+    }
+
+    /// Puts what they say into a spec; `needs` are the tasks of `--after`.
+    pub(super) fn apply(self, spec: &mut TaskSpec, needs: Vec<TaskId>) {
+        if !self.after.is_empty() {
+            spec.needs = needs;
+        }
+        spec.agent = self.agent.or_else(|| spec.agent.take());
+        spec.priority = meant(Priority::WORDS, self.priority.as_ref()).unwrap_or(spec.priority);
+        spec.mode = meant(Mode::WORDS, self.mode.as_ref()).unwrap_or(spec.mode);
+        spec.base = self.base.or_else(|| spec.base.take());
+        let lists = [(self.touches, &mut spec.touches), (self.off_limits, &mut spec.off_limits)];
+        for (said, has) in lists {
+            if !said.is_empty() {
+                *has = said;
+            }
+        }
+        if !self.label.is_empty() {
+            spec.labels = self.label;
+        }
+    }
+}
+
+/// A task made of a brief; its needs are left to the caller.
+pub(super) fn spec(brief: &Brief) -> TaskSpec {
+    let front = brief.front.clone();
+    TaskSpec {
+        title: brief.title.trim().to_owned(),
+        slug: brief.slug(),
+        brief: TextRef(TextDigest::of(&brief.source).as_str().to_owned()),
+        key: None,
+        agent: front.agent,
+        mode: front.mode.unwrap_or_default(),
+        priority: front.priority.unwrap_or_default(),
+        needs: Vec::new(),
+        touches: front.touches,
+        off_limits: front.off_limits,
+        labels: front.labels,
+        base: front.base,
+        check_in: front.check_in,
+        criteria: criteria(brief),
+        checks: checks(brief),
+    }
+}
+
+/// A task whose brief was changed: what the new text says otherwise than the old one holds, and
+/// what only flags had said stays.
+pub(super) fn changed(old: &TaskSpec, was: &Front, brief: &Brief) -> TaskSpec {
+    let new = spec(brief);
+    let now = &brief.front;
+    let mut spec = TaskSpec { needs: old.needs.clone(), key: old.key.clone(), ..new };
+    macro_rules! keep {
+        ($($front:ident $own:ident),*) => {$(
+            if now.$front == was.$front {
+                spec.$own = old.$own.clone();
+            }
+        )*};
+    }
+    keep!(agent agent, mode mode, priority priority, touches touches, off_limits off_limits);
+    keep!(labels labels, base base, check_in check_in);
+    spec
+}
+
+fn criteria(brief: &Brief) -> Vec<Criterion> {
+    brief.criteria.iter().map(|c| Criterion { n: c.n, text: c.text.clone() }).collect()
+}
+
+/// The checks that a brief brings along. A script of several lines ends at the first that fails,
+/// or its last line alone would decide.
+fn checks(brief: &Brief) -> Vec<CheckSettings> {
+    let check = |(n, block): (usize, &brief::VerifyBlock)| {
+        let script = block.run.trim();
+        let run = if script.lines().count() > 1 { format!("set -e\n{script}") } else { script.to_owned() };
+        let name = CheckName::new(format!("brief-{n}")).expect("letters, a dash and digits");
+        CheckSettings { name, run, report: ReportFormat::Exit, timeout: CHECK_TIMEOUT }
+    };
+    (1..).zip(&brief.verification).map(check).collect()
+}
+
+/// What the person should know of a brief before it is sent.
+pub(super) fn warn(ctx: &Context, brief: &Brief) {
+    for warning in brief.warnings() {
+        ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&warning)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn brief(text: &str) -> Brief {
+        brief::parse("brief.md", text.as_bytes(), None).expect("a brief")
+    }
+
+    #[test]
+    fn flags_are_stronger_than_the_brief() {
+        let brief = brief("---\ntitle: Fix it\npriority: low\nagent: codex\ntouches: [src/**]\n---\ntext\n");
+        let mut spec = spec(&brief);
+        assert_eq!((spec.priority, spec.mode), (Priority::Low, Mode::Delegate));
+        let flags = Flags { priority: Some("urgent".into()), mode: Some("own".into()), ..Flags::default() };
+        assert!(!flags.is_empty());
+        flags.apply(&mut spec, Vec::new());
+        assert_eq!((spec.priority, spec.mode), (Priority::Urgent, Mode::Own));
+        assert_eq!(spec.agent.as_ref().map(AgentName::as_str), Some("codex"), "the brief's, where no flag speaks");
+        assert_eq!(spec.touches.len(), 1);
+    }
+
+    #[test]
+    fn a_script_of_several_lines_fails_where_its_first_line_fails() {
+        let text = "# Fix it\n\n## Verification\n```sh verify\nfalse\ntrue\n```\n```sh verify\nmake test\n```\n";
+        let spec = spec(&brief(text));
+        let runs: Vec<(&str, &str)> = spec.checks.iter().map(|c| (c.name.as_str(), c.run.as_str())).collect();
+        assert_eq!(runs, [("brief-1", "set -e\nfalse\ntrue"), ("brief-2", "make test")]);
+    }
+
+    #[test]
+    fn a_changed_brief_keeps_what_only_flags_had_said() {
+        let first = brief("---\ntitle: Fix it\npriority: high\nlabels: [ui]\n---\ntext\n");
+        let mut old = spec(&first);
+        let flags = Flags { agent: Some(AgentName::new("codex").expect("name")), ..Flags::default() };
+        flags.apply(&mut old, Vec::new());
+        old.needs = vec![TaskId::new(4).expect("id")];
+        old.key = Some("plan.md#1".into());
+        let second = brief("---\ntitle: Fix it well\npriority: low\n---\nmore\n");
+        let new = changed(&old, &first.front, &second);
+        assert_eq!((new.title.as_str(), new.priority), ("Fix it well", Priority::Low));
+        assert!(new.labels.is_empty(), "taken out of the front matter");
+        assert_eq!(new.agent, old.agent);
+        assert_eq!((new.needs.len(), new.key.as_deref()), (1, Some("plan.md#1")));
+        assert_ne!(new.brief, old.brief);
+    }
+}

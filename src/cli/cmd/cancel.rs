@@ -1,0 +1,24 @@
+//! `standup cancel`: give a task up. Its agent ends; worktree and branch stay.
+
+use crate::cli::context::Context;
+use crate::cli::error::{Code, Failure};
+use crate::model::input::Command;
+use crate::model::task::Column;
+
+/// Give a task up: its agent ends, its worktree and branch stay
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Which
+    task: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    let board = ctx.seen()?.board;
+    let task = ctx.task(&board, args.task.as_deref())?;
+    let from = board.tasks[&task].column;
+    ctx.command(Command::Cancel { task, reason: args.reason }, Vec::new())?;
+    super::moved(ctx, task, from, Column::Canceled)
+}

@@ -1,0 +1,188 @@
+//! `standup import`: a list of tasks; again, and what changed in it is changed here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::board::doc::Document;
+use crate::brief::{self, BriefError, Imported};
+use crate::cli::briefs;
+use crate::cli::context::Context;
+use crate::cli::error::{Code, Failure};
+use crate::model::board::{Board, Task};
+use crate::model::id::TaskId;
+use crate::model::input::{Command, NewTask, Reply};
+use crate::model::task::TaskSpec;
+use crate::model::text::clean_line;
+
+/// Add the tasks of a list: numbered or Markdown lists, brief files, issues as JSON
+///
+/// Importing the same list again changes what changed in it and adds nothing twice.
+/// Lines that are ticked off are left out.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The list, or - for standard input (gh issue list --json number,title,body,labels)
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Only say what would be added and changed
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What is done with one task of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Add,
+    Change(TaskId),
+    Leave(TaskId),
+}
+
+pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    let name = name_of(ctx, &args.file)?;
+    let bytes = briefs::read(ctx, &args.file, "the list")?;
+    let list = brief::import(&name, &bytes).map_err(|errors| Failure::from(as_written(errors, &args.file)))?;
+    let open: Vec<&Imported> = list.iter().filter(|task| !task.done).collect();
+    for task in &open {
+        task.notes.iter().for_each(|note| ctx.ui.say(&format!("{}:{}: {}", args.file, task.line, clean_line(note))));
+        briefs::warn(ctx, &task.brief);
+    }
+    let ticked = list.len() - open.len();
+    if ticked > 0 {
+        ctx.ui.say(&format!("{ticked} of {} are ticked off and left out", list.len()));
+    }
+    if open.is_empty() {
+        return nothing(ctx, &args);
+    }
+    let board = ctx.seen()?.board;
+    let tasks = new_tasks(&open, &board);
+    let fates: Vec<Fate> = tasks.iter().map(|task| fate(task, &board)).collect();
+    if args.dry_run || fates.iter().all(|fate| matches!(fate, Fate::Leave(_))) {
+        return planned(ctx, &args, &open, &fates);
+    }
+    let texts = open.iter().map(|task| task.brief.source.clone()).collect();
+    let (reply, _) = ctx.command(Command::Add { tasks }, texts)?;
+    let Reply::Tasks { added, changed, unchanged } = reply else {
+        return Err(Failure::new(Code::Bug, "the supervisor did not say which tasks it added"));
+    };
+    if ctx.ui.json {
+        let body = serde_json::json!({"added": added, "changed": changed, "unchanged": unchanged, "dry_run": false});
+        ctx.ui.json(&Document::new("import", body))?;
+        return Ok(Code::Ok);
+    }
+    let mut added = added.into_iter();
+    let mut text = String::new();
+    for (task, fate) in open.iter().zip(&fates) {
+        let (word, id) = match fate {
+            Fate::Add => ("added", added.next()),
+            Fate::Change(id) => ("changed", Some(*id)),
+            Fate::Leave(id) => ("as before", Some(*id)),
+        };
+        text.push_str(&line(word, id, &task.brief.title));
+    }
+    ctx.ui.answer(&text)?;
+    if !board.dispatch {
+        ctx.ui.hint("standup run");
+    }
+    Ok(Code::Ok)
+}
+
+/// The same list is recognised wherever it is imported from: by its path in the repository.
+fn name_of(ctx: &Context, written: &str) -> Result<String, Failure> {
+    let root = ctx.place()?.root();
+    if written == briefs::STDIN {
+        return Ok(brief::import::STDIN.to_owned());
+    }
+    let path = ctx.path(Path::new(written));
+    let path = path.canonicalize().unwrap_or(path);
+    Ok(path.strip_prefix(&root).unwrap_or(&path).display().to_string())
+}
+
+/// Mistakes name the file as the person did.
+fn as_written(mut errors: Vec<BriefError>, written: &str) -> Vec<BriefError> {
+    let file = if written == briefs::STDIN { "stdin" } else { written };
+    errors.iter_mut().for_each(|error| error.file = file.to_owned());
+    errors
+}
+
+fn nothing(ctx: &Context, args: &Args) -> Result<Code, Failure> {
+    if ctx.ui.json {
+        let none: [TaskId; 0] = [];
+        let body = serde_json::json!({"added": none, "changed": none, "unchanged": none, "dry_run": args.dry_run});
+        ctx.ui.json(&Document::new("import", body))?;
+    } else {
+        ctx.ui.answer("Nothing to do: the list holds no open task.")?;
+    }
+    Ok(Code::Ok)
+}
+
+fn new_tasks(open: &[&Imported], board: &Board) -> Vec<NewTask> {
+    let places: BTreeMap<&str, usize> = open.iter().zip(0..).map(|(task, place)| (task.key.as_str(), place)).collect();
+    let task = |imported: &&Imported| {
+        let mut spec = briefs::spec(&imported.brief);
+        spec.key = Some(imported.key.clone());
+        spec.needs = imported.needs_tasks.clone();
+        // A need that is ticked off is met.
+        let needs_new: Vec<usize> = imported.needs.iter().filter_map(|key| places.get(key.as_str()).copied()).collect();
+        NewTask { spec, needs_new }
+    };
+    let mut tasks: Vec<NewTask> = open.iter().map(task).collect();
+    settle_known_needs(&mut tasks, board);
+    tasks
+}
+
+/// Needs of tasks that exist are named by their ids, in the order that the supervisor keeps: so an
+/// unchanged task compares as unchanged.
+fn settle_known_needs(tasks: &mut [NewTask], board: &Board) {
+    let ids: Vec<Option<TaskId>> = tasks.iter().map(|task| known(&task.spec, board).map(|t| t.id)).collect();
+    for task in tasks {
+        if task.needs_new.iter().all(|place| ids[*place].is_some()) {
+            for id in task.needs_new.drain(..).filter_map(|place| ids[place]) {
+                if !task.spec.needs.contains(&id) {
+                    task.spec.needs.push(id);
+                }
+            }
+        }
+    }
+}
+
+fn known<'a>(spec: &TaskSpec, board: &'a Board) -> Option<&'a Task> {
+    board.tasks.values().find(|task| task.spec.key.is_some() && task.spec.key == spec.key)
+}
+
+fn fate(task: &NewTask, board: &Board) -> Fate {
+    match known(&task.spec, board) {
+        None => Fate::Add,
+        Some(found) if task.needs_new.is_empty() && found.spec == task.spec => Fate::Leave(found.id),
+        Some(found) => Fate::Change(found.id),
+    }
+}
+
+fn planned(ctx: &Context, args: &Args, open: &[&Imported], fates: &[Fate]) -> Result<Code, Failure> {
+    if ctx.ui.json {
+        let ids = |which: fn(&Fate) -> Option<TaskId>| fates.iter().filter_map(which).collect::<Vec<_>>();
+        let changed = ids(|fate| if let Fate::Change(id) = fate { Some(*id) } else { None });
+        let unchanged = ids(|fate| if let Fate::Leave(id) = fate { Some(*id) } else { None });
+        let new = open.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Add).map(|(task, _)| &task.brief.title);
+        let new: Vec<&String> = new.collect();
+        let none: [TaskId; 0] = [];
+        let body = serde_json::json!({
+            "added": none, "would_add": new, "changed": changed, "unchanged": unchanged, "dry_run": args.dry_run,
+        });
+        ctx.ui.json(&Document::new("import", body))?;
+        return Ok(Code::Ok);
+    }
+    let lines = open.iter().zip(fates).map(|(task, fate)| match fate {
+        Fate::Add => line("would add", None, &task.brief.title),
+        Fate::Change(id) => line("would change", Some(*id), &task.brief.title),
+        Fate::Leave(id) => line("as before", Some(*id), &task.brief.title),
+    });
+    ctx.ui.answer(&lines.collect::<String>())?;
+    if !args.dry_run {
+        ctx.ui.say("nothing to do: all of it is there already");
+    }
+    Ok(Code::Ok)
+}
+
+fn line(word: &str, id: Option<TaskId>, title: &str) -> String {
+    let id = id.map(|id| id.to_string()).unwrap_or_default();
+    format!("{word:<12} {id:<4} {}\n", clean_line(title))
+}

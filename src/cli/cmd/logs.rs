@@ -1,0 +1,240 @@
+//! `standup logs`: what an agent wrote, as text, as bytes or as a cast; what a check wrote.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::board::doc::Document;
+use crate::cli::context::Context;
+use crate::cli::error::{Code, Failure};
+use crate::cli::tail::Interrupts;
+use crate::host::registry;
+use crate::host::transcript::{self, Cast, Item, TextLines};
+use crate::model::attempt::Attempt;
+use crate::model::board::Task;
+use crate::model::event::Event;
+use crate::model::id::{AttemptId, AttemptNo, Seq};
+use crate::model::name::{CheckName, HostId};
+use crate::model::text::{clean_line, clean_lines};
+use crate::os::file;
+use crate::store::layout::Layout;
+use crate::supervisor::journal;
+
+/// How often a transcript is asked whether it grew.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Events read at once.
+const PAGE: usize = 4_096;
+
+/// The longest log of a check: what is kept of one, and a little air.
+const MAX_CHECK_LOG: u64 = 32 << 20;
+
+/// Show what a task's agent wrote
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("form").multiple(false))]
+pub(in crate::cli) struct Args {
+    /// Which
+    task: Option<String>,
+    /// Go on until the agent ends
+    #[arg(short, long, conflicts_with = "check")]
+    follow: bool,
+    /// The bytes as they were written, for a terminal
+    #[arg(long, group = "form")]
+    raw: bool,
+    /// A recording for players (asciicast 2) of the last start of the agent
+    #[arg(long, group = "form")]
+    cast: bool,
+    /// What a check wrote when it last ran
+    #[arg(long, value_name = "NAME")]
+    check: Option<CheckName>,
+    /// An earlier attempt
+    #[arg(long, value_name = "N")]
+    attempt: Option<u32>,
+}
+
+pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    let board = ctx.seen()?.board;
+    let id = ctx.task(&board, args.task.as_deref())?;
+    let task = &board.tasks[&id];
+    let attempt = require_attempt(task, args.attempt)?;
+    let of = AttemptId { task: id, no: attempt.no };
+    if let Some(name) = &args.check {
+        return check_log(ctx, of, name, args.raw);
+    }
+    let mut hosts = hosts(ctx, of)?;
+    if hosts.is_empty() {
+        let text = format!("the agent of {of} was never started, so it wrote nothing");
+        return Err(Failure::new(Code::Failure, text).hint(format!("standup show {id}")));
+    }
+    if args.cast {
+        hosts.drain(..hosts.len() - 1);
+    }
+    let form = match (args.raw, args.cast) {
+        (true, _) => Form::Raw,
+        (_, true) => Form::Cast(Cast::new()),
+        _ => Form::Text(Box::new(TextLines::new())),
+    };
+    let mut out = Out { ctx, form, of, lines: Vec::new(), at_once: args.follow || !ctx.ui.json };
+    let last = hosts.len() - 1;
+    for (n, host) in hosts.iter().enumerate() {
+        print(&mut out, host, args.follow && n == last)?;
+    }
+    out.done()?;
+    Ok(Code::Ok)
+}
+
+fn require_attempt(task: &Task, number: Option<u32>) -> Result<&Attempt, Failure> {
+    let Some(newest) = task.attempt() else {
+        let text = format!("{} has not been started, so there is nothing to show", task.id);
+        return Err(Failure::new(Code::Failure, text).hint(format!("standup start {}", task.id)));
+    };
+    let Some(number) = number else { return Ok(newest) };
+    let found = AttemptNo::new(number).and_then(|no| task.attempts.iter().find(|a| a.no == no));
+    found.ok_or_else(|| {
+        let text = format!("{} has no attempt {number}; the newest is {}", task.id, newest.no);
+        Failure::new(Code::NoTask, text).hint(format!("standup show {}", task.id))
+    })
+}
+
+/// The hosts of an attempt, in the order in which they were started.
+fn hosts(ctx: &Context, of: AttemptId) -> Result<Vec<HostId>, Failure> {
+    let Some(log) = ctx.log()? else { return Ok(Vec::new()) };
+    let (mut hosts, mut from) = (Vec::new(), Seq(1));
+    loop {
+        let page = log.events_of(of.task, from, PAGE)?;
+        let Some(last) = page.last() else { return Ok(hosts) };
+        from = last.seq.next();
+        for logged in page.iter().filter(|e| e.attempt == Some(of.no)).filter_map(journal::logged) {
+            if let Event::LaunchPlanned { host, .. } = logged.record.event {
+                hosts.push(host);
+            }
+        }
+    }
+}
+
+/// How it is shown.
+enum Form {
+    Text(Box<TextLines>),
+    Raw,
+    Cast(Cast),
+}
+
+struct Out<'a> {
+    ctx: &'a Context,
+    form: Form,
+    of: AttemptId,
+    /// Lines of the one document.
+    lines: Vec<String>,
+    /// Whether each line is printed as it comes.
+    at_once: bool,
+}
+
+impl Out<'_> {
+    fn item(&mut self, item: &Item) -> Result<(), Failure> {
+        let lines = match &mut self.form {
+            Form::Raw => {
+                return match item {
+                    Item::Output { bytes, .. } => self.ctx.ui.raw(bytes),
+                    _ => Ok(()),
+                };
+            }
+            Form::Cast(cast) => cast.push(item),
+            Form::Text(text) => text.push(item),
+        };
+        self.say(lines)
+    }
+
+    fn rest(&mut self, is_over: bool) -> Result<(), Failure> {
+        let Form::Text(text) = &mut self.form else { return Ok(()) };
+        let lines = if is_over { text.finish() } else { text.settle() };
+        if is_over {
+            *text = Box::new(TextLines::new());
+        }
+        self.say(lines)
+    }
+
+    fn say(&mut self, lines: Vec<String>) -> Result<(), Failure> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        if matches!(self.form, Form::Cast(_)) {
+            return self.ctx.ui.answer(&lines.join("\n"));
+        }
+        if !self.at_once {
+            self.lines.extend(lines);
+            return Ok(());
+        }
+        let task = self.of.task;
+        let line = |line: &String| match self.ctx.ui.json {
+            true => format!("{}\n", serde_json::json!({"task": task, "attempt": self.of.no, "line": line})),
+            false => format!("{}\n", clean_line(line)),
+        };
+        self.ctx.ui.answer(&lines.iter().map(line).collect::<String>())
+    }
+
+    fn done(self) -> Result<(), Failure> {
+        if self.at_once || !matches!(self.form, Form::Text(_)) {
+            return Ok(());
+        }
+        let body = serde_json::json!({"task": self.of.task, "attempt": self.of.no, "lines": self.lines});
+        self.ctx.ui.json(&Document::new("logs", body))
+    }
+}
+
+fn print(out: &mut Out<'_>, host: &HostId, follow: bool) -> Result<(), Failure> {
+    let layout: &Layout = &out.ctx.place()?.layout;
+    let dir = layout.host_dir(host);
+    let mut reader = transcript::open(&dir.join("transcript"));
+    let mut interrupts = if follow { Some(Interrupts::catch()?) } else { None };
+    loop {
+        // Looked at before reading: what is written up to the end is read after it.
+        let alive = registry::find(&dir, host.clone())?.alive;
+        while let Some(item) = reader.next_item().map_err(|error| Failure::of(&error))? {
+            out.item(&item)?;
+        }
+        let Some(interrupts) = interrupts.as_mut().filter(|_| alive) else { return out.rest(true) };
+        out.rest(false)?;
+        interrupts.sleep(LOOK)?;
+    }
+}
+
+/// The log that a check left when it last ran.
+fn check_log(ctx: &Context, of: AttemptId, name: &CheckName, raw: bool) -> Result<Code, Failure> {
+    let layout = &ctx.place()?.layout;
+    let runs = layout.checks_dir().join(of.task.to_string()).join(of.no.to_string());
+    let mut dirs: Vec<(u64, PathBuf)> = match std::fs::read_dir(&runs) {
+        Ok(entries) => {
+            entries.flatten().filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path()))).collect()
+        }
+        Err(_) => Vec::new(),
+    };
+    dirs.sort();
+    let found = dirs.iter().rev().map(|(_, dir)| crate::verify::log_path(dir, name)).find(|path| path.is_file());
+    let Some(path) = found else { return Err(no_check_log(of, name, &dirs)) };
+    let bytes = file::read_bounded(&path, MAX_CHECK_LOG)?;
+    if ctx.ui.json {
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        let body = serde_json::json!({"task": of.task, "attempt": of.no, "check": name, "lines": lines});
+        ctx.ui.json(&Document::new("logs", body))?;
+    } else if raw {
+        ctx.ui.raw(&bytes)?;
+    } else {
+        ctx.ui.answer(&clean_lines(&crate::report::plain::plain(&String::from_utf8_lossy(&bytes))))?;
+    }
+    Ok(Code::Ok)
+}
+
+fn no_check_log(of: AttemptId, name: &CheckName, dirs: &[(u64, PathBuf)]) -> Failure {
+    let last: Option<&Path> = dirs.last().map(|(_, dir)| dir.as_path());
+    let logs = last.and_then(|dir| std::fs::read_dir(dir).ok()).into_iter().flatten().flatten();
+    let mut known: Vec<String> =
+        logs.filter_map(|e| Some(Path::new(&e.file_name()).file_stem()?.to_str()?.to_owned())).collect();
+    known.sort();
+    known.dedup();
+    if known.is_empty() {
+        let text = format!("no checks of {of} have run");
+        return Failure::new(Code::Failure, text).hint(format!("standup verify {}", of.task));
+    }
+    let names = known.iter().map(|name| clean_line(name)).collect::<Vec<_>>().join(", ");
+    Failure::new(Code::Failure, format!("no check called {name} has run for {of}; these have: {names}"))
+}

@@ -1,0 +1,31 @@
+//! `standup move`: a card, by hand.
+
+use crate::cli::context::Context;
+use crate::cli::error::{Code, Failure};
+use crate::model::input::Command;
+use crate::model::task::Column;
+
+/// Move a card by hand, recorded as your word
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Which
+    task: String,
+    /// Where: backlog, design, build, review, done, canceled, takeover
+    #[arg(value_parser = column)]
+    column: Column,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+}
+
+fn column(text: &str) -> Result<Column, crate::model::id::IdError> {
+    text.to_lowercase().parse()
+}
+
+pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    let board = ctx.seen()?.board;
+    let task = ctx.task(&board, Some(&args.task))?;
+    let from = board.tasks[&task].column;
+    ctx.command(Command::Move { task, to: args.column, reason: args.reason }, Vec::new())?;
+    super::moved(ctx, task, from, args.column)
+}

@@ -1,0 +1,114 @@
+//! What a start would run, without starting anything.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::model::attempt::Attempt;
+use crate::model::board::{Board, Task};
+use crate::model::id::{AttemptId, AttemptNo};
+use crate::model::name::{AgentName, BranchName, HostId};
+use crate::os::locate;
+use crate::policy;
+use crate::store::slots::Slots;
+use crate::store::token::Token;
+
+use super::super::place::Place;
+use super::super::surroundings::{self, Loaded};
+use super::super::token::Tokens;
+use super::super::world::World;
+use super::launch::{Wanted, command, environment_of};
+
+/// Stands for what is only known, or only made, at the start.
+const LATER: &str = "<made at the start>";
+
+/// What a start would run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Preview {
+    /// The attempt it would be.
+    pub attempt: AttemptId,
+    /// Who would work.
+    pub agent: AgentName,
+    /// On which branch.
+    pub branch: BranchName,
+    /// Where.
+    pub worktree: std::path::PathBuf,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// What its environment gains or changes, beside what it inherits; secrets left out.
+    pub env: Vec<(String, String)>,
+    /// What is inherited but removed.
+    pub unset: Vec<String>,
+    /// The first prompt.
+    pub prompt: String,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Works out what starting this task would run. Makes nothing, starts nothing.
+///
+/// # Errors
+/// Why it cannot be started, as a sentence.
+pub fn preview(place: &Place, board: &Board, task: &Task) -> Result<Preview, String> {
+    let loaded = surroundings::load(place).map_err(|e| e.to_string())?;
+    let around = board.surroundings.clone().unwrap_or_else(|| loaded.surroundings(place));
+    let agent = policy::agent_for(&around, task)?;
+    let found = loaded.agents.get(&agent).cloned().ok_or_else(|| format!("agent {agent} is not configured"))?;
+    let attempt = AttemptId { task: task.id, no: task.attempt().map_or(AttemptNo::FIRST, |a| a.no.next()) };
+    let branch = BranchName::of_attempt(attempt, &task.spec.slug);
+    let worktree = around.worktrees.join(format!("{}-{}-{}", task.id, attempt.no, task.spec.slug));
+    let host = HostId::new(format!("{}-{}-1", task.id, attempt.no)).map_err(|e| e.to_string())?;
+    let takes_id = !found.adapter.launch.session.is_empty();
+    let wanted = Wanted {
+        attempt,
+        host,
+        mode: task.spec.mode,
+        spec: task.spec.clone(),
+        worktree: worktree.clone(),
+        branch: branch.clone(),
+        session: takes_id.then(|| uuid::Uuid::nil().to_string()),
+        resume: false,
+        prompt: None,
+        ports: task.attempt().map(|a: &Attempt| a.ports.clone()).unwrap_or_default(),
+    };
+    let world = bare_world(place, loaded)?;
+    let prompt = super::launch::first_prompt(&world, &wanted).map_err(|(_, why)| why)?;
+    let (launch, program) = command(&world, &wanted, &found).map_err(|(_, why)| why)?;
+    let full = environment_of(&world, &wanted, &launch);
+    let mut argv = vec![program.display().to_string()];
+    argv.extend(launch.argv.iter().skip(1).cloned());
+    let nil = uuid::Uuid::nil().to_string();
+    let command = argv.into_iter().map(|word| word.replace(&nil, LATER)).collect();
+    Ok(Preview {
+        attempt,
+        agent,
+        branch,
+        worktree,
+        command,
+        env: changes(full),
+        unset: launch.env_unset,
+        prompt,
+        notes: launch.notes,
+    })
+}
+
+/// What differs from the environment of this process, the attempt's token left out.
+fn changes(full: Vec<(std::ffi::OsString, std::ffi::OsString)>) -> Vec<(String, String)> {
+    let mut changed: Vec<(String, String)> = full
+        .into_iter()
+        .filter(|(name, value)| std::env::var_os(name).as_ref() != Some(value))
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .map(|(name, value)| if name == "STANDUP_TOKEN" { (name, LATER.to_owned()) } else { (name, value) })
+        .collect();
+    changed.sort();
+    changed
+}
+
+/// A world in which nothing runs.
+fn bare_world(place: &Place, loaded: Loaded) -> Result<Arc<World>, String> {
+    let exe = locate::this_binary().map_err(|e| e.to_string())?;
+    let tokens = Tokens::new(Token::random().map_err(|e| e.to_string())?);
+    let slots = Slots::open(&place.layout.slots_dir()).map_err(|e| e.to_string())?;
+    let (inputs, _nobody) = mpsc::channel(1);
+    Ok(Arc::new(World::new(place.clone(), exe, tokens, slots, inputs, None, loaded)))
+}

@@ -1,0 +1,66 @@
+//! No client can slow an agent: it comes to its end with nobody attached, with a client that
+//! reads, and with clients that never do.
+
+use standup::model::attempt::{End, Exit};
+
+use crate::peer::Peer;
+use crate::scene::{Scene, id, playing, trials};
+
+/// Far more than a terminal, the socket of a client and its queue hold together.
+const BYTES: usize = 64 << 20;
+
+#[derive(Clone, Copy, Debug)]
+enum Clients {
+    None,
+    Reading,
+    Silent,
+}
+
+fn ends(clients: Clients) {
+    let mut scene = Scene::new(&playing(&["say=ready", "wait=go", &format!("flood={BYTES}"), "exit=0"]));
+    scene.start();
+    let facts = scene.live(1).remove(0);
+    let socket = scene.host_socket(&facts.id);
+    let mut silent = Vec::new();
+    let mut reader = None;
+    match clients {
+        Clients::None => {}
+        Clients::Reading => {
+            let mut peer = Peer::client(&socket, 0);
+            peer.until_painted();
+            reader = Some(std::thread::spawn(move || {
+                let until = std::time::Instant::now() + crate::scene::DEADLINE;
+                while peer.next(until).is_some() {
+                    peer.output.clear();
+                }
+            }));
+        }
+        Clients::Silent => silent.extend((0..4).map(|_| Peer::client(&socket, 1000))),
+    }
+    scene.signal_file(1, "go");
+    let board = scene.until(&format!("{clients:?}"), |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some()));
+    let end = board.tasks[&id(1)].attempt().and_then(|a| a.end().cloned());
+    assert_eq!(end, Some(End::Exited { exit: Exit { code: Some(0), signal: None } }));
+    let exit = scene.record(facts.id.as_str()).exit.expect("an exit record");
+    assert!(exit.output_bytes > BYTES as u64, "{} bytes came through", exit.output_bytes);
+    // They were there until the end, and had not read a byte.
+    drop(silent);
+    if let Some(reader) = reader {
+        reader.join().expect("the reader");
+    }
+}
+
+#[test]
+fn an_agent_ends_with_nobody_attached() {
+    (0..trials(1)).for_each(|_| ends(Clients::None));
+}
+
+#[test]
+fn an_agent_ends_with_a_client_that_reads() {
+    (0..trials(1)).for_each(|_| ends(Clients::Reading));
+}
+
+#[test]
+fn an_agent_ends_with_clients_that_never_read() {
+    (0..trials(1)).for_each(|_| ends(Clients::Silent));
+}

@@ -1,0 +1,46 @@
+//! Input never wedges a host: eight mebibytes are pasted to an agent that never reads.
+
+use std::time::{Duration, Instant};
+
+use standup::wire::host::ToHost;
+
+use crate::memory_kib;
+use crate::peer::Peer;
+use crate::scene::{Scene, playing, poll, trials};
+
+const PASTE: usize = 8 << 20;
+
+/// The sender may be held up this long.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// How much a host may grow, in KiB.
+const GROWTH: u64 = 8 << 10;
+
+#[test]
+fn a_paste_that_nobody_reads_holds_nobody_up() {
+    let mut scene = Scene::new(&playing(&["deaf"]));
+    scene.start();
+    let facts = scene.live(1).remove(0);
+    let socket = scene.host_socket(&facts.id);
+    let mut quickest = Duration::MAX;
+    let mut before = None;
+    for _ in 0..trials(3) {
+        let mut first = Peer::client(&socket, 0);
+        first.until_painted();
+        let before = *before.get_or_insert_with(|| memory_kib(facts.host.pid, "VmRSS"));
+        first.set_write_limit(crate::scene::DEADLINE);
+        let dropped = Peer::status(&socket).input_dropped;
+        let began = Instant::now();
+        first.send(&ToHost::Input(vec![b'x'; PASTE])).expect("the host takes it");
+        quickest = quickest.min(began.elapsed());
+        let mut second = Peer::client(&socket, 0);
+        assert!(second.until_painted().contains("deaf"));
+        poll("what was too much is counted", || Peer::status(&socket).input_dropped >= dropped + (PASTE as u64) / 2);
+        let peak = memory_kib(facts.host.pid, "VmHWM");
+        assert!(peak <= before + GROWTH, "{before} KiB became {peak} KiB");
+    }
+    assert!(quickest <= LIMIT, "the quickest of several took {quickest:?}");
+    // It can still be stopped.
+    scene.wish(standup::model::input::Command::Stop { task: crate::scene::id(1) }).expect("stop");
+    scene.until("the stop", |b| b.tasks[&crate::scene::id(1)].attempt().is_some_and(|a| a.end().is_some()));
+}

@@ -1,0 +1,120 @@
+//! What follows from a line, in words.
+
+use standup::model::action::{Action, Order};
+use standup::model::event::{By, Event, Record};
+use standup::model::id::AttemptId;
+use standup::model::input::{Refusal, Reply};
+use standup::model::message::From;
+
+pub(crate) fn event(record: &Record) -> String {
+    let about = match (record.task, record.attempt) {
+        (Some(task), Some(no)) => AttemptId { task, no }.to_string(),
+        (Some(task), None) => task.to_string(),
+        _ => "board".into(),
+    };
+    format!("{about} {}", what(&record.event))
+}
+
+fn what(event: &Event) -> String {
+    match event {
+        Event::TaskAdded { spec } => format!("added {:?}", spec.title),
+        Event::TaskEdited { spec } => format!("edited {:?}", spec.title),
+        Event::TaskMoved { from, to, by, reason } => {
+            let by = if *by == By::Rule { "rule" } else { "person" };
+            format!("{from} → {to} by {by}: {reason}")
+        }
+        Event::DispatchSet { on } => format!("dispatch {}", if *on { "on" } else { "off" }),
+        Event::AttemptPlanned { agent, branch, .. } => format!("planned for {agent} on {branch}"),
+        Event::WorktreeReady { .. } => "worktree ready".into(),
+        Event::LaunchPlanned { host, resume, msg, .. } => {
+            let how = if *resume { "resume" } else { "launch" };
+            let with = msg.map(|m| format!(" with message {m}")).unwrap_or_default();
+            format!("{how} planned as {host}{with}")
+        }
+        Event::HostStarted { facts } => format!("host {} lives", facts.id),
+        Event::TurnBegan { evidence } => format!("turn began: {evidence}"),
+        Event::AttemptFailed { stage, error } => format!("failed at {stage}: {error}"),
+        Event::SessionLearned { session } => format!("session {session}"),
+        Event::StateChanged { state } => {
+            let over = if state.turn_over { ", turn over" } else { "" };
+            let text = if state.text.is_empty() { String::new() } else { format!(": {}", state.text) };
+            format!("is {}{over}{text}", format!("{:?}", state.kind).to_lowercase())
+        }
+        Event::WorkFinished { by } => format!("finished: {by}"),
+        Event::QuestionAsked { text } => format!("asks: {text}"),
+        Event::QuestionSettled {} => "question settled".into(),
+        Event::CheckInReceived { check_in, .. } => format!("checks in: {:?} {}", check_in.state, check_in.did),
+        Event::CheckInRefused { why } => format!("check-in refused: {why}"),
+        Event::ChecksStarted { run, asked, .. } => {
+            format!("checks {run} started{}", if *asked { " as asked" } else { "" })
+        }
+        Event::VerdictReached { run, verdict } => {
+            format!("checks {run} are {}", format!("{:?}", verdict.outcome).to_lowercase())
+        }
+        Event::ChecksDropped { run, why } => format!("checks {run} dropped: {why}"),
+        Event::MessageQueued { msg, from, text, .. } => {
+            let from = if *from == From::Checks { "checks" } else { "person" };
+            format!("message {msg} queued from {from}: {text}")
+        }
+        Event::MessageTyping { msg, .. } => format!("message {msg} is being typed"),
+        Event::MessageHeld { msg, why } => format!("message {msg} waits: {why}"),
+        Event::MessageTyped { msg } => format!("message {msg} typed"),
+        Event::MessageDelivered { msg, evidence } => format!("message {msg} delivered: {evidence}"),
+        Event::MessageUnconfirmed { msg } => format!("message {msg} delivery unknown"),
+        Event::MessageWithdrawn { msg, why } => format!("message {msg} withdrawn: {why}"),
+        Event::StopAsked { why, action } => {
+            format!("stop asked ({why:?}){}", if action.is_none() { ", nothing to stop yet" } else { "" })
+        }
+        Event::AttemptStopped { exit, .. } => {
+            format!("stopped{}", exit.map(|e| format!(" ({e})")).unwrap_or_default())
+        }
+        Event::StopFailed { error } => format!("stop failed: {error}"),
+        Event::StartAsked { wanted } => format!("start wanted: {wanted:?}"),
+        Event::StartWithdrawn {} => "start no longer wanted".into(),
+        Event::AgentExited { exit, .. } => format!("agent ended ({exit})"),
+        Event::HostLost { why, .. } => format!("host lost: {why}"),
+        Event::NeedsYouRaised { kind, question } => format!("NEEDS YOU ({kind:?}): {question}"),
+        Event::NeedsYouCleared {} => "needs you no longer".into(),
+        Event::DiffObserved { diff, tree } => {
+            let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
+            format!("{} files differ at tree {tree}", diff.files)
+        }
+    }
+}
+
+pub(crate) fn order(order: &Order) -> String {
+    let what = match &order.action {
+        Action::Prepare { agent, .. } => format!("prepare a worktree for {agent}"),
+        Action::Launch { host, resume, prompt, .. } => {
+            let how = if *resume { "resume in" } else { "launch" };
+            format!("{how} {host}{}", prompt.as_ref().map(|p| format!(" with {p:?}")).unwrap_or_default())
+        }
+        Action::Stop { host, .. } => format!("stop {host}"),
+        Action::Type { host, msg, now, .. } => {
+            format!("type message {msg} into {host}{}", if *now { ", interrupting" } else { "" })
+        }
+        Action::Check { run, .. } => format!("run checks {run}"),
+        Action::Sweep { host, .. } => format!("sweep up after {host}"),
+    };
+    format!("order {} {}: {what}", order.id, order.attempt)
+}
+
+pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
+    match reply {
+        Ok(Reply::Ok {}) => None,
+        Ok(Reply::Tasks { added, changed, unchanged }) => {
+            let mut parts = Vec::new();
+            for (what, ids) in [("added", added), ("changed", changed), ("unchanged", unchanged)] {
+                if !ids.is_empty() {
+                    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                    parts.push(format!("{what} {}", ids.join(" ")));
+                }
+            }
+            Some(format!("reply: {}", parts.join(", ")))
+        }
+        Ok(Reply::Attempt { attempt }) => Some(format!("reply: {attempt}")),
+        Ok(Reply::Message { msg, waits }) if waits.is_empty() => Some(format!("reply: message {msg}")),
+        Ok(Reply::Message { msg, waits }) => Some(format!("reply: message {msg}, which waits: {waits}")),
+        Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
+    }
+}

@@ -1,0 +1,554 @@
+//! A machine, its clock, its open orders, and what a story says to it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use standup::model::action::{Action, Ended, Order, Outcome};
+use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc, StopWhy};
+use standup::model::board::{Board, Hold};
+use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::event::Record;
+use standup::model::id::{ActionId, AttemptId, TaskId};
+use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Observation, Surroundings};
+use standup::model::name::{AgentName, CheckName, HostId, Oid, Pattern, Slug};
+use standup::model::settings::{AgentSettings, CheckSettings, Limit, Mode, Priority, ReportFormat, Route, Settings};
+use standup::model::state::{Ask, RunKind, RunState, Source};
+use standup::model::task::{TaskSpec, TextRef};
+use standup::model::time::{Boot, Mono, Now, Span, Wall};
+use standup::model::verdict::{CheckOutcome, CheckResult, Verdict, VerdictOutcome};
+use standup::policy::{Machine, rest};
+
+use crate::language::Line;
+use crate::show;
+
+type Told = Result<Vec<String>, String>;
+
+pub(crate) struct Story {
+    machine: Machine,
+    now: Now,
+    log: Vec<(Record, Now)>,
+    orders: BTreeMap<ActionId, Order>,
+    around: Surroundings,
+    wake_at: Option<Mono>,
+    holds: Vec<Hold>,
+    at_rest: Option<rest::Rest>,
+    /// Whether the answer to a reservation is a line of the story.
+    slots_by_hand: bool,
+}
+
+impl Default for Story {
+    fn default() -> Self {
+        let mut settings = Settings { agent: Some(agent("claude")), ..Settings::default() };
+        let mut agents = BTreeMap::new();
+        for name in ["claude", "codex"] {
+            settings.agents.insert(agent(name), settings_of(name));
+            agents.insert(agent(name), AgentFacts { unusable: None, resumes: true, unconfined: None });
+        }
+        settings.verify.checks.push(CheckSettings {
+            name: CheckName::new("test").expect("a name"),
+            run: "make test".into(),
+            report: ReportFormat::Exit,
+            timeout: Span::mins(5),
+        });
+        let around = Surroundings { settings, untrusted: None, worktrees: PathBuf::from("/w"), agents };
+        let mut machine = Machine::default();
+        let now = Now { wall: Wall(1_800_000_000_000), mono: Mono(1_000), boot: Boot(1) };
+        machine.step(Input::Surroundings(Box::new(around.clone())), now);
+        Self {
+            machine,
+            now,
+            log: Vec::new(),
+            orders: BTreeMap::new(),
+            around,
+            wake_at: None,
+            holds: Vec::new(),
+            at_rest: Some(rest::Rest::Finished),
+            slots_by_hand: false,
+        }
+    }
+}
+
+impl Story {
+    /// Says one line; gives back everything that follows.
+    pub(crate) fn tell(&mut self, line: Line) -> Told {
+        match line.verb.as_str() {
+            "set" => self.set(&line),
+            "slots" => {
+                self.slots_by_hand = line.word(0)? == "by-hand";
+                Ok(Vec::new())
+            }
+            "wait" => self.wait(line.word(0)?.parse().map_err(|e| format!("{e}"))?),
+            "restart" | "reboot" => self.restart(&line),
+            "runs" => self.runs(&line),
+            _ => {
+                let input = self.input(&line)?;
+                Ok(self.say(input))
+            }
+        }
+    }
+
+    fn say(&mut self, input: Input) -> Vec<String> {
+        let mut told = Vec::new();
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            if let Input::Done { id, .. } = &input {
+                self.orders.remove(id);
+            }
+            let step = self.machine.step(input, self.now);
+            self.wake_at = step.wake_at;
+            told.extend(show::reply(&step.reply));
+            for record in step.events {
+                told.push(show::event(&record));
+                self.log.push((record, self.now));
+            }
+            for order in step.orders {
+                told.push(show::order(&order));
+                self.orders.insert(order.id, order);
+            }
+            if step.release {
+                told.push("slot given back".into());
+            }
+            if step.reserve && self.slots_by_hand {
+                told.push("slot wanted".into());
+            } else if step.reserve {
+                next = Some(Input::Slot { reserved: true, used: 1 });
+            }
+        }
+        told.extend(self.changes());
+        told
+    }
+
+    /// Holds that came or went, and whether everything rests.
+    fn changes(&mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        let now = self.machine.board().holds.clone();
+        for hold in now.iter().filter(|h| !self.holds.contains(h)) {
+            told.push(format!("held {} {}: {}", hold.task, format!("{:?}", hold.because).to_lowercase(), hold.text));
+        }
+        for hold in self.holds.iter().filter(|h| !now.iter().any(|n| n.task == h.task)) {
+            told.push(format!("no longer held {}", hold.task));
+        }
+        self.holds = now;
+        let at_rest = rest::at_rest(self.machine.board());
+        if at_rest != self.at_rest {
+            told.push(match at_rest {
+                Some(how) => format!("at rest: {}", format!("{how:?}").to_lowercase()),
+                None => "not at rest".into(),
+            });
+        }
+        self.at_rest = at_rest;
+        told
+    }
+
+    fn set(&mut self, line: &Line) -> Told {
+        let limit = |text: &str| match text {
+            "none" => Ok(Limit::Unlimited),
+            n => n.parse().map(Limit::of).map_err(|e| format!("{e}")),
+        };
+        let settings = &mut self.around.settings;
+        match line.word(0)? {
+            "build" => settings.wip.build = limit(line.word(1)?)?,
+            "review" => settings.wip.review = limit(line.word(1)?)?,
+            "machine" => settings.wip.machine = limit(line.word(1)?)?,
+            "red" => settings.limits.red_verdicts = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+            "checks" if line.word(1)? == "none" => settings.verify.checks.clear(),
+            "agent" if line.word(1)? == "none" => settings.agent = None,
+            "agent" => settings.agent = Some(agent(line.word(1)?)),
+            "max" => {
+                let of = settings.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
+                of.max = limit(line.word(2)?)?;
+            }
+            "route" => settings.routes.push(Route { paths: patterns(&[line.word(1)?])?, agent: agent(line.word(2)?) }),
+            "untrusted" => self.around.untrusted = Some(line.word(1)?.to_owned()),
+            "trusted" => self.around.untrusted = None,
+            "unusable" => {
+                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
+                facts.unusable = line.words.get(2).cloned();
+            }
+            "resumes" => {
+                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
+                facts.resumes = line.word(2)? == "yes";
+            }
+            other => return Err(format!("nothing is called {other}")),
+        }
+        Ok(self.say(Input::Surroundings(Box::new(self.around.clone()))))
+    }
+
+    /// Time passes; the machine is woken when it asked to be.
+    fn wait(&mut self, span: Span) -> Told {
+        let until = self.now.mono + span;
+        let mut told = Vec::new();
+        loop {
+            let at = self.wake_at.filter(|at| *at <= until).map_or(until, |at| at.max(self.now.mono));
+            let passed = at.since(self.now.mono);
+            self.now.mono = at;
+            self.now.wall = Wall(self.now.wall.0 + i64::try_from(passed.0).expect("fits"));
+            told.extend(self.say(Input::Tick));
+            if at >= until && self.wake_at.is_none_or(|w| w > until) {
+                return Ok(told);
+            }
+        }
+    }
+
+    /// The supervisor comes back: the same board, from the events alone.
+    fn restart(&mut self, line: &Line) -> Told {
+        let mut fresh = Machine::default();
+        for (record, at) in &self.log {
+            fresh.fold(record, *at);
+        }
+        if plain(fresh.board()) != plain(self.machine.board()) {
+            return Err("the events folded again give another board".into());
+        }
+        self.machine = fresh;
+        if line.verb == "reboot" {
+            self.now.boot = Boot(self.now.boot.0 + 1);
+            self.now.mono = Mono(500);
+        }
+        let mut hosts = BTreeMap::new();
+        for (task, how) in &line.with {
+            let (_, facts) = self.host(task)?;
+            let found = match how.as_str() {
+                "alive" => HostFound::Alive(facts.clone()),
+                "other" => HostFound::Alive(HostFacts { nonce: "another".into(), ..facts.clone() }),
+                code => HostFound::Ended(ended(code, true)?),
+            };
+            hosts.insert(facts.id.clone(), found);
+        }
+        let mut told = self.say(Input::Surroundings(Box::new(self.around.clone())));
+        told.extend(self.say(Input::Recovered { hosts }));
+        Ok(told)
+    }
+
+    /// The usual way from a plan to an agent at work.
+    fn runs(&mut self, line: &Line) -> Told {
+        let task = line.word(0)?;
+        let mut told = Vec::new();
+        for text in ["prepared", "launched", "state"] {
+            let mut words = vec![task.to_owned()];
+            if text == "prepared" && self.open(task, "prepare").is_err() {
+                continue;
+            }
+            if text == "state" {
+                words.push("working".into());
+            }
+            let input = self.input(&Line { verb: text.into(), words, with: BTreeMap::new() })?;
+            told.extend(self.say(input));
+        }
+        Ok(told)
+    }
+
+    fn input(&self, line: &Line) -> Result<Input, String> {
+        if let Some(command) = self.command(line)? {
+            return Ok(Input::Command(command));
+        }
+        if let Some(input) = self.outcome(line)? {
+            return Ok(input);
+        }
+        if let Some(seen) = self.seen(line)? {
+            let attempt = self.attempt(line.word(0)?)?;
+            return Ok(Input::Observed { attempt, seen });
+        }
+        match line.verb.as_str() {
+            "slot" => {
+                let used = line.word_or(1, "0").parse().map_err(|e| format!("{e}"))?;
+                Ok(Input::Slot { reserved: line.word(0)? == "in-hand", used })
+            }
+            "slots-free" => Ok(Input::SlotsMayBeFree),
+            other => Err(format!("nobody knows what {other} means")),
+        }
+    }
+
+    fn command(&self, line: &Line) -> Result<Option<Command>, String> {
+        let task = || id(line.word(0)?);
+        let reason = || line.word_or(2, "").to_owned();
+        Ok(Some(match line.verb.as_str() {
+            "add" => Command::Add { tasks: new_tasks(line)? },
+            "edit" => Command::Edit { task: task()?, spec: Box::new(spec(line, line.word(1)?)?) },
+            "move" => Command::Move {
+                task: task()?,
+                to: line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+                reason: reason(),
+            },
+            "up" => Command::Dispatch { on: true },
+            "down" => Command::Dispatch { on: false },
+            "start" => Command::Start { task: task()? },
+            "stop" => Command::Stop { task: task()? },
+            "stop-all" => Command::StopAll { why: StopWhy::Down },
+            "rest" => Command::Rest {},
+            "retry" => Command::Retry { task: task()?, agent: line.words.get(1).map(|name| agent(name)) },
+            "cancel" => Command::Cancel { task: task()?, reason: line.word_or(1, "").to_owned() },
+            "verify" => Command::Verify { task: task()? },
+            "send" => Command::Send { task: task()?, text: line.word(1)?.into(), now: line.word_or(2, "") == "now" },
+            _ => return Ok(None),
+        }))
+    }
+
+    fn outcome(&self, line: &Line) -> Result<Option<Input>, String> {
+        let task = || line.word(0);
+        let error = |place| line.word_or(place, "it went wrong").to_owned();
+        let (which, outcome) = match line.verb.as_str() {
+            "prepared" => (
+                "prepare",
+                Outcome::Prepared {
+                    base_oid: oid("0"),
+                    base: "main".into(),
+                    session: (line.word_or(1, "") != "no-session")
+                        .then(|| format!("session of {}", line.word_or(0, ""))),
+                    ports: Vec::new(),
+                    notes: Vec::new(),
+                },
+            ),
+            "taken" => ("prepare", Outcome::BranchTaken { error: "a branch of that name exists".into() }),
+            "launched" => ("launch", Outcome::Launched { facts: self.facts_of(task()?)? }),
+            "came-and-went" => {
+                let ended = ended(line.word(1)?, line.word_or(2, "") == "output")?;
+                ("launch", Outcome::CameAndWent { facts: Some(self.facts_of(task()?)?), ended })
+            }
+            "stopped" => ("stop", Outcome::Stopped { exit: Some(Exit { code: None, signal: Some(15) }), leftovers: 0 }),
+            "typed" => ("type", Outcome::Typed),
+            "not-typed" => ("type", Outcome::NotTyped { why: error(1) }),
+            "perhaps-typed" => ("type", Outcome::PerhapsTyped),
+            "checked" => ("check", self.checked(line)?),
+            "swept" => ("sweep", Outcome::Swept { ended: 0 }),
+            "failed" => {
+                let which = line.word(1)?;
+                (which, Outcome::Failed { stage: which.to_owned(), error: error(2) })
+            }
+            _ => return Ok(None),
+        };
+        let id = match line.with.get("order") {
+            Some(id) => ActionId(id.parse().map_err(|e| format!("{e}"))?),
+            None => self.open(task()?, which)?.id,
+        };
+        Ok(Some(Input::Done { id, outcome }))
+    }
+
+    fn checked(&self, line: &Line) -> Result<Outcome, String> {
+        let outcome = match line.word(1)? {
+            "green" => VerdictOutcome::Green,
+            "red" => VerdictOutcome::Red,
+            "stale" => VerdictOutcome::Stale,
+            "none" => VerdictOutcome::None,
+            "error" => VerdictOutcome::Error,
+            other => return Err(format!("no verdict is called {other}")),
+        };
+        let red = outcome == VerdictOutcome::Red;
+        let check = CheckResult {
+            name: CheckName::new("test").expect("a name"),
+            outcome: CheckOutcome::Fail,
+            exit_code: Some(1),
+            duration_ms: 5,
+            tests: None,
+            failures: Vec::new(),
+            why: "2 tests failed".into(),
+            tail: String::new(),
+            command: "make test".into(),
+            notes: Vec::new(),
+        };
+        let why = if outcome == VerdictOutcome::Error { "no such program: make" } else { "" };
+        let tree = Some(oid(line.with.get("tree").map_or("0", String::as_str)));
+        let checks = if red { vec![check] } else { Vec::new() };
+        let verdict = Verdict { outcome, tree, checks, why: why.into() };
+        Ok(Outcome::Checked { verdict, feedback: if red { "test: 2 tests failed".into() } else { String::new() } })
+    }
+
+    fn seen(&self, line: &Line) -> Result<Option<Observation>, String> {
+        let state = |kind, over, text: &str, ask| RunState {
+            turn_over: over,
+            text: text.to_owned(),
+            ask,
+            ..RunState::plain(kind, Some(Source::Osc7501), self.now)
+        };
+        let told = |state: RunState, asks: Option<&str>| {
+            let readable = matches!(state.kind, RunKind::Idle | RunKind::Working | RunKind::Quiet);
+            Observation::State { state, readable, asks: asks.map(str::to_owned) }
+        };
+        Ok(Some(match line.verb.as_str() {
+            "state" => {
+                let kind = match line.word(1)? {
+                    "starting" => RunKind::Starting,
+                    "working" => RunKind::Working,
+                    "idle" => RunKind::Idle,
+                    "quiet" => RunKind::Quiet,
+                    "limited" => RunKind::Limited,
+                    other => return Err(format!("no state is called {other}")),
+                };
+                told(state(kind, false, line.word_or(2, ""), None), None)
+            }
+            "asks" => {
+                let ask = match line.word(1)? {
+                    "permission" => Ask::Permission,
+                    "trust" => Ask::Trust,
+                    "login" => Ask::Login,
+                    _ => Ask::Question,
+                };
+                told(state(RunKind::Waiting, false, line.word(2)?, Some(ask)), None)
+            }
+            "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
+            "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
+            "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
+            "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
+            "exit" => {
+                let (_, facts) = self.host(line.word(0)?)?;
+                Observation::Exited {
+                    host: facts.id,
+                    ended: ended(line.word(1)?, line.word_or(2, "output") == "output")?,
+                }
+            }
+            "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
+            "diff" => {
+                let files = line.word(1)?.parse().map_err(|e| format!("{e}"))?;
+                let tree = line.with.get("tree").map(|t| oid(t));
+                Observation::Diff { diff: DiffStat { files, dirty: files > 0, ..DiffStat::default() }, tree }
+            }
+            _ => return Ok(None),
+        }))
+    }
+
+    fn attempt(&self, text: &str) -> Result<AttemptId, String> {
+        if text.contains('/') {
+            return text.parse().map_err(|e| format!("{e}"));
+        }
+        let task = self.machine.board().tasks.get(&id(text)?).ok_or("no such task")?;
+        task.attempt_id().ok_or_else(|| format!("{text} has no attempt"))
+    }
+
+    /// The host of a task's newest attempt, in whatever phase.
+    fn host(&self, text: &str) -> Result<(AttemptId, HostFacts), String> {
+        let of = self.attempt(text)?;
+        let attempt = self.machine.board().attempt(of).ok_or("no such attempt")?;
+        let name = format!("{}-{}-{}", of.task, of.no, attempt.launches);
+        Ok((of, facts(HostId::new(name).map_err(|e| format!("{e}"))?)))
+    }
+
+    fn facts_of(&self, task: &str) -> Result<HostFacts, String> {
+        match &self.open(task, "launch")?.action {
+            Action::Launch { host, .. } => Ok(facts(host.clone())),
+            _ => Err("not a launch".into()),
+        }
+    }
+
+    /// The newest open order of a kind.
+    fn open(&self, task: &str, which: &str) -> Result<&Order, String> {
+        let of = self.attempt(task)?;
+        let fits = |order: &&Order| {
+            order.attempt == of
+                && which
+                    == match order.action {
+                        Action::Prepare { .. } => "prepare",
+                        Action::Launch { .. } => "launch",
+                        Action::Stop { .. } => "stop",
+                        Action::Type { .. } => "type",
+                        Action::Check { .. } => "check",
+                        Action::Sweep { .. } => "sweep",
+                    }
+        };
+        self.orders.values().rfind(fits).ok_or_else(|| format!("there is no open order to {which} for {of}"))
+    }
+}
+
+fn facts(id: HostId) -> HostFacts {
+    let proc = Proc { pid: 1, start: 1 };
+    HostFacts { nonce: format!("nonce of {id}"), id, host: proc, agent: proc }
+}
+
+fn ended(code: &str, output: bool) -> Result<Ended, String> {
+    let exit = Exit { code: Some(code.parse().map_err(|e| format!("{e}"))?), signal: None };
+    Ok(Ended { exit, leftovers: 0, output, tail: String::new() })
+}
+
+fn check_in(line: &Line) -> Result<CheckIn, String> {
+    let state = match line.word(1)? {
+        "working" => Claim::Working,
+        "blocked" => Claim::Blocked,
+        "needs-decision" => Claim::NeedsDecision,
+        "ready" => Claim::Ready,
+        "giving-up" => Claim::GivingUp,
+        other => return Err(format!("no claim is called {other}")),
+    };
+    Ok(CheckIn {
+        schema_version: 1,
+        kind: CheckInKind::CheckIn,
+        state,
+        did: line.word_or(2, "").into(),
+        next: String::new(),
+        blockers: Vec::new(),
+        question: line.words.get(3).cloned(),
+        met: Vec::new(),
+    })
+}
+
+fn new_tasks(line: &Line) -> Result<Vec<NewTask>, String> {
+    let mut tasks = Vec::new();
+    for title in &line.words {
+        let needs_new = match line.with.get("needs-new") {
+            Some(place) => vec![place.parse().map_err(|e| format!("{e}"))?],
+            None => Vec::new(),
+        };
+        tasks.push(NewTask { spec: spec(line, title)?, needs_new });
+    }
+    Ok(tasks)
+}
+
+fn spec(line: &Line, title: &str) -> Result<TaskSpec, String> {
+    let priority = line.with.get("priority").map_or(Ok(Priority::Normal), |word| {
+        Priority::WORDS.iter().find(|(w, _)| w == word).map(|(_, p)| *p).ok_or("no such priority")
+    })?;
+    Ok(TaskSpec {
+        title: title.into(),
+        slug: Slug::from_title(title),
+        brief: TextRef(title.into()),
+        key: line.with.get("key").cloned(),
+        agent: line.with.get("agent").map(|name| agent(name)),
+        mode: Mode::Delegate,
+        priority,
+        needs: line.list("needs").into_iter().map(id).collect::<Result<_, _>>()?,
+        touches: patterns(&line.list("touches"))?,
+        off_limits: Vec::new(),
+        labels: Vec::new(),
+        base: None,
+        check_in: None,
+        criteria: Vec::new(),
+        checks: Vec::new(),
+    })
+}
+
+fn settings_of(adapter: &str) -> AgentSettings {
+    AgentSettings {
+        adapter: adapter.into(),
+        command: vec![adapter.into()],
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        max: Limit::Unlimited,
+        prompt: None,
+    }
+}
+
+fn patterns(texts: &[&str]) -> Result<Vec<Pattern>, String> {
+    texts.iter().map(|t| Pattern::new(*t).map_err(|e| format!("{e}"))).collect()
+}
+
+fn id(text: &str) -> Result<TaskId, String> {
+    text.parse().map_err(|e| format!("{e}"))
+}
+
+fn agent(name: &str) -> AgentName {
+    AgentName::new(name).expect("a name")
+}
+
+fn oid(tree: &str) -> Oid {
+    Oid::new(format!("{tree:0>40}")).expect("an oid")
+}
+
+/// A board without what is only observed.
+fn plain(board: &Board) -> Board {
+    let mut board = board.clone();
+    (board.surroundings, board.machine) = (None, standup::model::board::MachineSlots::default());
+    board.holds.clear();
+    for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
+        attempt.readable = false;
+        attempt.run.source = None;
+        attempt.run.at = Now::default();
+    }
+    board
+}
