@@ -374,6 +374,14 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_turn_tells_which_prompts_were_read() {
+        let last = include_str!("../../tests/recordings/codex-notify.jsonl").lines().last().expect("a line");
+        let event = parse(Dialect::CodexNotify, last.as_bytes()).expect(last).expect("an event");
+        assert_eq!(event.prompts.len(), 2, "{:?}", event.prompts);
+        assert!(event.prompts[1].contains("[[script:commit"), "{:?}", event.prompts);
+    }
+
+    #[test]
     fn recorded_payloads_of_both_read() {
         let lines = include_str!("../../tests/recordings/hooks.jsonl");
         let mut names = Vec::new();

@@ -297,15 +297,20 @@ impl Stage {
 
     /// Notes how long after `since` a state was first heard of, and by whom; for the table.
     pub(super) fn timed(&self, id: TaskId, what: &str, since: Instant, wanted: impl Fn(&RunState) -> bool) {
+        let find = |heard: &[(Instant, Logged)]| {
+            heard.iter().find_map(|(at, logged)| match &logged.record.event {
+                Event::StateChanged { state } if logged.record.task == Some(id) && *at >= since && wanted(state) => {
+                    Some((at.duration_since(since), state.source))
+                }
+                _ => None,
+            })
+        };
         let heard = self.story.heard.lock().expect("story");
-        let found = heard.iter().find_map(|(at, logged)| match &logged.record.event {
-            Event::StateChanged { state } if logged.record.task == Some(id) && *at >= since && wanted(state) => {
-                Some((at.duration_since(since), state.source))
-            }
-            _ => None,
-        });
-        let (after, source) = found.unwrap_or_else(|| panic!("{id}: {what} was never heard of"));
-        let line = format!("measured {what}: {:?} by {source:?} after {} ms\n", id.to_string(), after.as_millis());
+        let heard = self.story.more.wait_timeout_while(heard, DEADLINE, |h| find(h).is_none()).expect("story").0;
+        let found = find(&heard);
+        drop(heard);
+        let (after, source) = found.unwrap_or_else(|| panic!("{id}: {what} was never heard of\n{}", self.told()));
+        let line = format!("measured {what}: {id} by {source:?} after {} ms\n", after.as_millis());
         self.times.lock().expect("times").push_str(&line);
     }
 
