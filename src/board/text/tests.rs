@@ -38,7 +38,7 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
         column,
         state: doc::State { kind, source, age_s: u64::from(n) * 7 },
         flags: vec![],
-        agent: Some(AgentName::new(if n % 2 == 0 { "codex" } else { "claude" }).expect("a name")),
+        agent: Some(AgentName::new(if n.is_multiple_of(2) { "codex" } else { "claude" }).expect("a name")),
         mode: Mode::default(),
         priority: Priority::default(),
         needs: vec![],

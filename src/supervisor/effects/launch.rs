@@ -21,7 +21,6 @@ use crate::model::input::{HostFound, Input, Observation};
 use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::task::TaskSpec;
-use crate::model::time::Span;
 use crate::os::failpoint;
 use crate::os::file::{self, FileError};
 use crate::os::process::ProcessId;
