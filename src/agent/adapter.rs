@@ -193,12 +193,19 @@ pub struct HookRules {
     pub events: Vec<String>,
     /// How long the CLI waits for one, in seconds.
     pub timeout_s: u32,
+    /// Whether they are passed without being asked for.
+    #[serde(default = "yes")]
+    pub by_default: bool,
     /// Arguments needed besides, only where hooks are passed.
     #[serde(default)]
     pub args: Vec<String>,
     /// Settings passed along (an object of JSON), with or without hooks.
     #[serde(default)]
     pub settings: Option<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Arguments with placeholders.

@@ -17,6 +17,9 @@ pub const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
 /// The most bytes kept of a prompt or a last message.
 const MAX_TEXT: usize = 32 * 1024;
 
+/// Prompts kept of a turn's end: a CLI may tell all of a conversation's.
+const MAX_PROMPTS: usize = 8;
+
 /// Pieces of background work that are named.
 const MAX_BACKGROUND: usize = 16;
 
@@ -131,6 +134,9 @@ pub struct HookEvent {
     pub agent_id: Option<String>,
     /// Where the conversation is kept.
     pub transcript: Option<String>,
+    /// Prompts that were read by now, oldest first and the newest of them, where the end of a turn
+    /// tells: so a text that was typed into a running turn is seen to have arrived.
+    pub prompts: Vec<String>,
 }
 
 /// Why a payload says nothing.
@@ -213,6 +219,7 @@ fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookE
         cwd: fields.get("cwd").unwrap_or_default().to_owned(),
         agent_id: fields.get("agent_id").map(|id| plain::line(id, 80)),
         transcript: fields.get("transcript_path").map(str::to_owned),
+        prompts: Vec::new(),
     }))
 }
 
@@ -237,6 +244,16 @@ fn notify(fields: Fields<'_>) -> Result<Option<HookEvent>, HookError> {
         cwd: fields.get("cwd").unwrap_or_default().to_owned(),
         agent_id: None,
         transcript: None,
+        prompts: inputs
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .take(MAX_PROMPTS)
+            .rev()
+            .filter_map(Value::as_str)
+            .map(bounded)
+            .collect(),
     }))
 }
 
@@ -294,10 +311,14 @@ impl<'a> Fields<'a> {
 
     /// A text of several lines, bounded, without control characters.
     fn text(self, key: &str) -> Option<String> {
-        let text = self.get(key)?;
-        let end = (0..=text.len().min(MAX_TEXT)).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
-        Some(text[..end].chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect())
+        self.get(key).map(bounded)
     }
+}
+
+/// A text of limited length, with its line breaks and without other control characters.
+fn bounded(text: &str) -> String {
+    let end = (0..=text.len().min(MAX_TEXT)).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+    text[..end].chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -350,6 +371,14 @@ mod tests {
             .collect();
         let own = Some("01a1f919-cee8-7bb1-9124-84a641ad2a6a".to_owned());
         assert_eq!(sessions, [None, own.clone(), None, own]);
+    }
+
+    #[test]
+    fn the_end_of_a_turn_tells_which_prompts_were_read() {
+        let last = include_str!("../../tests/recordings/codex-notify.jsonl").lines().last().expect("a line");
+        let event = parse(Dialect::CodexNotify, last.as_bytes()).expect(last).expect("an event");
+        assert_eq!(event.prompts.len(), 2, "{:?}", event.prompts);
+        assert!(event.prompts[1].contains("[[script:commit"), "{:?}", event.prompts);
     }
 
     #[test]

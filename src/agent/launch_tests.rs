@@ -294,3 +294,14 @@ fn a_user_may_replace_an_adapter() {
     let launch = launch(&own, &settings(&[], &[]), &request(&branch, "x")).expect("a launch");
     assert!(!launch.argv.iter().any(|w| w == "--no-daemon"));
 }
+
+#[test]
+fn hooks_that_would_lift_the_review_of_the_repositorys_own_are_not_passed_unasked() {
+    let by_default = |name: &str| builtin(name).expect(name).hooks.expect("hooks").by_default;
+    assert!(by_default("claude") && !by_default("codex"));
+    let branch = branch();
+    let launch =
+        run("codex", &settings(&[], &[]), &LaunchRequest { hooks: by_default("codex"), ..request(&branch, "x") });
+    assert!(!launch.argv.iter().any(|word| word == "--dangerously-bypass-hook-trust"), "{:?}", launch.argv);
+    assert!(launch.argv.iter().any(|word| word.starts_with("notify=")), "{:?}", launch.argv);
+}

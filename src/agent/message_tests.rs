@@ -21,6 +21,7 @@ fn submitted(text: &str) -> Observation {
         cwd: "/w".to_owned(),
         agent_id: None,
         transcript: None,
+        prompts: Vec::new(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::model::attempt::{Attempt, End, Exit, Phase};
 use crate::model::board::Task;
 use crate::model::event::By;
-use crate::model::id::{AttemptId, AttemptNo, TaskId};
+use crate::model::id::{ActionId, AttemptId, AttemptNo, TaskId};
 use crate::model::name::{AgentName, BranchName, Slug};
 use crate::model::state::{RunKind, RunState};
 use crate::model::task::{Column, Mode, Priority, TaskSpec, TextRef};
@@ -49,35 +49,15 @@ pub(super) fn task(n: u32, slug: &str) -> Task {
 pub(super) fn attempt(no: u32, worktree: &Path) -> Attempt {
     let no = AttemptNo::new(no).expect("from 1");
     let id = AttemptId { task: TaskId::new(1).expect("one"), no };
+    let agent = AgentName::new("claude").expect("a name");
+    let branch = BranchName::of_attempt(id, &Slug::from_title("sample"));
+    let planned =
+        Attempt::planned(no, &agent, Mode::default(), &branch, worktree.to_owned(), ActionId(1), Now::default());
     Attempt {
-        no,
-        agent: AgentName::new("claude").expect("a name"),
-        mode: Mode::default(),
-        branch: BranchName::of_attempt(id, &Slug::from_title("sample")),
-        worktree: worktree.to_owned(),
-        planned_at: Wall(0),
         started_at: Some(Wall(0)),
-        base_oid: None,
-        base: None,
-        notes: Vec::new(),
-        ports: Vec::new(),
-        session: None,
         launches: 1,
         phase: Phase::Ended { end: End::Exited { exit: Exit { code: Some(0), signal: None } }, at: Wall(0) },
-        stopping: None,
-        stop_action: None,
         run: RunState::plain(RunKind::Exited, None, Now::default()),
-        readable: false,
-        asks: None,
-        finished: false,
-        checking: None,
-        judged: None,
-        reds: 0,
-        stales: 0,
-        diff: None,
-        tree: None,
-        rested: None,
-        stop_error: None,
-        taken: None,
+        ..planned
     }
 }

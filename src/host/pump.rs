@@ -10,15 +10,21 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-/// Read in the main loop at once; filling it without a pause is what a flood is.
+/// Read in the main loop at once.
 const BATCH: usize = 64 << 10;
 
+/// This much within [`WINDOW`] is a flood. A redraw of a large screen is a sixth of it; a program
+/// that waits for its reader gets there although the terminal is empty after every read.
+const FLOOD: usize = 128 << 10;
+const WINDOW: Duration = Duration::from_millis(20);
+
 /// Bytes the thread may be ahead.
-const AHEAD: usize = 256 << 10;
+const AHEAD: usize = 128 << 10;
 
 /// A terminal hands out at most 4 KiB a read; clearly less means that it is empty now.
 const SHORT: usize = 2048;
@@ -61,12 +67,16 @@ pub(super) struct Pump {
     buffer: Vec<u8>,
     wake: OwnedFd,
     flood: Option<Flood>,
+    /// When the current window began, and what was read in it.
+    window: Option<(Instant, usize)>,
+    /// Whether there was a flood since the last rest.
+    flooded: bool,
 }
 
 impl Pump {
     pub(super) fn new() -> io::Result<Self> {
         let wake = rustix::event::eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Self { buffer: Vec::new(), wake, flood: None })
+        Ok(Self { buffer: Vec::new(), wake, flood: None, window: None, flooded: false })
     }
 
     /// What to poll for input: the terminal, or the thread's signal.
@@ -78,10 +88,11 @@ impl Pump {
     /// buffer back with [`Pump::recycle`].
     pub(super) fn take(&mut self, master: BorrowedFd<'_>) -> Vec<u8> {
         if self.flood.is_none() {
-            let (bytes, is_flood) = self.read(master);
-            if is_flood {
+            let bytes = self.read(master);
+            if self.is_flood(bytes.len()) {
                 // Without a thread the loop goes on alone, only slower.
                 self.flood = self.start(master).ok();
+                self.flooded = true;
             }
             return bytes;
         }
@@ -118,31 +129,43 @@ impl Pump {
 
     /// Frees what only a busy agent needs.
     pub(super) fn rest(&mut self) {
-        if self.flood.is_none() {
-            self.buffer = Vec::new();
+        if self.flood.is_some() {
+            return;
+        }
+        self.buffer = Vec::new();
+        if std::mem::take(&mut self.flooded) {
+            give_back_memory();
         }
     }
 
-    fn read(&mut self, master: BorrowedFd<'_>) -> (Vec<u8>, bool) {
+    fn is_flood(&mut self, bytes: usize) -> bool {
+        // Trickles are not timed.
+        if bytes < SHORT {
+            return false;
+        }
+        let now = Instant::now();
+        let (since, seen) = self.window.filter(|(since, _)| now - *since < WINDOW).unwrap_or((now, 0));
+        self.window = Some((since, seen + bytes));
+        seen + bytes >= FLOOD
+    }
+
+    fn read(&mut self, master: BorrowedFd<'_>) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.buffer);
         bytes.clear();
         let mut chunk = [0_u8; 4096];
-        loop {
+        while bytes.len() < BATCH {
             match rustix::io::read(master, &mut chunk) {
-                Ok(0) => return (bytes, false),
                 Ok(n) => {
                     bytes.extend_from_slice(&chunk[..n]);
                     if n < SHORT {
-                        return (bytes, false);
-                    }
-                    if bytes.len() >= BATCH {
-                        return (bytes, true);
+                        break;
                     }
                 }
                 Err(Errno::INTR) => {}
-                Err(_) => return (bytes, false),
+                Err(_) => break,
             }
         }
+        bytes
     }
 
     fn start(&self, master: BorrowedFd<'_>) -> io::Result<Flood> {
@@ -187,6 +210,15 @@ fn read_ahead(master: &OwnedFd, wake: &OwnedFd, shared: &Shared) {
     }
     shared.lock().ended = true;
     signal(wake);
+}
+
+/// The allocator keeps what a flood needed; hosts live long and are many.
+fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes an integer, and only returns free pages to the system.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn signal(wake: &OwnedFd) {

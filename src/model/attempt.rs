@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{ActionId, AttemptNo, CheckRun};
 use super::name::{AgentName, BranchName, HostId, Oid};
-use super::state::RunState;
+use super::state::{RunKind, RunState};
 use super::task::Mode;
 use super::time::{Mono, Now, Wall};
 use super::verdict::Verdict;
@@ -254,6 +254,51 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// An attempt whose names were chosen at `at`, and whose worktree `action` makes.
+    #[must_use]
+    pub fn planned(
+        no: AttemptNo,
+        agent: &AgentName,
+        mode: Mode,
+        branch: &BranchName,
+        worktree: PathBuf,
+        action: ActionId,
+        at: Now,
+    ) -> Self {
+        Self {
+            no,
+            agent: agent.clone(),
+            mode,
+            branch: branch.clone(),
+            worktree,
+            planned_at: at.wall,
+            started_at: None,
+            base_oid: None,
+            base: None,
+            notes: Vec::new(),
+            ports: Vec::new(),
+            session: None,
+            begun: false,
+            launches: 0,
+            phase: Phase::Preparing { action },
+            stopping: None,
+            stop_action: None,
+            stop_error: None,
+            run: RunState::plain(RunKind::Starting, None, at),
+            readable: false,
+            asks: None,
+            finished: false,
+            checking: None,
+            judged: None,
+            reds: 0,
+            stales: 0,
+            diff: None,
+            tree: None,
+            taken: None,
+            rested: None,
+        }
+    }
+
     /// The living host, if any.
     #[must_use]
     pub fn host(&self) -> Option<&HostFacts> {

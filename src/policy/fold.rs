@@ -5,9 +5,8 @@ use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, Received
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
 use crate::model::message::{Delivery, Message};
-use crate::model::name::{AgentName, BranchName};
 use crate::model::state::{RunKind, RunState};
-use crate::model::task::{Column, Mode, TaskSpec};
+use crate::model::task::{Column, TaskSpec};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
@@ -110,7 +109,7 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
             for message in task.messages.iter_mut().filter(|m| m.is_queued()) {
                 message.attempt = id.no;
             }
-            task.attempts.push(new_attempt(id, agent, *mode, branch, worktree.clone(), *action, at));
+            task.attempts.push(Attempt::planned(id.no, agent, *mode, branch, worktree.clone(), *action, at));
         }
         Event::MessageQueued { msg, from, text, now } => {
             let delivery = Delivery::Queued { held: String::new(), not_before: at.mono };
@@ -149,49 +148,6 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
         if came_to_rest && in_review {
             attempt.rested = Some(at.mono);
         }
-    }
-}
-
-fn new_attempt(
-    id: AttemptId,
-    agent: &AgentName,
-    mode: Mode,
-    branch: &BranchName,
-    worktree: std::path::PathBuf,
-    action: ActionId,
-    at: Now,
-) -> Attempt {
-    Attempt {
-        no: id.no,
-        agent: agent.clone(),
-        mode,
-        branch: branch.clone(),
-        worktree,
-        planned_at: at.wall,
-        started_at: None,
-        base_oid: None,
-        base: None,
-        notes: Vec::new(),
-        ports: Vec::new(),
-        session: None,
-        begun: false,
-        launches: 0,
-        phase: Phase::Preparing { action },
-        stopping: None,
-        stop_action: None,
-        stop_error: None,
-        run: RunState::plain(RunKind::Starting, None, at),
-        readable: false,
-        asks: None,
-        finished: false,
-        checking: None,
-        judged: None,
-        reds: 0,
-        stales: 0,
-        diff: None,
-        tree: None,
-        taken: None,
-        rested: None,
     }
 }
 
@@ -236,9 +192,6 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.phase = Phase::Live { facts: facts.clone(), since: at, began };
         }
         Event::TurnBegan { .. } => set_began(attempt),
-        Event::AttemptFailed { stage, error } => {
-            end(attempt, End::Failed { stage: stage.clone(), error: error.clone() }, at);
-        }
         Event::SessionLearned { session } => attempt.session = Some(session.clone()),
         Event::StateChanged { state } => {
             attempt.run = state.clone();
@@ -264,6 +217,23 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.checking = None;
             judge(attempt, *run, verdict, at);
         }
+        // What it finished before is not what there will be after this.
+        Event::MessageDelivered { .. } if attempt.host().is_some() => {
+            attempt.taken = Some(at.mono);
+            attempt.finished = false;
+        }
+        Event::DiffObserved { diff, tree } => {
+            attempt.diff = Some(*diff);
+            attempt.tree.clone_from(tree);
+        }
+        _ => apply_end(attempt, event, at),
+    }
+    false
+}
+
+/// What leads to the end of an attempt's process, or is it.
+fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
+    match event {
         Event::StopAsked { why, action } => {
             attempt.stopping = Some(*why);
             attempt.stop_action = *action;
@@ -274,10 +244,8 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.stop_action = None;
             attempt.stop_error = Some(error.clone());
         }
-        // What it finished before is not what there will be after this.
-        Event::MessageDelivered { .. } if attempt.host().is_some() => {
-            attempt.taken = Some(at.mono);
-            attempt.finished = false;
+        Event::AttemptFailed { stage, error } => {
+            end(attempt, End::Failed { stage: stage.clone(), error: error.clone() }, at);
         }
         Event::AttemptStopped { exit, .. } => {
             let why = attempt.stopping.unwrap_or(crate::model::attempt::StopWhy::Asked);
@@ -292,13 +260,8 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             Some(why) => end(attempt, End::Stopped { why, exit: None }, at),
             None => end(attempt, End::Lost { why: why.clone() }, at),
         },
-        Event::DiffObserved { diff, tree } => {
-            attempt.diff = Some(*diff);
-            attempt.tree.clone_from(tree);
-        }
         _ => {}
     }
-    false
 }
 
 fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {

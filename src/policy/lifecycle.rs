@@ -510,7 +510,7 @@ fn tell(turn: &mut Turn<'_>, id: AttemptId, feedback: String) {
 
 /// Starts checks of finished work, and ends agents that rested long enough.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
-    turn.task_ids().into_iter().any(|id| check_finished(turn, id) || rest(turn, id))
+    turn.begun_ids().into_iter().any(|id| check_finished(turn, id) || rest(turn, id))
 }
 
 fn check_finished(turn: &mut Turn<'_>, id: TaskId) -> bool {

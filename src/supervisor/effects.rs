@@ -47,9 +47,13 @@ impl driver::Effects for Effects {
             world.assign_slot(order.attempt);
         }
         tokio::spawn(async move {
-            let id = order.id;
+            let (id, attempt) = (order.id, order.attempt);
+            let typed = if let Action::Type { msg, .. } = &order.action { Some(*msg) } else { None };
             let outcome = carry_out(&world, order).await;
             let _ = world.inputs.send(Input::Done { id, outcome }).await;
+            if let (Some(msg), Some(handle)) = (typed, world.host(attempt)) {
+                handle.ask(Ask::Recorded(msg)).await;
+            }
         });
     }
 

@@ -4,6 +4,8 @@
 //! **Invariant:** nothing is typed but through the host's guard, with the number of the last signal
 //! that was weighed; and the state is looked at once more right before.
 
+mod typing;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +16,10 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use typing::{Stage, Typing};
+
+use super::effects::blocking;
+use super::sessions;
 use crate::agent::adapter::Adapter;
 use crate::agent::evidence::{End, Start};
 use crate::agent::hook::{Event, HookEvent};
@@ -26,10 +32,7 @@ use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span};
 use crate::os::process::{Stat, descendants};
 use crate::os::{clock, file};
-use crate::wire::host::{
-    AgentState, Decoder, Frame, FromHost, Hello, KeyRequest, MsgIds, RefusedWhy, Role, Status, ToHost, TypeRequest,
-    VERSIONS,
-};
+use crate::wire::host::{AgentState, Decoder, Frame, FromHost, Hello, RefusedWhy, Role, Status, ToHost, VERSIONS};
 
 /// The OSC number of in-band state reports.
 const PSP: u32 = 7501;
@@ -37,17 +40,20 @@ const PSP: u32 = 7501;
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
 
-/// How long a host may take to answer a typing: bracketed paste, a pause, Enter.
-const TYPE_LIMIT: Duration = Duration::from_secs(15);
-
-/// How long an interrupted agent may take to come to rest before the text is typed anyway.
-const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
-
 /// The largest status file read, in bytes.
 const STATUS_MAX: u64 = 64 << 10;
 
-/// Keys and messages share the host's numbers: a message owns this many of them.
-const NUMBERS: u64 = 4;
+/// How long the end of a turn waits for what was said in it, where a notify program tells that a
+/// moment later: a question at the end would come after the checks had begun. On a busy machine
+/// the program takes hundreds of milliseconds to start.
+const LAST_WORDS: Span = Span::secs(2);
+
+/// Between the first two looks for a conversation whose id the CLI chose by itself; twice as long
+/// each time. Looks are made only when the agent does something.
+const SESSION_LOOK: Duration = Duration::from_millis(100);
+
+/// The longest time between two such looks.
+const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
 
 /// What is known of a launch, beside the host itself.
 #[derive(Clone)]
@@ -66,6 +72,10 @@ pub(super) struct Voice {
     pub type_after_start: Option<String>,
     /// What finds the agent's status file: its environment.
     pub env: BTreeMap<String, String>,
+    /// Where it works.
+    pub worktree: PathBuf,
+    /// Whether a notify program of ours tells of the end of its turns.
+    pub notified: bool,
 }
 
 /// How a typing went.
@@ -92,6 +102,8 @@ pub(super) enum Ask {
         /// How it went.
         done: oneshot::Sender<TypedHow>,
     },
+    /// The loop has recorded what became of a message: what it led to may be told now.
+    Recorded(MsgId),
     /// A hook of the agent's CLI fired.
     Hook(HookEvent),
     /// Files of the worktree changed.
@@ -152,6 +164,15 @@ struct Host {
     cpu: Option<(u64, Mono)>,
     typing: Option<Typing>,
     greeting: Option<String>,
+    /// Whether an interrupt of ours may have put an old prompt back where the next text is typed.
+    composer_dirty: bool,
+    /// The message that is on its way and of which the loop has not yet heard the outcome, until then
+    /// at the latest.
+    unrecorded: Option<(MsgId, Instant)>,
+    /// What was seen since it was sent.
+    held: Vec<Observation>,
+    /// When the conversation is looked for again, and how long after that.
+    session_look: (Instant, Duration),
 }
 
 /// What the loop was told last.
@@ -160,28 +181,6 @@ struct Told {
     state: RunState,
     readable: bool,
     asks: Option<String>,
-}
-
-/// A message on its way.
-struct Typing {
-    msg: MsgId,
-    text: String,
-    done: Option<oneshot::Sender<TypedHow>>,
-    stage: Stage,
-    until: Instant,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Asked the host whether it wrote this one before.
-    Asking {
-        /// Whether the turn is to be interrupted.
-        interrupt: bool,
-    },
-    /// The interrupt was sent; waiting for rest.
-    Resting,
-    /// The text was sent; waiting for the host's word.
-    Sent,
 }
 
 impl Host {
@@ -208,10 +207,21 @@ impl Host {
             cpu: None,
             typing: None,
             greeting,
+            composer_dirty: false,
+            unrecorded: None,
+            held: Vec::new(),
+            session_look: (Instant::now(), SESSION_LOOK),
         }
     }
 
-    async fn run(mut self, socket: PathBuf, mut asked: mpsc::Receiver<Ask>) -> std::io::Result<()> {
+    async fn run(mut self, socket: PathBuf, asked: mpsc::Receiver<Ask>) -> std::io::Result<()> {
+        let ended = self.converse(socket, asked).await;
+        self.settle_typing(TypedHow::Perhaps);
+        self.recorded().await;
+        ended
+    }
+
+    async fn converse(&mut self, socket: PathBuf, mut asked: mpsc::Receiver<Ask>) -> std::io::Result<()> {
         let mut stream = UnixStream::connect(&socket).await?;
         let hello =
             Hello { versions: VERSIONS, features: 0, role: Role::Watcher, size: None, readonly: true, scrollback: 0 };
@@ -229,6 +239,8 @@ impl Host {
                     decoder.feed(&buffer[..got]);
                     while let Some(frame) = decoder.next_frame().map_err(std::io::Error::other)? {
                         self.frame(frame, &mut stream).await?;
+                        // At once: a short turn may begin and end within one read.
+                        self.tell().await;
                     }
                 }
                 Some(ask) = asked.recv() => self.asked(ask, &mut stream).await?,
@@ -237,7 +249,6 @@ impl Host {
             self.look_at_status_file();
             self.tell().await;
         }
-        self.settle_typing(TypedHow::Perhaps);
         Ok(())
     }
 
@@ -245,11 +256,20 @@ impl Host {
         let now = clock::now();
         let by_state = self.weigher.wake_at(now).map(|at| Instant::now() + at.since(now.mono).to_std());
         let by_typing = self.typing.as_ref().map(|t| t.until);
-        by_state.into_iter().chain(by_typing).min()
+        let state = self.weigher.state(now);
+        let by_words = self.awaits_words(&state, now).then(|| {
+            let due = state.at.mono + LAST_WORDS;
+            Instant::now() + due.since(now.mono).to_std()
+        });
+        let by_record = self.unrecorded.map(|(_, until)| until);
+        by_state.into_iter().chain(by_typing).chain(by_words).chain(by_record).min()
     }
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
         self.sample();
+        if self.unrecorded.is_some_and(|(_, until)| Instant::now() >= until) {
+            self.recorded().await;
+        }
         if self.typing.as_ref().is_some_and(|t| Instant::now() >= t.until) {
             match self.typing.as_ref().map(|t| t.stage) {
                 Some(Stage::Resting) => self.send_text(stream).await?,
@@ -283,7 +303,18 @@ impl Host {
                 let end = End { code: exit.code, signal: exit.signal };
                 self.weigher.observe(now, Seen::Exited(end));
             }
-            FromHost::Typed(typed) if self.is_own(typed.msg_id) => self.settle_typing(TypedHow::Yes),
+            FromHost::Typed(typed) if self.is_own(typed.msg_id) => {
+                self.composer_dirty = false;
+                // The text stands at a dialog that came in between, without Enter: a person must look.
+                self.settle_typing(if typed.withheld { TypedHow::Perhaps } else { TypedHow::Yes });
+            }
+            FromHost::Refused(refused) if self.is_own_interrupt(refused.msg_id) => {
+                self.seq = self.seq.max(refused.seq);
+                // One that was written before, perhaps for another supervisor, is waited for as if it were new.
+                if refused.why != RefusedWhy::Repeated {
+                    self.refused(refused.why);
+                }
+            }
             FromHost::Refused(refused) if self.is_own(refused.msg_id) => {
                 self.seq = self.seq.max(refused.seq);
                 self.refused(refused.why);
@@ -333,101 +364,63 @@ impl Host {
     async fn asked(&mut self, ask: Ask, stream: &mut UnixStream) -> std::io::Result<()> {
         let now = clock::now();
         match ask {
-            Ask::Hook(event) => {
-                if event.agent_id.is_none()
-                    && let Event::PromptSubmitted { text } = &event.event
-                {
-                    let seen = Observation::PromptTaken { text: Some(text.clone()) };
-                    self.observed(seen).await;
+            Ask::Recorded(msg) => {
+                if self.unrecorded.is_some_and(|(waited, _)| waited == msg) {
+                    self.recorded().await;
                 }
-                self.weigher.observe(now, Seen::Hook(event));
             }
+            Ask::Hook(event) => self.hooked(event, now).await,
             Ask::Files => self.weigher.observe(now, Seen::Files),
             Ask::Explain(answer) => {
                 self.sample();
                 let _ = answer.send(self.weigher.explain(clock::now()));
             }
             Ask::Type { msg, text, now: interrupt, done } => {
-                if self.typing.is_some() {
-                    let _ = done.send(TypedHow::No("another message is being typed".into()));
-                    return Ok(());
-                }
-                let stage = Stage::Asking { interrupt };
-                let until = Instant::now() + TYPE_LIMIT;
-                self.typing = Some(Typing { msg, text, done: Some(done), stage, until });
-                let ids = vec![number(msg)];
-                send(stream, &ToHost::TypedQuery(MsgIds { msg_ids: ids })).await?;
+                self.take_message((msg, text), interrupt, done, stream).await?;
             }
         }
         Ok(())
     }
 
-    /// The host's answer to whether it wrote this message before, perhaps for another supervisor.
-    async fn before(&mut self, written: &[u64], unknown: &[u64], stream: &mut UnixStream) -> std::io::Result<()> {
-        let Some(Typing { msg, stage: Stage::Asking { interrupt }, .. }) = self.typing else { return Ok(()) };
-        if written.contains(&number(msg)) {
-            self.settle_typing(TypedHow::Yes);
-        } else if unknown.contains(&number(msg)) {
-            self.settle_typing(TypedHow::Perhaps);
-        } else if let Err(hold) = message::may_type(&self.voice.adapter, &self.weigher.state(clock::now())) {
-            self.settle_typing(TypedHow::No(hold.to_string()));
-        } else if interrupt && self.weigher.state(clock::now()).kind == RunKind::Working {
-            self.interrupt(stream).await?;
-        } else {
-            self.send_text(stream).await?;
+    async fn hooked(&mut self, event: HookEvent, now: Now) {
+        let mut prompts = event.prompts.clone();
+        if let Event::PromptSubmitted { text } = &event.event {
+            prompts.push(text.clone());
         }
-        Ok(())
-    }
-
-    async fn interrupt(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
-        let Some(typing) = &mut self.typing else { return Ok(()) };
-        typing.stage = Stage::Resting;
-        typing.until = Instant::now() + INTERRUPT_LIMIT;
-        let bytes = self.voice.adapter.input.interrupt.clone().into_bytes();
-        let msg_id = number(typing.msg) + 1;
-        self.weigher.observe(clock::now(), Seen::Interrupted);
-        let key = KeyRequest { msg_id, if_signal_seq: Some(self.seq), bytes: crate::wire::host::Bytes(bytes) };
-        send(stream, &ToHost::Key(key)).await
-    }
-
-    async fn send_text(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
-        let after_interrupt = self.typing.as_ref().is_some_and(|t| t.stage == Stage::Resting);
-        let clear = self.voice.adapter.input.after_interrupt.clone();
-        let Some(typing) = &mut self.typing else { return Ok(()) };
-        typing.stage = Stage::Sent;
-        typing.until = Instant::now() + TYPE_LIMIT;
-        let id = number(typing.msg);
-        let text = typing.text.clone();
-        if after_interrupt && !clear.is_empty() {
-            let bytes = crate::wire::host::Bytes(clear.into_bytes());
-            let key = KeyRequest { msg_id: id + 2, if_signal_seq: Some(self.seq), bytes };
-            send(stream, &ToHost::Key(key)).await?;
+        let of_part = event.agent_id.is_some();
+        let foreign = self.weigher.foreign();
+        self.weigher.observe(now, Seen::Hook(event));
+        // What another conversation in the same place was told was not told to this agent.
+        if of_part || self.weigher.foreign() != foreign {
+            return;
         }
-        let request =
-            TypeRequest { msg_id: id, if_signal_seq: Some(self.seq), text, submit: true, withhold_on: withheld() };
-        send(stream, &ToHost::Type(request)).await
-    }
-
-    fn is_own(&self, number_of: u64) -> bool {
-        self.typing.as_ref().is_some_and(|t| number(t.msg) == number_of && t.stage == Stage::Sent)
-    }
-
-    fn refused(&mut self, why: RefusedWhy) {
-        let how = match why {
-            RefusedWhy::Moved => TypedHow::No("the terminal changed just before".into()),
-            RefusedWhy::Exited => TypedHow::No("the agent has ended".into()),
-            RefusedWhy::Busy => TypedHow::No("the agent has not read what was typed before".into()),
-            RefusedWhy::Unrecorded => TypedHow::No("the host cannot record it".into()),
-            RefusedWhy::Role => TypedHow::No("the host does not let us".into()),
-            RefusedWhy::Repeated | RefusedWhy::Other => TypedHow::Perhaps,
-        };
-        self.settle_typing(how);
-    }
-
-    fn settle_typing(&mut self, how: TypedHow) {
-        if let Some(done) = self.typing.take().and_then(|t| t.done) {
-            let _ = done.send(how);
+        for text in prompts {
+            self.observed(Observation::PromptTaken { text: Some(text) }).await;
         }
+    }
+
+    /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
+    async fn look_for_session(&mut self) {
+        if self.weigher.session().is_some() || !self.voice.adapter.launch.session.is_empty() {
+            return;
+        }
+        // One that has begun no turn has no conversation.
+        let (due, pause) = self.session_look;
+        if !self.began || Instant::now() < due {
+            return;
+        }
+        self.session_look = (Instant::now() + pause, (pause * 2).min(SESSION_LOOK_MAX));
+        let Some(rule) = &self.voice.adapter.transcripts else { return };
+        let Some(root) = status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path)) else { return };
+        let (agent, worktree) = (self.facts.agent.pid, self.voice.worktree.clone());
+        if let Some(id) = blocking(move || sessions::held(agent, &root, &worktree)).await {
+            self.weigher.observe(clock::now(), Seen::Session(id));
+        }
+    }
+
+    /// Whether a turn is over of which it is not yet told what was said.
+    fn awaits_words(&self, state: &RunState, now: Now) -> bool {
+        self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
     }
 
     /// CPU time and living children, looked at only when something else gives reason to look.
@@ -468,6 +461,7 @@ impl Host {
             let evidence = format!("seen by {by:?}").to_lowercase();
             self.observed(Observation::Began { evidence }).await;
         }
+        self.look_for_session().await;
         if self.session.as_deref() != self.weigher.session() {
             self.session = self.weigher.session().map(str::to_owned);
             if let Some(session) = self.session.clone() {
@@ -479,6 +473,9 @@ impl Host {
             && state.text.is_empty()
         {
             state.text = trouble.text;
+        }
+        if self.awaits_words(&state, now) {
+            return;
         }
         let readable = message::may_type(&self.voice.adapter, &state).is_ok();
         let asks = if state.turn_over { self.weigher.asks_in_prose() } else { None };
@@ -504,26 +501,12 @@ impl Host {
             self.observed(seen).await;
         }
     }
-
-    async fn observed(&self, seen: Observation) {
-        let _ = self.inputs.send(Input::Observed { attempt: self.attempt, seen }).await;
-    }
 }
 
 /// The same but for the time it was said at.
 fn is_same(a: &Told, b: &Told) -> bool {
     let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.readable);
     key(a) == key(b) && a.state.text == b.state.text && a.asks == b.asks
-}
-
-/// A report that contains one of these, between the text and Enter, means that Enter would answer
-/// a question which was not there before.
-fn withheld() -> Vec<String> {
-    vec!["state=blocked".to_owned()]
-}
-
-fn number(msg: MsgId) -> u64 {
-    msg.0 * NUMBERS
 }
 
 async fn send(stream: &mut UnixStream, frame: &ToHost) -> std::io::Result<()> {

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod place;
 pub mod run;
 pub mod server;
+mod sessions;
 pub mod surroundings;
 pub mod token;
 mod watching;

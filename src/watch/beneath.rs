@@ -8,10 +8,42 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, Dev, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Which directory it is, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Node {
+    device: Dev,
+    inode: u64,
+}
+
+impl Node {
+    /// The one that `dir` is open on.
+    pub(super) fn of(dir: impl AsFd) -> io::Result<Self> {
+        Ok(Self::from(&rustix::fs::fstat(dir)?))
+    }
+
+    /// The one at `path`; `None` where there is none. Only the last part must be no link.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        let stat = rustix::fs::lstat(path).ok()?;
+        (FileType::from_raw_mode(stat.st_mode) == FileType::Directory).then(|| Self::from(&stat))
+    }
+
+    /// One that no file system knows.
+    #[cfg(test)]
+    pub(super) fn made_up(inode: u64) -> Self {
+        Self { device: 0, inode }
+    }
+}
+
+impl From<&Stat> for Node {
+    fn from(stat: &Stat) -> Self {
+        Self { device: stat.st_dev, inode: stat.st_ino }
+    }
+}
 
 /// Opens the root itself, by the path it was given by; only its last part must be no link.
 pub(super) fn root(path: &Path) -> io::Result<OwnedFd> {

@@ -4,13 +4,12 @@
 //! due at rest. A tree's watches are those of its last walk plus what was announced since.
 //! Must not know: who listens.
 
+mod plant;
 mod seen;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read;
-use std::os::fd::BorrowedFd;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,21 +21,19 @@ use crate::model::id::AttemptId;
 use crate::model::time::{Mono, Span};
 use crate::os::clock;
 
+use super::beneath::Node;
 use super::debounce::{Debounce, GAP};
-use super::dirs::{Dir, Dirs, Role, Wd};
+use super::dirs::{Dir, Dirs, Wd};
 use super::ignores::{Cache, Rules};
-use super::outbox;
 use super::poll::{self, Poll};
 use super::source::{self, Refused, Source};
-use super::walk::{Found, Ground, Start, Stopped, Visit};
-use super::{SAMPLE, Shared, WatchEvent, Wish};
+use super::walk::{Ground, Start, Stopped};
+use super::{Shared, WatchEvent, Wish};
+use plant::{Harvest, Planter, unwatch};
 
 /// After events, so long no more are read: a writer that never stops then costs a hundred
 /// wake-ups a second at most, and nobody sees the difference.
 const NAP: Span = Span(10);
-
-/// Events handled before the clock is looked at again: what the kernel keeps by default.
-const TURN: usize = 16_384;
 
 /// Outbox events told one by one in a turn; a burst beyond it is told by one more.
 const LETTERS: usize = 32;
@@ -46,7 +43,7 @@ pub(super) struct Engine<F> {
     shared: Arc<Shared>,
     woken: UnixStream,
     sink: F,
-    source: Option<Arc<Source>>,
+    source: Option<Source>,
     /// Why there is no source.
     unsupported: Option<String>,
     trees: BTreeMap<u32, Tree>,
@@ -66,10 +63,12 @@ pub(super) struct Engine<F> {
 struct Tree {
     key: AttemptId,
     root: PathBuf,
+    /// The same without any links, as events name it.
+    place: PathBuf,
     /// Relative to the root.
     outbox: PathBuf,
-    /// Device and inode of the root.
-    identity: Option<(u64, u64)>,
+    /// Which directory the root is.
+    identity: Option<Node>,
     rules: Rules,
     /// `None` while it is watched properly.
     poll: Option<Poll>,
@@ -79,6 +78,8 @@ struct Tree {
     rules_changed: bool,
     /// Something went from the root, perhaps the root itself: a chore is to look.
     root_in_doubt: bool,
+    /// Its watch ended though it is still there: a chore is to walk again, and to say so.
+    missed: bool,
     /// Letters told in this turn.
     letters: usize,
     /// The last letter that was not told.
@@ -88,7 +89,7 @@ struct Tree {
 impl<F: FnMut(WatchEvent)> Engine<F> {
     pub(super) fn new(shared: Arc<Shared>, woken: UnixStream, sink: F) -> Self {
         let (source, unsupported) = match Source::open() {
-            Ok(source) => (Some(Arc::new(source)), None),
+            Ok(source) => (Some(source), None),
             Err(e) => (None, Some(format!("the system gives no file events: {e}"))),
         };
         Self {
@@ -115,7 +116,7 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             let seen = self.drain();
             self.do_due();
             self.tell_untold();
-            if seen > 0 {
+            if seen {
                 self.wait(false, Some(NAP));
             } else {
                 let now = clock::now().mono;
@@ -162,24 +163,27 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             let why = format!("the outbox {} lies outside of the worktree and is not watched", outbox.display());
             (self.sink)(WatchEvent::Degraded { key, why, every: poll::EVERY });
         }
+        let place = std::fs::canonicalize(&root).unwrap_or_else(|_| root.clone());
         // One directory has one watch: the last who asks for it gets it.
-        if let Some(other) = self.trees.values().find(|tree| tree.root == root).map(|tree| tree.key) {
+        if let Some(other) = self.trees.values().find(|tree| tree.place == place).map(|tree| tree.key) {
             self.remove(other);
         }
         let id = self.next_tree;
         self.next_tree += 1;
         let tree = Tree {
             key,
-            identity: identity(&root),
+            identity: Node::at(&root),
             outbox: inside.unwrap_or_default(),
             rules: Rules::default(),
             poll: None,
             round: 0,
             rules_changed: false,
             root_in_doubt: false,
+            missed: false,
             letters: 0,
             untold: None,
             root,
+            place,
         };
         let remote = remote(&tree.root);
         self.trees.insert(id, tree);
@@ -232,11 +236,8 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
     /// Ends the watches of a tree for which `which` holds; returns how many.
     fn uproot(&mut self, id: u32, which: impl Fn(&Dir) -> bool) -> usize {
         let watches = self.dirs.of(id, which);
-        for &wd in &watches {
-            if let Some(source) = &self.source {
-                source.unwatch(wd);
-            }
-            self.dirs.remove(wd);
+        if let Some(source) = &mut self.source {
+            unwatch(source, &mut self.dirs, &watches);
         }
         watches.len()
     }
@@ -266,13 +267,24 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
 
     /// Watches everything from `start` on.
     fn grow(&mut self, id: u32, start: Start, wants_files: bool) -> Result<Harvest, Stopped> {
-        let (Some(tree), Some(source)) = (self.trees.get_mut(&id), &self.source) else { return Err(Stopped::Gone) };
-        let harvest = Harvest { letters: Vec::new(), files: Vec::new() };
-        let mut planter = Planter { source, dirs: &mut self.dirs, tree: id, round: tree.round, wants_files, harvest };
+        let (Some(tree), Some(source)) = (self.trees.get_mut(&id), &mut self.source) else { return Err(Stopped::Gone) };
+        let mut planter = Planter {
+            source,
+            dirs: &mut self.dirs,
+            tree: id,
+            place: &tree.place,
+            round: tree.round,
+            wants_files,
+            harvest: Harvest::default(),
+        };
         let mut ground =
             Ground { root: &tree.root, outbox: &tree.outbox, rules: &mut tree.rules, cache: &mut self.cache };
-        ground.walk(start, &mut planter)?;
-        Ok(planter.harvest)
+        let walked = ground.walk(start, &mut planter);
+        let harvest = planter.harvest;
+        for &other in &harvest.displaced {
+            self.doubt(other);
+        }
+        walked.map(|()| harvest)
     }
 
     /// A tree cannot be watched to its end.
@@ -310,7 +322,7 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
     /// Looks at a tree that is not watched; says whether it changed, and which letters lie there.
     fn look(&mut self, id: u32) -> Result<(bool, Vec<OsString>), Stopped> {
         let Some(tree) = self.trees.get_mut(&id) else { return Err(Stopped::Gone) };
-        if identity(&tree.root) != tree.identity {
+        if Node::at(&tree.root) != tree.identity {
             return Err(Stopped::Gone);
         }
         let began = clock::now().mono;
@@ -339,10 +351,18 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
         }
     }
 
-    /// Takes in what the kernel saw; returns how many events there were.
-    fn drain(&mut self) -> usize {
-        let Some(source) = self.source.clone() else { return 0 };
-        source.read(TURN, |seen| self.take_in(seen))
+    /// Takes in what was seen; returns whether it was anything.
+    fn drain(&mut self) -> bool {
+        let Some(batch) = self.source.as_ref().map(Source::take) else { return false };
+        if batch.dropped {
+            self.dropped = true;
+            self.chores_soon();
+        }
+        let any = batch.dropped || !batch.seen.is_empty();
+        for seen in batch.seen {
+            self.take_in(&seen);
+        }
+        any
     }
 
     /// Looks after what the time has come for.
@@ -369,15 +389,16 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             let (key, is_watched) = (tree.key, tree.poll.is_none());
             let (rules_changed, in_doubt) =
                 (std::mem::take(&mut tree.rules_changed), std::mem::take(&mut tree.root_in_doubt));
-            if (in_doubt || dropped) && identity(&tree.root) != tree.identity {
+            let missed = std::mem::take(&mut tree.missed) || dropped;
+            if (in_doubt || missed) && Node::at(&tree.root) != tree.identity {
                 self.gone(id);
                 continue;
             }
-            if !is_watched || !(dropped || rules_changed) {
+            if !is_watched || !(missed || rules_changed) {
                 continue;
             }
             self.plant(id, |engine, _| {
-                if dropped {
+                if missed {
                     // What was pending is part of what was missed.
                     engine.debounce.forget(key);
                     (engine.sink)(WatchEvent::Overflow { key });
@@ -430,50 +451,6 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             }
         }
     }
-}
-
-/// What a walk that plants watches brings in.
-struct Harvest {
-    /// Complete names in the outbox.
-    letters: Vec<OsString>,
-    /// The first files found, relative to the root; enough for a sample.
-    files: Vec<PathBuf>,
-}
-
-/// Watches what a walk finds.
-struct Planter<'a> {
-    source: &'a Source,
-    dirs: &'a mut Dirs,
-    tree: u32,
-    round: u8,
-    wants_files: bool,
-    harvest: Harvest,
-}
-
-impl Visit for Planter<'_> {
-    fn enter(&mut self, found: Found<'_>) -> Result<Wd, Refused> {
-        let Found { fd, role, parent, name } = found;
-        let wd = self.source.watch(fd, role == Role::Root)?;
-        self.dirs.insert(Dir { wd, parent, tree: self.tree, role, round: self.round, name: name.into() });
-        Ok(wd)
-    }
-
-    fn wants(&self, role: Role) -> bool {
-        role == Role::Outbox || (self.wants_files && role.is_content() && self.harvest.files.len() < SAMPLE)
-    }
-
-    fn file(&mut self, _dir: BorrowedFd<'_>, role: Role, rel: PathBuf) {
-        if role != Role::Outbox {
-            self.harvest.files.push(rel);
-        } else if let Some(name) = rel.file_name().filter(|name| outbox::is_letter(name)) {
-            self.harvest.letters.push(name.to_owned());
-        }
-    }
-}
-
-/// Device and inode of a directory; `None` where there is none.
-fn identity(root: &Path) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(root).ok().filter(|meta| meta.is_dir()).map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// The kind of a file system on which other machines may write unseen.

@@ -1,26 +1,36 @@
-//! The kernel's file events; the only place that knows where they come from.
+//! The system's file events, by the library `notify`; the only place that knows it.
 //!
-//! Linux's inotify is used as it is, not through a portable wrapper: those ask for every opening
-//! of a file too, so that an agent which merely reads would wake the supervisor thousands of times
-//! a second, and they keep two full paths for each directory, where a few bytes do.
-//! **Invariant:** only what can change a file's content, name or mode is asked for. Must not know:
-//! which directories, and why.
+//! On Linux each directory is watched alone. On macOS the system watches whole trees, so the root
+//! is. Elsewhere the library tells no writes, or never rests: nothing is watched there, and
+//! attempts are looked at instead. The library asks for every opening of a file too. Those end in
+//! its own thread: some microseconds for each file that an agent reads, and a place in the
+//! kernel's queue, but the engine sleeps on.
+//! **Invariant:** the queue is bounded, and what it does not hold is told as dropped; the reader is
+//! woken once for all that lies in it. A watch is on the directory that was asked for, or on none.
+//! Must not know: which directories, and why.
 
-use std::ffi::OsStr;
-use std::io;
-use std::os::fd::BorrowedFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::dirs::Wd;
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
+use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, WatcherKind};
+use rustix::io::Errno;
 
-/// Something the kernel saw in a watched directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen<'a> {
-    /// Where. Means nothing for [`What::Overflow`].
-    pub(super) wd: Wd,
-    /// The name in that directory; none where it is about the directory itself.
-    pub(super) name: Option<&'a OsStr>,
-    /// Whether that name is a directory.
-    pub(super) is_dir: bool,
+use super::beneath::Node;
+
+/// The most events that wait for the engine: as many as the kernel keeps by default, some 3 MB.
+const QUEUE: usize = 16_384;
+
+/// Something that was seen in a watched directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Where, absolute. Directories are named as they were when their watch was set.
+    pub(super) path: PathBuf,
+    /// Whether that is a directory, where the event says so.
+    pub(super) is_dir: Option<bool>,
     /// What.
     pub(super) what: What,
 }
@@ -34,7 +44,9 @@ pub(super) enum What {
     MovedIn,
     /// A name went by a rename.
     MovedOut,
-    /// A name was removed.
+    /// A name came or went by a rename; the system does not say which.
+    Moved,
+    /// A name was removed, or the watched directory itself.
     Deleted,
     /// Bytes were written.
     Written,
@@ -42,18 +54,23 @@ pub(super) enum What {
     Closed,
     /// Mode, owner, links or both times changed.
     Attributes,
-    /// The watched directory itself was removed, moved or unmounted.
-    SelfGone,
-    /// The watch ended.
-    Ended,
-    /// The kernel dropped events, of any directory.
-    Overflow,
+    /// The watched directory itself was moved.
+    SelfMoved,
+}
+
+/// What was seen since the last time.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// In the order it happened.
+    pub(super) seen: Vec<Seen>,
+    /// Events were dropped, of any directory; `seen` then holds none from before.
+    pub(super) dropped: bool,
 }
 
 /// Why a directory could not be watched.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// It is gone, no directory, or may not be read: nothing to watch.
+    /// It is gone, no directory, another one, or may not be read: nothing to watch.
     Absent,
     /// The user's limit of watches is reached.
     Limit,
@@ -61,148 +78,342 @@ pub(super) enum Refused {
     Other(io::Error),
 }
 
-#[cfg(target_os = "linux")]
-pub(super) use linux::Source;
-
-#[cfg(not(target_os = "linux"))]
-pub(super) use elsewhere::Source;
+/// What one watch tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// One directory and the names in it.
+    Directory,
+    /// Everything below it.
+    Tree,
+}
 
 /// How many watches one user may have, for a message.
 pub(super) fn limit() -> Option<u64> {
     std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").ok()?.trim().parse().ok()
 }
 
-#[cfg(target_os = "linux")]
-mod linux {
-    use std::mem::MaybeUninit;
-    use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-    use std::os::unix::ffi::OsStrExt;
+/// The watches of this process. The library has a thread of its own for them.
+#[derive(Debug)]
+pub(super) struct Source {
+    watcher: RecommendedWatcher,
+    queue: Arc<Queue>,
+    /// Holds a byte while there is something in the queue.
+    woken: UnixStream,
+    reach: Reach,
+    /// Those watched whole.
+    trees: Vec<PathBuf>,
+}
 
-    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-    use rustix::io::Errno;
-
-    use super::{BorrowedFd, OsStr, Refused, Seen, Wd, What, io};
-
-    /// Bytes read at a time: some 500 events.
-    const BUFFER: usize = 16 << 10;
-
-    /// What is asked for of a directory's names. Not opening, reading, or closing what was read;
-    /// setting the access time alone counts as reading for the kernel.
-    const NAMES: WatchFlags = WatchFlags::CREATE
-        .union(WatchFlags::DELETE)
-        .union(WatchFlags::MOVE)
-        .union(WatchFlags::MODIFY)
-        .union(WatchFlags::CLOSE_WRITE)
-        .union(WatchFlags::ATTRIB)
-        .union(WatchFlags::ONLYDIR)
-        .union(WatchFlags::EXCL_UNLINK);
-
-    /// One inotify instance.
-    #[derive(Debug)]
-    pub(in crate::watch) struct Source {
-        fd: OwnedFd,
-    }
-
-    impl Source {
-        pub(in crate::watch) fn open() -> io::Result<Self> {
-            Ok(Self { fd: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)? })
-        }
-
-        /// To wait on.
-        pub(in crate::watch) fn fd(&self) -> BorrowedFd<'_> {
-            self.fd.as_fd()
-        }
-
-        /// Watches the directory that `dir` is open on, whatever lies at its path by now. A root
-        /// also tells when it goes.
-        pub(in crate::watch) fn watch(&self, dir: BorrowedFd<'_>, is_root: bool) -> Result<Wd, Refused> {
-            let flags = if is_root { NAMES | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF } else { NAMES };
-            match inotify::add_watch(&self.fd, format!("/proc/self/fd/{}", dir.as_raw_fd()), flags) {
-                Ok(wd) => Ok(wd),
-                Err(Errno::NOSPC) => Err(Refused::Limit),
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Err(Refused::Absent),
-                Err(e) => Err(Refused::Other(e.into())),
-            }
-        }
-
-        /// Ends a watch; one that ended by itself is no error.
-        pub(in crate::watch) fn unwatch(&self, wd: Wd) {
-            let _ = inotify::remove_watch(&self.fd, wd);
-        }
-
-        /// Hands on what there is, about `max` events; returns how many. The sink may add and end
-        /// watches meanwhile.
-        pub(in crate::watch) fn read(&self, max: usize, mut sink: impl FnMut(Seen<'_>)) -> usize {
-            let mut buffer = [MaybeUninit::uninit(); BUFFER];
-            let mut reader = inotify::Reader::new(&self.fd, &mut buffer);
-            let mut count = 0;
-            while count < max || !reader.is_buffer_empty() {
-                match reader.next() {
-                    Ok(event) => {
-                        count += 1;
-                        let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
-                        let is_dir = event.events().contains(ReadFlags::ISDIR);
-                        if let Some(what) = what(event.events()) {
-                            sink(Seen { wd: event.wd(), name, is_dir, what });
-                        }
-                    }
-                    Err(Errno::INTR) => {}
-                    Err(_) => break,
-                }
-            }
-            count
+impl Source {
+    /// # Errors
+    /// Where the system has no events that can be relied on, or no more room for a queue of them.
+    pub(super) fn open() -> io::Result<Self> {
+        match RecommendedWatcher::kind() {
+            WatcherKind::Inotify => Self::reaching(Reach::Directory),
+            WatcherKind::Fsevent => Self::reaching(Reach::Tree),
+            // kqueue does not tell which file was written; looking again and again is our own part.
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    fn what(flags: ReadFlags) -> Option<What> {
-        // The kernel reports one of these at a time.
-        [
-            (ReadFlags::QUEUE_OVERFLOW, What::Overflow),
-            (ReadFlags::IGNORED, What::Ended),
-            (ReadFlags::UNMOUNT, What::SelfGone),
-            (ReadFlags::DELETE_SELF, What::SelfGone),
-            (ReadFlags::MOVE_SELF, What::SelfGone),
-            (ReadFlags::CREATE, What::Created),
-            (ReadFlags::MOVED_TO, What::MovedIn),
-            (ReadFlags::MOVED_FROM, What::MovedOut),
-            (ReadFlags::DELETE, What::Deleted),
-            (ReadFlags::MODIFY, What::Written),
-            (ReadFlags::CLOSE_WRITE, What::Closed),
-            (ReadFlags::ATTRIB, What::Attributes),
-        ]
-        .into_iter()
-        .find(|(flag, _)| flags.contains(*flag))
-        .map(|(_, what)| what)
+    fn reaching(reach: Reach) -> io::Result<Self> {
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let queue = Arc::new(Queue { batch: Mutex::default(), wake });
+        let filled = Arc::clone(&queue);
+        let config = Config::default().with_follow_symlinks(false);
+        let handler = move |event: notify::Result<Event>| match event.map(|event| meaning(event, reach)) {
+            Ok(Meaning::Nothing) => {}
+            Ok(Meaning::Seen(seen)) => filled.push(seen),
+            Ok(Meaning::Dropped) | Err(_) => filled.drop_all(),
+        };
+        let mut watcher = RecommendedWatcher::new(handler, config).map_err(plain)?;
+        // It does not say whether its thread could be started, and panics later where it was not;
+        // this question is answered by the thread.
+        if let Err(e) = watcher.configure(config) {
+            std::mem::forget(watcher);
+            return Err(plain(e));
+        }
+        Ok(Self { watcher, queue, woken, reach, trees: Vec::new() })
+    }
+
+    /// To wait on.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.woken.as_fd()
+    }
+
+    /// Watches the directory `node` at `path`, which must be absolute and without links. One that
+    /// is watched already stays so, without a gap.
+    pub(super) fn watch(&mut self, path: &Path, node: Node, is_root: bool) -> Result<(), Refused> {
+        match self.reach {
+            Reach::Directory => self.watcher.watch(path, RecursiveMode::NonRecursive).map_err(refused)?,
+            Reach::Tree if !is_root || self.trees.iter().any(|tree| tree == path) => return Ok(()),
+            Reach::Tree => {
+                let watched = self.watcher.watch(path, RecursiveMode::Recursive);
+                // All watches are set anew, with a gap.
+                self.queue.drop_all();
+                watched.map_err(refused)?;
+                self.trees.push(path.to_owned());
+            }
+        }
+        // It was asked for by path, and somebody may have put another directory or a link there.
+        if Node::at(path) != Some(node) {
+            self.unwatch(path);
+            return Err(Refused::Absent);
+        }
+        Ok(())
+    }
+
+    /// Ends a watch; one that ended by itself is no error.
+    pub(super) fn unwatch(&mut self, path: &Path) {
+        if self.reach == Reach::Tree {
+            let Some(at) = self.trees.iter().position(|tree| tree == path) else { return };
+            self.trees.swap_remove(at);
+            self.queue.drop_all();
+        }
+        let _ = self.watcher.unwatch(path);
+    }
+
+    /// What there is.
+    pub(super) fn take(&self) -> Batch {
+        self.queue.take(&self.woken)
     }
 }
 
-/// Where there is no inotify, everything is looked at every so often, and says so.
-#[cfg(not(target_os = "linux"))]
-mod elsewhere {
-    use super::{BorrowedFd, Refused, Seen, Wd, io};
+/// Events on their way from the library's thread to the engine's. The library's never waits.
+#[derive(Debug)]
+struct Queue {
+    batch: Mutex<Batch>,
+    wake: UnixStream,
+}
 
-    #[derive(Debug)]
-    pub(in crate::watch) enum Source {}
-
-    impl Source {
-        pub(in crate::watch) fn open() -> io::Result<Self> {
-            Err(io::ErrorKind::Unsupported.into())
+impl Queue {
+    fn push(&self, seen: Seen) {
+        let mut batch = self.lock();
+        if batch.dropped || batch.seen.last() == Some(&seen) {
+            // Everything is going to be looked at; or it is one more write of many.
+            return;
         }
-
-        pub(in crate::watch) fn fd(&self) -> BorrowedFd<'_> {
-            match *self {}
+        if batch.seen.len() == QUEUE {
+            return self.miss(&mut batch);
         }
+        self.wake(&batch);
+        batch.seen.push(seen);
+    }
 
-        pub(in crate::watch) fn watch(&self, _dir: BorrowedFd<'_>, _is_root: bool) -> Result<Wd, Refused> {
-            match *self {}
+    fn drop_all(&self) {
+        self.miss(&mut self.lock());
+    }
+
+    fn miss(&self, batch: &mut Batch) {
+        self.wake(batch);
+        *batch = Batch { seen: Vec::new(), dropped: true };
+    }
+
+    /// Wakes the reader where nothing lay there before. Under the lock, so that it finds what it
+    /// was woken for and is not woken for what it took already.
+    fn wake(&self, before: &Batch) {
+        if before.seen.is_empty() && !before.dropped {
+            let _ = (&self.wake).write(&[1]);
         }
+    }
 
-        pub(in crate::watch) fn unwatch(&self, _wd: Wd) {
-            match *self {}
+    fn take(&self, mut woken: &UnixStream) -> Batch {
+        let mut batch = self.lock();
+        let _ = woken.read(&mut [0; 8]);
+        std::mem::take(&mut batch)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Batch> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an event of the library comes to.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Nobody needs to know.
+    Nothing,
+    Seen(Seen),
+    /// The system dropped events.
+    Dropped,
+}
+
+fn meaning(event: Event, reach: Reach) -> Meaning {
+    if event.need_rescan() {
+        return Meaning::Dropped;
+    }
+    let is_dir = match event.kind {
+        EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => Some(true),
+        EventKind::Create(CreateKind::File) | EventKind::Remove(RemoveKind::File) => Some(false),
+        _ => None,
+    };
+    let what = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => What::Closed,
+        // Opening, reading, listing.
+        EventKind::Access(_) => return Meaning::Nothing,
+        EventKind::Create(_) => What::Created,
+        EventKind::Remove(_) => What::Deleted,
+        EventKind::Modify(ModifyKind::Name(mode)) => match mode {
+            // Both halves of it are told alone, too.
+            RenameMode::Both => return Meaning::Nothing,
+            RenameMode::To => What::MovedIn,
+            // What has no other half is about the watched directory itself.
+            RenameMode::From if event.tracker().is_none() => What::SelfMoved,
+            RenameMode::From => What::MovedOut,
+            RenameMode::Any | RenameMode::Other => What::Moved,
+        },
+        EventKind::Modify(ModifyKind::Metadata(_)) => What::Attributes,
+        // macOS tells what was written when the file is closed.
+        EventKind::Modify(_) if reach == Reach::Tree => What::Closed,
+        EventKind::Modify(_) | EventKind::Any | EventKind::Other => What::Written,
+    };
+    match event.paths.into_iter().next() {
+        Some(path) => Meaning::Seen(Seen { path, is_dir, what }),
+        None => Meaning::Nothing,
+    }
+}
+
+fn refused(error: notify::Error) -> Refused {
+    match error.kind {
+        ErrorKind::MaxFilesWatch => Refused::Limit,
+        ErrorKind::PathNotFound => Refused::Absent,
+        ErrorKind::Io(e) => match Errno::from_io_error(&e) {
+            Some(Errno::NOSPC) => Refused::Limit,
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP) => Refused::Absent,
+            _ => Refused::Other(e),
+        },
+        _ => Refused::Other(plain(error)),
+    }
+}
+
+fn plain(error: notify::Error) -> io::Error {
+    match error.kind {
+        ErrorKind::Io(e) => e,
+        _ => io::Error::other(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use rustix::event::{PollFd, PollFlags, Timespec};
+
+    use super::*;
+
+    fn event(kind: EventKind) -> Event {
+        Event::new(kind).add_path("/w/f".into())
+    }
+
+    fn seen(what: What) -> Seen {
+        Seen { path: "/w/f".into(), is_dir: None, what }
+    }
+
+    #[test]
+    fn only_what_changes_something_is_handed_on() {
+        let reads = [AccessKind::Open(AccessMode::Any), AccessKind::Close(AccessMode::Read), AccessKind::Read];
+        for kind in reads {
+            assert_eq!(meaning(event(EventKind::Access(kind)), Reach::Directory), Meaning::Nothing, "{kind:?}");
         }
+        let name = |mode| EventKind::Modify(ModifyKind::Name(mode));
+        assert_eq!(meaning(event(name(RenameMode::Both)), Reach::Directory), Meaning::Nothing);
+        let what = |event| match meaning(event, Reach::Directory) {
+            Meaning::Seen(seen) => (seen.what, seen.is_dir),
+            other => panic!("{other:?}"),
+        };
+        let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert_eq!(what(event(written)), (What::Closed, None));
+        assert_eq!(what(event(EventKind::Create(CreateKind::Folder))), (What::Created, Some(true)));
+        assert_eq!(what(event(EventKind::Remove(RemoveKind::File))), (What::Deleted, Some(false)));
+        assert_eq!(what(event(name(RenameMode::From)).set_tracker(7)), (What::MovedOut, None));
+        assert_eq!(what(event(name(RenameMode::From))), (What::SelfMoved, None));
+        // What is not understood is a change rather than nothing.
+        assert_eq!(what(event(EventKind::Any)), (What::Written, None));
+        let rescan = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        assert_eq!(meaning(rescan, Reach::Directory), Meaning::Dropped);
+    }
 
-        pub(in crate::watch) fn read(&self, _max: usize, _sink: impl FnMut(Seen<'_>)) -> usize {
-            match *self {}
+    #[test]
+    fn a_full_queue_is_told_as_dropped_and_wakes_once() {
+        let (wake, woken) = UnixStream::pair().expect("sockets");
+        woken.set_nonblocking(true).expect("nonblocking");
+        let queue = Queue { batch: Mutex::default(), wake };
+        let numbered = |n: usize| Seen { path: format!("/w/{n}").into(), ..seen(What::Written) };
+        for n in 0..QUEUE {
+            queue.push(numbered(n));
+            // One more write of many takes no place.
+            queue.push(numbered(n));
+        }
+        assert_eq!((&woken).read(&mut [0; 8]).ok(), Some(1), "woken once");
+        let batch = queue.take(&woken);
+        assert_eq!((batch.seen.len(), batch.dropped), (QUEUE, false));
+        for n in 0..=QUEUE + 5 {
+            queue.push(numbered(n));
+        }
+        let batch = queue.take(&woken);
+        assert_eq!((batch.seen.len(), batch.dropped), (0, true));
+        assert!((&woken).read(&mut [0; 8]).is_err(), "what was taken wakes nobody");
+        queue.push(numbered(1));
+        assert_eq!(queue.take(&woken).seen, [numbered(1)], "and it goes on");
+    }
+
+    #[test]
+    fn a_directory_that_was_exchanged_is_not_watched() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let root = fs::canonicalize(dir.path()).expect("a path");
+        for name in ["a", "b"] {
+            fs::create_dir(root.join(name)).expect("mkdir");
+        }
+        let meant = Node::at(&root.join("a")).expect("a directory");
+        std::os::unix::fs::symlink("a", root.join("link")).expect("link");
+        let mut source = Source::reaching(Reach::Directory).expect("events");
+        for other in ["b", "link", "none"] {
+            let refused = source.watch(&root.join(other), meant, false);
+            assert!(matches!(refused, Err(Refused::Absent)), "{other}: {refused:?}");
+        }
+        source.watch(&root.join("a"), meant, false).expect("watched");
+        for name in ["b/f", "a/f"] {
+            fs::write(root.join(name), "").expect("write");
+        }
+        let first = next(&source).seen.into_iter().next().expect("an event");
+        assert_eq!((first.path, first.what), (root.join("a/f"), What::Created), "nothing of b");
+    }
+
+    #[test]
+    fn a_whole_tree_is_one_watch_where_the_system_has_it() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let root = fs::canonicalize(dir.path()).expect("a path");
+        let (one, other) = (root.join("1"), root.join("2"));
+        fs::create_dir_all(one.join("deep")).expect("mkdir");
+        fs::create_dir_all(&other).expect("mkdir");
+        let node = |path: &Path| Node::at(path).expect("a directory");
+        let mut source = Source::reaching(Reach::Tree).expect("events");
+        source.watch(&one, node(&one), true).expect("watched");
+        assert!(next(&source).dropped, "a watch more is a gap for all");
+        source.watch(&one.join("deep"), node(&one.join("deep")), false).expect("part of it");
+        source.watch(&one, node(&one), true).expect("as before");
+        source.unwatch(&one.join("deep"));
+        fs::write(one.join("deep/f"), "").expect("write");
+        let batch = next(&source);
+        assert!(!batch.dropped && batch.seen[0].path == one.join("deep/f"), "{batch:?}");
+        source.unwatch(&one);
+        assert!(next(&source).dropped);
+    }
+
+    /// What comes next; fails where nothing does.
+    fn next(source: &Source) -> Batch {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut fds = [PollFd::from_borrowed_fd(source.fd(), PollFlags::IN)];
+            rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 20, tv_nsec: 0 })).expect("poll");
+            let batch = source.take();
+            if batch.dropped || !batch.seen.is_empty() {
+                return batch;
+            }
+            assert!(Instant::now() < deadline, "nothing was seen");
         }
     }
 }

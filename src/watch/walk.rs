@@ -41,7 +41,8 @@ pub(super) struct Found<'a> {
     pub(super) fd: BorrowedFd<'a>,
     pub(super) role: Role,
     pub(super) parent: Wd,
-    pub(super) name: &'a OsStr,
+    /// Relative to the root.
+    pub(super) rel: &'a Path,
 }
 
 /// What is done with what is found.
@@ -116,8 +117,7 @@ impl Ground<'_> {
             if count > MAX_DIRECTORIES {
                 return Err(Stopped::TooMany);
             }
-            let name = rel.file_name().unwrap_or_default();
-            let wd = match visit.enter(Found { fd: fd.as_fd(), role, parent, name }) {
+            let wd = match visit.enter(Found { fd: fd.as_fd(), role, parent, rel: &rel }) {
                 Ok(wd) => wd,
                 Err(Refused::Absent) if role == Role::Root => return Err(Stopped::Gone),
                 Err(Refused::Absent) => continue,

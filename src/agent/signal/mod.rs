@@ -51,6 +51,8 @@ pub enum Observation {
     },
     /// We interrupted its turn.
     Interrupted,
+    /// Its conversation, as the file that its process holds open says.
+    Session(String),
     /// Its process ended.
     Exited(End),
     /// Its host is gone, and with it the terminal.
@@ -227,6 +229,9 @@ impl Weigher {
                 self.tool_child = alive;
             }
             Observation::Interrupted => self.interrupted = Some(now),
+            Observation::Session(id) => {
+                self.session.get_or_insert(id);
+            }
             Observation::Exited(end) => self.evidence.end = self.evidence.end.or(Some((end, now))),
             Observation::Lost => self.lost = self.lost.or(Some(now)),
         }
@@ -254,6 +259,12 @@ impl Weigher {
     #[must_use]
     pub fn last_message(&self) -> Option<&str> {
         self.last_message.as_deref()
+    }
+
+    /// Whether a hook or notify has told of the last turn's end, and so what was said in it.
+    #[must_use]
+    pub fn end_told(&self) -> bool {
+        self.stopped.is_some()
     }
 
     /// The question with which the last turn ended in prose, if it did: the agent rests, but waits.

@@ -223,6 +223,17 @@ fn without_osc_the_status_file_tells_and_an_interrupt_is_no_end() {
 }
 
 #[test]
+fn a_session_that_begins_does_not_take_back_the_title_that_shows_its_turn() {
+    let mut s = Scene::of("claude");
+    s.see(Observation::Title("◐ Claude Code".into())).is(RunKind::Working, Source::Title);
+    s.hook("SessionStart", r#","source":"startup""#).is(RunKind::Working, Source::Title);
+    s.status("\"idle\"").is(RunKind::Working, Source::Title);
+    s.psp("state=working:app=claude-code").is(RunKind::Working, Source::Osc7501);
+    s.psp("state=idle:app=claude-code").is(RunKind::Idle, Source::Osc7501);
+    s.see(Observation::Title("◐ Claude Code".into())).is(RunKind::Idle, Source::Osc7501);
+}
+
+#[test]
 fn idle_without_ever_busy_is_an_empty_prompt() {
     let mut s = Scene::of("claude");
     s.weigher = Weigher::new(Rules { prompted: false, ..rules("claude") }, at(0));
@@ -508,6 +519,7 @@ mod always {
                 cwd: String::new(),
                 agent_id: None,
                 transcript: None,
+                prompts: Vec::new(),
             })
         });
         prop_oneof![

@@ -136,7 +136,12 @@ impl Weigher {
         let claims = self.claims(now);
         // A screen that counts at all promotes to waiting over what stands above it.
         let screen = claims.iter().find(|c| c.source == Source::Screen && c.void.is_none());
-        screen.or_else(|| claims.iter().find(|c| c.void.is_none())).cloned()
+        let first = screen.or_else(|| claims.iter().find(|c| c.void.is_none()))?;
+        // Before the first turn, rest is what every CLI comes up in; a title that already shows
+        // the expected turn is newer news.
+        let comes_up = first.says == Says::AtRest && self.rules.prompted && self.evidence.turn.is_none();
+        let title = claims.iter().find(|c| c.source == Source::Title && c.says == Says::Working && c.void.is_none());
+        title.filter(|_| comes_up).or(Some(first)).cloned()
     }
 
     fn psp_claim(&self, now: Now) -> Option<Claim> {

@@ -45,7 +45,7 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
             checks: checks.clone(),
             env: environment::of_checks(&for_work, attempt, &worktree, &ports),
             log_dir: for_work.place.layout.check_dir(attempt, run),
-            marker: ("STANDUP_CHECK".into(), format!("{}:{attempt}-{run}", for_work.place.layout.key()).into()),
+            marker: ("STANDUP_CHECK".into(), format!("{}:{attempt}-{run}", for_work.place.layout.key())),
         };
         end_marked(&job.marker);
         let shadow = look.shadow.clone();

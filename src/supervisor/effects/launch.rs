@@ -21,7 +21,6 @@ use crate::model::input::{HostFound, Input, Observation};
 use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::task::TaskSpec;
-use crate::model::time::Span;
 use crate::os::failpoint;
 use crate::os::file::{self, FileError};
 use crate::os::process::ProcessId;
@@ -99,9 +98,8 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
         let (command, program) = command(world, &wanted, &found)?;
         Ok((found, command, program))
     });
-    let silence = world.loaded().effective.settings.check_in.silence;
     let voice = Box::new(match &made {
-        Ok((found, command, _)) => voice(found, command, &environment_of(world, &wanted, command), silence),
+        Ok((found, command, _)) => voice(world, &wanted, found, command),
         Err(_) => voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone()),
     });
     // A host of this name that lives, or lived, is this very launch, whatever the settings say
@@ -268,7 +266,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         resume,
         standup: &world.exe,
         writable_roots: &roots,
-        hooks: true,
+        hooks: found.adapter.hooks.as_ref().is_some_and(|hooks| hooks.by_default),
         mcp: false,
     };
     let command = command_of(&found.adapter, &found.settings, &request).map_err(|e| ("launch", chain(&e)))?;
@@ -323,19 +321,21 @@ pub(super) fn environment_of(world: &World, wanted: &Wanted, command: &Launch) -
     env
 }
 
-fn voice(found: &FoundAgent, command: &Launch, env: &Env, silence: Span) -> Voice {
+fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -> Voice {
     let session = match &command.session {
         Session::Chosen(id) => Some(id.clone()),
         Session::Learned => None,
     };
     Voice {
         adapter: found.adapter.clone(),
-        silence,
+        silence: world.loaded().effective.settings.check_in.silence,
         prompted: command.prompt_via != PromptVia::Type,
         session,
         unknown_version: found.unknown_version.clone(),
         type_after_start: command.type_after_start.clone(),
-        env: text_env(env),
+        env: text_env(&environment_of(world, wanted, command)),
+        worktree: wanted.worktree.clone(),
+        notified: found.adapter.notify.is_some() && !command.hooks,
     }
 }
 
@@ -458,13 +458,17 @@ pub(in super::super) fn voice_of(
         environment::set(&mut env, name.as_ref(), value.into());
     }
     let any = || Arc::new(adapter::builtin("generic").expect("the built-in adapters are tested"));
+    let adapter = found.map_or_else(any, |found| found.adapter.clone());
+    let notified = adapter.notify.is_some() && !adapter.hooks.as_ref().is_some_and(|h| h.by_default);
     Voice {
-        adapter: found.map_or_else(any, |found| found.adapter.clone()),
+        adapter,
         silence: loaded.effective.settings.check_in.silence,
         prompted: true,
         session,
         unknown_version: found.and_then(|found| found.unknown_version.clone()),
         type_after_start: None,
         env: text_env(&env),
+        worktree: worktree.to_owned(),
+        notified,
     }
 }

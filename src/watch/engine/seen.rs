@@ -1,75 +1,101 @@
-//! What one event of the kernel means.
+//! What one event means.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::os::clock;
 
-use super::super::dirs::{Role, Wd};
+use super::super::beneath::Node;
+use super::super::dirs::{Dir, Role, Spot, Wd};
 use super::super::source::{Seen, What};
 use super::super::walk::{Start, Stopped, role_of};
 use super::super::{WatchEvent, ignores, outbox};
 use super::Engine;
+use super::plant::unwatch;
 
 impl<F: FnMut(WatchEvent)> Engine<F> {
-    pub(super) fn take_in(&mut self, seen: Seen<'_>) {
-        if seen.what == What::Overflow {
-            self.dropped = true;
-            self.chores_soon();
-            return;
-        }
-        let Some(dir) = self.dirs.get(seen.wd) else {
-            // It went out of the worktree with a directory around it.
-            if seen.what != What::Ended {
-                self.unwatch(seen.wd);
-            }
-            return;
+    pub(super) fn take_in(&mut self, seen: &Seen) {
+        // What nobody knows lies in a directory that was forgotten meanwhile.
+        let (dir, name, known) = match self.dirs.spot(&seen.path) {
+            Some(Spot::In { dir, name, known }) => (dir, name, known),
+            Some(Spot::Root(wd)) => return self.root(wd, seen.what),
+            None => return,
         };
-        let (id, role) = (dir.tree, dir.role);
-        match (seen.what, seen.name) {
-            (What::Ended | What::SelfGone, _) if role == Role::Root => self.gone(id),
-            (What::Ended, _) => self.dirs.remove(seen.wd),
-            (_, Some(name)) if name == ".git" => {}
-            (what, Some(name)) if role == Role::Outbox => {
-                if !seen.is_dir && outbox::is_letter(name) && self.is_complete(id, what, name) {
-                    self.tell_letter(id, name.to_owned());
-                }
+        let Some(&Dir { tree: id, role, .. }) = self.dirs.get(dir) else { return };
+        let what = match seen.what {
+            // The event of the directory it was moved from tells the same.
+            What::SelfMoved => return,
+            _ if name == ".git" => return,
+            What::Moved if std::fs::symlink_metadata(&seen.path).is_ok() => What::MovedIn,
+            What::Moved => What::MovedOut,
+            what => what,
+        };
+        let is_dir = match seen.is_dir {
+            Some(is_dir) => is_dir,
+            None if what == What::MovedIn => is_directory(&seen.path),
+            None => known.is_some() || (what == What::Attributes && is_directory(&seen.path)),
+        };
+        if role == Role::Outbox {
+            if !is_dir && outbox::is_letter(name) && self.is_complete(id, what, name) {
+                self.tell_letter(id, name.to_owned());
             }
-            (what, Some(name)) if seen.is_dir => self.directory(id, seen.wd, role, what, name),
-            (what, Some(name)) => self.file(id, seen.wd, role, what, name),
-            // About the directory itself: its parent's event tells the same.
-            (_, None) => {}
+        } else if is_dir {
+            self.directory(id, (dir, role), what, known, &seen.path);
+        } else {
+            // A file lies where there was a directory.
+            self.forget(known);
+            self.file(id, dir, role, what, name);
         }
-        if role == Role::Root && matches!(seen.what, What::Deleted | What::MovedOut) {
+        if role == Role::Root && matches!(what, What::Deleted | What::MovedOut) {
             self.doubt(id);
         }
     }
 
-    fn directory(&mut self, id: u32, parent: Wd, role: Role, what: What, name: &OsStr) {
-        let Some(rel) = self.dirs.path(parent).map(|path| path.join(name)) else { return };
+    /// Something happened to a root itself.
+    fn root(&mut self, wd: Wd, what: What) {
+        let Some(id) = self.dirs.get(wd).map(|dir| dir.tree) else { return };
+        if matches!(what, What::Attributes | What::Written | What::Closed) {
+            return;
+        }
+        let Some(tree) = self.trees.get_mut(&id) else { return };
+        if Node::at(&tree.root) != tree.identity {
+            return self.gone(id);
+        }
+        // An event of what lay there before ends the watch of what lies there now.
+        tree.missed = true;
+        self.chores_soon();
+    }
+
+    fn directory(&mut self, id: u32, parent: (Wd, Role), what: What, known: Option<Wd>, path: &Path) {
+        let Some(name) = path.file_name() else { return };
+        let Some(rel) = self.dirs.path(parent.0).map(|path| path.join(name)) else { return };
         match what {
-            What::Created | What::MovedIn => self.appeared(id, parent, role, rel),
+            What::Created | What::MovedIn => self.appeared(id, parent, known, rel),
             // It may have become readable.
-            What::Attributes if self.dirs.child(parent, name).is_none() => self.appeared(id, parent, role, rel),
-            What::MovedOut => {
-                let Some(child) = self.dirs.child(parent, name) else { return };
-                let was_content = self.dirs.get(child).is_some_and(|dir| dir.role.is_content());
-                for wd in self.dirs.subtree(child) {
-                    self.unwatch(wd);
-                    self.dirs.remove(wd);
+            What::Attributes if known.is_none() => self.appeared(id, parent, known, rel),
+            What::MovedOut | What::Deleted => {
+                // The files in one that was deleted were told one by one.
+                let tells = what == What::MovedOut
+                    && known.and_then(|wd| self.dirs.get(wd)).is_some_and(|dir| dir.role.is_content());
+                self.forget(known);
+                if tells {
+                    self.note(id, rel.clone());
                 }
-                if was_content {
-                    self.note(id, rel);
+                // Two may have changed places, or another is there since: with the event, the
+                // library ended the watch of that one.
+                if is_directory(path) {
+                    self.appeared(id, parent, None, rel);
                 }
             }
-            // The files in it were told one by one, and its own watch ends by itself.
             _ => {}
         }
     }
 
-    /// A directory is there that was not: watch it, and tell what lies in it already.
-    fn appeared(&mut self, id: u32, parent: Wd, parent_role: Role, rel: PathBuf) {
+    /// A directory is there that was not: watch it, and tell what lies in it already. What was
+    /// known in its place is another one, or its watch may have ended.
+    fn appeared(&mut self, id: u32, (parent, parent_role): (Wd, Role), known: Option<Wd>, rel: PathBuf) {
+        self.forget(known);
         let Some(tree) = self.trees.get(&id) else { return };
         let Some(role) = role_of(&rel, parent_role, &tree.outbox, &tree.rules) else { return };
         match self.grow(id, Start { rel, role, parent }, true) {
@@ -116,16 +142,18 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
     }
 
     /// Perhaps its root is gone: looked after soon.
-    fn doubt(&mut self, id: u32) {
+    pub(super) fn doubt(&mut self, id: u32) {
         if let Some(tree) = self.trees.get_mut(&id) {
             tree.root_in_doubt = true;
             self.chores_soon();
         }
     }
 
-    fn unwatch(&self, wd: Wd) {
-        if let Some(source) = &self.source {
-            source.unwatch(wd);
+    /// Ends the watches of a directory and of all below it.
+    fn forget(&mut self, known: Option<Wd>) {
+        if let (Some(wd), Some(source)) = (known, &mut self.source) {
+            let below = self.dirs.subtree(wd);
+            unwatch(source, &mut self.dirs, &below);
         }
     }
 
@@ -141,4 +169,8 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             _ => false,
         }
     }
+}
+
+fn is_directory(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
 }

@@ -19,7 +19,7 @@ use standup::model::id::{MsgId, Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
 use standup::model::message::{Delivery, Message};
 use standup::model::name::{AgentName, Slug};
-use standup::model::state::{RunKind, RunState};
+use standup::model::state::{RunKind, RunState, Source};
 use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
 use standup::os::locate::Dirs;
 use standup::os::process::ProcessId;
@@ -32,7 +32,7 @@ use standup::wire::control::{Answer, Logged, Request, Signal};
 use crate::support::rig::{Cli, Clis, Home, Model};
 
 /// A CLI answers within two seconds on an idle machine; the rest is for a busy one.
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// What a stage is made of.
 pub(super) struct Setting<'a> {
@@ -297,15 +297,20 @@ impl Stage {
 
     /// Notes how long after `since` a state was first heard of, and by whom; for the table.
     pub(super) fn timed(&self, id: TaskId, what: &str, since: Instant, wanted: impl Fn(&RunState) -> bool) {
+        let find = |heard: &[(Instant, Logged)]| {
+            heard.iter().find_map(|(at, logged)| match &logged.record.event {
+                Event::StateChanged { state } if logged.record.task == Some(id) && *at >= since && wanted(state) => {
+                    Some((at.duration_since(since), state.source))
+                }
+                _ => None,
+            })
+        };
         let heard = self.story.heard.lock().expect("story");
-        let found = heard.iter().find_map(|(at, logged)| match &logged.record.event {
-            Event::StateChanged { state } if logged.record.task == Some(id) && *at >= since && wanted(state) => {
-                Some((at.duration_since(since), state.source))
-            }
-            _ => None,
-        });
-        let (after, source) = found.unwrap_or_else(|| panic!("{id}: {what} was never heard of"));
-        let line = format!("measured {what}: {:?} by {source:?} after {} ms\n", id.to_string(), after.as_millis());
+        let heard = self.story.more.wait_timeout_while(heard, DEADLINE, |h| find(h).is_none()).expect("story").0;
+        let found = find(&heard);
+        drop(heard);
+        let (after, source) = found.unwrap_or_else(|| panic!("{id}: {what} was never heard of\n{}", self.told()));
+        let line = format!("measured {what}: {id} by {source:?} after {} ms\n", after.as_millis());
         self.times.lock().expect("times").push_str(&line);
     }
 
@@ -315,6 +320,14 @@ impl Stage {
             Answer::Signals { signals } => signals,
             other => panic!("unexpected answer {other:?}"),
         }
+    }
+
+    /// Waits until a dialog has stood on the screen of a task's agent for longer than a CLI takes to
+    /// come up.
+    #[track_caller]
+    pub(super) fn until_stands(&self, id: TaskId) {
+        let stands = |s: &Signal| s.source == Source::Screen && s.age_s >= 1.5;
+        self.until(&format!("{id}: a dialog stands"), |_| self.signals(id).iter().any(stands));
     }
 
     /// What requests for a turn the model had with this text in their newest prompt.
@@ -399,7 +412,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         print!("{}", self.times.lock().expect("times"));
-        if std::thread::panicking() && std::env::var_os("STANDUP_TEST_TELL").is_some() {
+        if std::env::var_os("STANDUP_TEST_TELL").is_some() {
             println!("{}", self.told());
         }
         self.end();

@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use standup::model::event::Event;
+use standup::model::input::Command as Wish;
 use standup::model::message::Delivery;
 use standup::model::state::{RunKind, Source};
 use standup::model::task::Column;
+use standup::model::verdict::VerdictOutcome;
 
 use super::git;
 use super::stage::{Setting, Stage, run};
@@ -73,4 +75,112 @@ fn is_told_when_idle_and_while_busy_exactly_once() {
         assert_eq!(typed, 2, "{name}");
         let _ = asked;
     }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn a_stopped_agent_is_resumed_in_its_own_conversation() {
+    let stage = Stage::new(&Setting::default());
+    for cli in [Cli::Claude, Cli::Codex] {
+        let name = cli.name();
+        let id = stage.add(cli, "[[script:hello]]");
+        let task = stage.until_task(id, "in review, its session known", |t| {
+            t.column == Column::Review && t.attempt().is_some_and(|a| a.session.is_some())
+        });
+        let session = task.attempt().and_then(|a| a.session.clone());
+        stage.wish(Wish::Stop { task: id });
+        stage.until_task(id, "stopped", |t| t.attempt().is_some_and(|a| !a.is_active()));
+        let msg = stage.send(id, "go on please [[script:commit file=more.txt msg=more]]", false);
+        assert_eq!(stage.until_settled(id, msg).delivery, Delivery::Delivered, "{name}");
+        let task = stage.until_task(id, "in review again", |t| {
+            t.column == Column::Review
+                && run(t).is_some_and(|r| r.turn_over)
+                && t.attempt().is_some_and(|a| a.launches == 2)
+        });
+        let attempt = task.attempt().expect("an attempt");
+        assert_eq!(attempt.session, session, "{name} goes on in the same conversation");
+        let branch = attempt.branch.as_str();
+        assert_eq!(git(&stage.repo(), &format!("git log --format=%s main..{branch}")), "more", "{name}");
+        let log = stage.model.log();
+        let resumed: Vec<_> = log
+            .iter()
+            .filter(|l| l["agent"].as_str().is_some_and(|a| a.contains(name)) && l["script"] == "commit")
+            .collect();
+        let n = resumed.first().and_then(|l| l["n"].as_u64()).expect("a request");
+        assert!(n > 1, "{name}: what was said before belongs to it: {resumed:#?}");
+        assert_eq!(resumed.iter().filter(|l| l["step"] == 0).count(), 1, "{name} was asked once: {resumed:#?}");
+    }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn red_checks_go_back_and_are_mended() {
+    let stage = Stage::new(&Setting {
+        settings: "[[verify.check]]\nname = \"sum\"\nrun = \"grep -q 'a + b' calc.py || { echo '[[script:fix-bug]]'; exit 1; }\"",
+        ..Setting::default()
+    });
+    for cli in [Cli::Claude, Cli::Codex] {
+        let name = cli.name();
+        let id = stage.add(cli, "[[script:hello]]");
+        let task = stage.until_task(id, "in review", |t| t.column == Column::Review);
+        let events = stage.events(id);
+        let queued = events.iter().filter(|e| matches!(e, Event::MessageQueued { .. })).count();
+        let verdicts: Vec<VerdictOutcome> = events
+            .iter()
+            .filter_map(|e| match e {
+                Event::VerdictReached { verdict, .. } => Some(verdict.outcome),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((queued, verdicts), (1, vec![VerdictOutcome::Red, VerdictOutcome::Green]), "{name}");
+        assert!(task.messages.iter().all(|m| m.delivery == Delivery::Delivered), "{name}: {:?}", task.messages);
+        let branch = task.attempt().expect("an attempt").branch.as_str();
+        assert_eq!(git(&stage.repo(), &format!("git log --format=%s main..{branch}")), "fix add()", "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn four_at_once_on_four_branches() {
+    let stage = Stage::new(&Setting { settings: "[wip]\nbuild = 4", ..Setting::default() });
+    let before = git(&stage.repo(), "git rev-parse main");
+    let tasks: Vec<_> = [Cli::Claude, Cli::Codex, Cli::Claude, Cli::Codex]
+        .into_iter()
+        .enumerate()
+        .map(|(n, cli)| {
+            let steps = format!(
+                "[[steps:[{{\"gate\":\"start-{n}\",\"write\":{{\"path\":\"f{n}.txt\",\"content\":\"x\"}}}},\
+                 {{\"bash\":\"git add -A && git commit -q -m 'work {n}' && git log --oneline -1\"}},\
+                 {{\"gate\":\"end-{n}\",\"say\":\"done\"}}]]]"
+            );
+            (n, cli, stage.add(cli, &steps))
+        })
+        .collect();
+    for (n, _, id) in &tasks {
+        stage.model.wait(&format!("start-{n}"));
+        stage.until_state(*id, RunKind::Working);
+    }
+    for (n, _, _) in &tasks {
+        stage.model.open(&format!("start-{n}"));
+    }
+    for (n, cli, id) in &tasks {
+        stage.model.wait(&format!("end-{n}"));
+        let attempt = stage.attempt(*id);
+        assert_eq!(attempt.run.kind, RunKind::Working, "{cli:?}: {:?}", attempt.run);
+        let done = Instant::now();
+        stage.model.open(&format!("end-{n}"));
+        stage.until_task(*id, "in review", |t| t.column == Column::Review);
+        stage.timed(*id, &format!("turn over, {}", cli.name()), done, |s| s.turn_over);
+    }
+    for (n, cli, id) in &tasks {
+        assert_eq!(stage.kinds(*id), [RunKind::Working, RunKind::Idle], "{cli:?}");
+        let attempt = stage.attempt(*id);
+        let log = git(&stage.repo(), &format!("git log --format=%s main..{}", attempt.branch.as_str()));
+        assert_eq!(log, format!("work {n}"));
+        assert!(attempt.session.is_some(), "{cli:?} keeps its session");
+    }
+    let sessions: std::collections::BTreeSet<_> = tasks.iter().map(|(_, _, id)| stage.attempt(*id).session).collect();
+    assert_eq!(sessions.len(), 4);
+    assert_eq!(git(&stage.repo(), "git rev-parse main"), before);
+    assert_eq!(git(&stage.repo(), "git status --porcelain"), "");
 }

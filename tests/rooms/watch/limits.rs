@@ -1,4 +1,4 @@
-//! When the kernel drops events, or gives no more watches: said, and got over.
+//! When events are dropped, or there are no more watches: said, and got over.
 
 use std::fs;
 use std::path::Path;
@@ -10,12 +10,11 @@ use standup::watch::{WatchEvent, Watcher};
 use super::{key, outbox, until, watcher, write};
 use crate::store::child;
 
+/// What may wait to be taken in: as much as the kernel keeps by default.
+const QUEUE: usize = 16_384;
+
 #[test]
 fn dropped_events_are_told_and_watching_goes_on() {
-    let queued: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(16_384);
     let dir = tempfile::tempdir().expect("temp dir");
     for n in 1..=2 {
         write(&dir.path().join(format!("w{n}")), "src/f", "");
@@ -25,7 +24,7 @@ fn dropped_events_are_told_and_watching_goes_on() {
     let watcher = Watcher::new(move |event| {
         let held = matches!(event, WatchEvent::Changed { .. });
         let _ = sender.send(event);
-        // The first change is held, so that the kernel has to keep what comes meanwhile.
+        // The first change is held, so that what comes meanwhile has to wait.
         if held {
             let _ = gate.recv();
         }
@@ -40,7 +39,7 @@ fn dropped_events_are_told_and_watching_goes_on() {
     until(&events, |event| matches!(event, WatchEvent::Changed { .. }));
     // Each file is at least two events. The directory and its letter come too late to be kept.
     let (src, late) = (dir.path().join("w1/src"), dir.path().join("w1/late/deep"));
-    for n in 0..queued / 2 + 100 {
+    for n in 0..QUEUE / 2 + 100 {
         fs::write(src.join(format!("{n}")), "x").expect("write");
     }
     fs::create_dir_all(&late).expect("mkdir");

@@ -1,6 +1,7 @@
 //! At rest nothing runs; and what watching costs.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -119,4 +120,43 @@ fn recursive(dir: &Path) -> impl Drop + use<> {
     let mut watcher = notify::recommended_watcher(|_| {}).expect("watcher");
     watcher.watch(dir, notify::RecursiveMode::Recursive).expect("watch");
     Held(watcher)
+}
+
+/// Prints what an agent costs that only reads, and one that writes one file again and again, in
+/// seconds of the processor for all threads that watch; run it as the other measurement.
+#[test]
+#[ignore = "a measurement"]
+fn the_cost_of_an_agent_that_reads() {
+    let files: Vec<String> = (0..20_000).map(|n| format!("module{}/f{n}", n % 100)).collect();
+    let tree = super::Watched::with(&files.iter().map(String::as_str).collect::<Vec<_>>());
+    let all = |what: &str, act: &dyn Fn(&Path)| {
+        for round in 0..3 {
+            let (before, began) = (watching(), Instant::now());
+            for file in &files {
+                act(&tree.path(file));
+            }
+            let acted = began.elapsed();
+            tree.rest();
+            println!("round {round}, 20 000 times {what} in {acted:?}: {:?} of watching", watching() - before);
+        }
+    };
+    all("a file read", &|file| drop(fs::read(file).expect("read")));
+    all("a file written", &|file| fs::write(file, "x").expect("write"));
+    let log = fs::File::create(tree.path("log")).expect("create");
+    all("a line written to one file", &|_| (&log).write_all(b"line\n").expect("write"));
+}
+
+/// How long all threads of this process that watch have run.
+fn watching() -> Duration {
+    let tasks = fs::read_dir("/proc/self/task").expect("threads").map(|task| task.expect("a thread").path());
+    tasks
+        .filter(|task| {
+            let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+            name == "watch\n" || name.starts_with("notify-rs")
+        })
+        .map(|task| {
+            let ran = fs::read_to_string(task.join("schedstat")).expect("schedstat");
+            Duration::from_nanos(ran.split(' ').next().expect("a time").parse().expect("a number"))
+        })
+        .sum()
 }

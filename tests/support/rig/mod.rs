@@ -274,6 +274,11 @@ impl Home {
         });
     }
 
+    /// As if the key had never been used: Claude Code then asks about it.
+    pub fn forget_key(&self) {
+        self.change_claude(|settings| settings["customApiKeyResponses"] = json!({"approved": [], "rejected": []}));
+    }
+
     fn change_claude(&self, change: impl FnOnce(&mut Value)) {
         let file = self.path().join(".claude.json");
         let read = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
