@@ -39,6 +39,15 @@ pub trait Paint {
 /// The narrowest terminal that lines are laid out for.
 const NARROWEST: usize = 40;
 
+/// From here on there is room to say who says what an agent does.
+const WIDE: usize = 120;
+
+/// Where the text below a row begins: under its title.
+const BELOW: usize = 7;
+
+/// Lines of a question that the board repeats.
+const QUESTION_SHOWN: usize = 3;
+
 /// How many closed tasks `status` lists before it only counts them.
 const CLOSED_SHOWN: usize = 5;
 
@@ -57,18 +66,14 @@ pub fn status(doc: &doc::Status, now: Now, paint: &dyn Paint) -> String {
         return out.text;
     }
     needs_you(doc, now, &mut out);
-    section(doc, "works", &mut out, |t| is_at_work(t) && t.needs_you.is_none(), |t, p| work_line(doc, t, p));
-    section(doc, "ready for review", &mut out, |t| t.column == Column::Review && t.needs_you.is_none(), review_line);
-    section(
-        doc,
-        "in your hands",
-        &mut out,
-        |t| t.column == Column::Takeover && t.needs_you.is_none(),
-        |_, _| String::new(),
-    );
+    let calm = |t: &doc::Task| t.needs_you.is_none();
+    let with_source = paint.columns() >= WIDE;
+    section(doc, "works", &mut out, |t| is_at_work(t) && calm(t), |t| work_line(doc, t, with_source));
+    section(doc, "ready for review", &mut out, |t| t.column == Column::Review && calm(t), review_line);
+    section(doc, "in your hands", &mut out, |t| t.column == Column::Takeover && calm(t), |_| Vec::new());
     let waits =
         |t: &doc::Task| t.needs_you.is_none() && (t.column == Column::Backlog || (!is_at_work(t) && in_work(t)));
-    section(doc, "waits", &mut out, waits, |t, p| wait_line(doc, t, p));
+    section(doc, "waits", &mut out, waits, |t| vec![wait_line(doc, t)]);
     closed(doc, &mut out);
     out.text
 }
@@ -113,26 +118,34 @@ fn needs_you(doc: &doc::Status, now: Now, out: &mut Lines<'_>) {
     }
     out.heading("needs you", Tone::Warn);
     for (task, need) in asking {
-        let since = age(now, need.since);
-        out.row(task, &out.paint.paint(Tone::Warn, &format!("{} {since}", need_name(need.kind))));
-        for line in need.question.lines().filter(|l| !l.trim().is_empty()).take(3) {
-            out.note(&clean_line(line));
+        out.row(
+            task,
+            &[Part::new(Tone::Warn, format!("{} {since}", need_name(need.kind), since = age(now, need.since)))],
+        );
+        for line in need.question.lines().filter(|l| !l.trim().is_empty()).take(QUESTION_SHOWN) {
+            let room = out.paint.columns().max(NARROWEST) - BELOW;
+            out.line(&format!("{:BELOW$}{}", "", clean(line, room)));
         }
-        out.hint(&next_step(task, need.kind));
+        for step in next_steps(task, need.kind) {
+            let hint = out.paint.paint(Tone::Dim, "hint:");
+            out.line(&format!("{:BELOW$}{hint} {step}", ""));
+        }
     }
 }
 
-/// The command that answers a need.
+/// The commands that answer a need, the likeliest first.
 #[must_use]
-pub fn next_step(task: &doc::Task, kind: NeedKind) -> String {
+pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let id = task.id;
+    let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
+    let send = format!("standup send {id} \"…\"");
     match kind {
-        NeedKind::Permission | NeedKind::Trust | NeedKind::Login => format!("standup attach {id}"),
-        NeedKind::Question => format!("standup send {id} \"…\"  or  standup attach {id}"),
-        NeedKind::Red => format!("standup show {id}  then  standup send {id} \"…\""),
-        NeedKind::Exit if task.attempt.as_ref().is_some_and(|a| a.host_pid.is_some()) => format!("standup attach {id}"),
-        NeedKind::Exit | NeedKind::Lost => format!("standup logs {id}  then  standup retry {id}"),
-        NeedKind::Late | NeedKind::Limit | NeedKind::OffLimits => format!("standup show {id}"),
+        NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
+        NeedKind::Question => vec![attach, send],
+        NeedKind::Red => vec![show, send],
+        NeedKind::Exit if task.attempt.as_ref().is_some_and(|a| a.host_pid.is_some()) => vec![attach],
+        NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), format!("standup retry {id}")],
+        NeedKind::Late | NeedKind::Limit | NeedKind::OffLimits => vec![show],
     }
 }
 
@@ -158,7 +171,7 @@ fn section(
     title: &str,
     out: &mut Lines<'_>,
     which: impl Fn(&doc::Task) -> bool,
-    say: impl Fn(&doc::Task, &dyn Paint) -> String,
+    say: impl Fn(&doc::Task) -> Vec<Part>,
 ) {
     let tasks: Vec<&doc::Task> = doc.tasks.iter().filter(|t| which(t)).collect();
     if tasks.is_empty() {
@@ -166,26 +179,34 @@ fn section(
     }
     out.heading(title, Tone::Bold);
     for task in tasks {
-        let said = say(task, out.paint);
-        out.row(task, &said);
+        out.row(task, &say(task));
     }
 }
 
-fn work_line(doc: &doc::Status, t: &doc::Task, paint: &dyn Paint) -> String {
-    let mut parts = vec![state_text(&t.state)];
-    parts.extend(t.verdict.as_ref().map(|v| verdict_text(v, paint)));
-    parts.extend(t.diff.as_ref().map(|d| view::diff_text(&d.stat)));
-    parts.extend(hold(doc, t).map(|h| paint.paint(Tone::Warn, &clean_line(&h.text))));
-    parts.join(" · ")
+fn work_line(doc: &doc::Status, t: &doc::Task, with_source: bool) -> Vec<Part> {
+    let state = if with_source { state_text(&t.state) } else { bare_state_text(&t.state) };
+    let mut parts = vec![Part::new(Tone::Plain, state)];
+    parts.extend(hold(doc, t).map(|h| Part::new(Tone::Warn, clean_line(&h.text))));
+    parts.extend(t.verdict.as_ref().map(verdict_part));
+    parts.extend(diff_parts(t));
+    parts
 }
 
-fn review_line(t: &doc::Task, paint: &dyn Paint) -> String {
-    let verdict = t.verdict.as_ref().map_or_else(|| paint.paint(Tone::Warn, "unverified"), |v| verdict_text(v, paint));
-    let diff = t.diff.as_ref().map(|d| view::diff_text(&d.stat));
-    [Some(verdict), diff].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+fn review_line(t: &doc::Task) -> Vec<Part> {
+    let unverified = || Part::new(Tone::Warn, "unverified".to_owned());
+    let mut parts = vec![t.verdict.as_ref().map_or_else(unverified, verdict_part)];
+    parts.extend(diff_parts(t));
+    parts
 }
 
-fn wait_line(doc: &doc::Status, t: &doc::Task, paint: &dyn Paint) -> String {
+/// A diff in pieces, so that what does not fit is left out whole.
+fn diff_parts(t: &doc::Task) -> impl Iterator<Item = Part> {
+    let text = t.diff.as_ref().map(|d| view::diff_text(&d.stat)).unwrap_or_default();
+    let pieces: Vec<String> = text.split(", ").filter(|p| !p.is_empty()).map(str::to_owned).collect();
+    pieces.into_iter().map(|piece| Part::new(Tone::Plain, piece))
+}
+
+fn wait_line(doc: &doc::Status, t: &doc::Task) -> Part {
     let why = match (hold(doc, t), t.state.kind) {
         (Some(hold), _) => clean_line(&hold.text),
         (None, RunKind::None) => "next".to_owned(),
@@ -195,7 +216,7 @@ fn wait_line(doc: &doc::Status, t: &doc::Task, paint: &dyn Paint) -> String {
         Some(HoldKind::Trust | HoldKind::Agent | HoldKind::Asks) => Tone::Warn,
         _ => Tone::Dim,
     };
-    paint.paint(tone, &why)
+    Part::new(tone, why)
 }
 
 fn hold<'a>(doc: &'a doc::Status, t: &doc::Task) -> Option<&'a doc::Hold> {
@@ -212,7 +233,7 @@ fn closed(doc: &doc::Status, out: &mut Lines<'_>) {
     if total <= CLOSED_SHOWN {
         out.heading("closed", Tone::Dim);
         for task in done.iter().chain(&canceled) {
-            out.row(task, &out.paint.paint(Tone::Dim, task.column.name()));
+            out.row(task, &[Part::new(Tone::Dim, task.column.name().to_owned())]);
         }
     } else {
         out.blank();
@@ -223,14 +244,17 @@ fn closed(doc: &doc::Status, out: &mut Lines<'_>) {
 /// `working 12s (osc7501)`
 #[must_use]
 pub fn state_text(state: &doc::State) -> String {
-    let name = view::run_name(state.kind);
-    if state.kind == RunKind::None {
-        return name.to_owned();
-    }
-    let age = Span::secs(state.age_s.max(1));
     match state.source {
-        Some(source) => format!("{name} {age} ({})", source_name(source)),
-        None => format!("{name} {age}"),
+        Some(source) => format!("{} ({})", bare_state_text(state), source_name(source)),
+        None => bare_state_text(state),
+    }
+}
+
+fn bare_state_text(state: &doc::State) -> String {
+    let name = view::run_name(state.kind);
+    match state.kind {
+        RunKind::None => name.to_owned(),
+        _ => format!("{name} {}", Span::secs(state.age_s.max(1))),
     }
 }
 
@@ -250,8 +274,7 @@ pub fn source_name(source: Source) -> &'static str {
 }
 
 /// `green 12 tests`, `red 1/12 failed`
-#[must_use]
-pub fn verdict_text(v: &doc::Verdict, paint: &dyn Paint) -> String {
+fn verdict_part(v: &doc::Verdict) -> Part {
     let sum = v.checks.iter().filter_map(|c| c.tests).fold(TestCounts::default(), |a, b| TestCounts {
         total: a.total + b.total,
         passed: a.passed + b.passed,
@@ -260,8 +283,9 @@ pub fn verdict_text(v: &doc::Verdict, paint: &dyn Paint) -> String {
     });
     let tests = match (sum.total, sum.failed) {
         (0, _) => String::new(),
+        (1, 0) => " 1 test".to_owned(),
         (total, 0) => format!(" {total} tests"),
-        (total, failed) => format!(" {failed}/{total} tests failed"),
+        (total, failed) => format!(" {failed}/{total} failed"),
     };
     let tone = match v.outcome {
         VerdictOutcome::Green => Tone::Good,
@@ -269,7 +293,7 @@ pub fn verdict_text(v: &doc::Verdict, paint: &dyn Paint) -> String {
         VerdictOutcome::Stale | VerdictOutcome::None => Tone::Warn,
     };
     let name = if v.outcome == VerdictOutcome::None { "unverified" } else { view::outcome_name(v.outcome) };
-    paint.paint(tone, &format!("{name}{tests}"))
+    Part::new(tone, format!("{name}{tests}"))
 }
 
 /// `standup show`
@@ -289,19 +313,35 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     if let Some(need) = &t.needs_you {
         out.heading(&format!("needs you: {} {}", need_name(need.kind), age(now, need.since)), Tone::Warn);
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
-        out.hint(&next_step(t, need.kind));
+        next_steps(t, need.kind).iter().for_each(|step| out.hint(step));
     }
     show_attempt(doc, now, &mut out);
     show_verdict(t, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
     doc.brief.lines().for_each(|l| out.note(&clean_line(l)));
-    out.heading("timeline", Tone::Bold);
-    for m in &doc.timeline {
-        let line = format!("{:>7}  {}", age(now, m.at), clean_line(&m.text));
-        out.note(&line);
-    }
+    show_timeline(doc, now, &mut out);
     out.text
+}
+
+/// What a person need not read again to know what happened; the document has it all.
+const PASSING: [&str; 6] =
+    ["state-changed", "diff-observed", "turn-began", "session-learned", "message-typing", "message-typed"];
+
+/// The end of a long timeline is what is of interest.
+const TIMELINE_SHOWN: usize = 40;
+
+fn show_timeline(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
+    let moments: Vec<&doc::Moment> = doc.timeline.iter().filter(|m| !PASSING.contains(&m.event.as_str())).collect();
+    let left_out = moments.len().saturating_sub(TIMELINE_SHOWN);
+    out.heading("timeline", Tone::Bold);
+    if left_out > 0 {
+        out.note(&format!("… {left_out} before: standup events --task {}", doc.task.id));
+    }
+    let room = out.paint.columns().max(NARROWEST) - 12;
+    for m in &moments[left_out..] {
+        out.note(&format!("{:>7}  {}", age(now, m.at), clean(&m.text, room)));
+    }
 }
 
 fn show_attempt(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
@@ -351,7 +391,7 @@ pub fn evidence(t: &doc::Task, verdict: Option<&Verdict>, paint: &dyn Paint) -> 
 
 fn show_verdict(t: &doc::Task, out: &mut Lines<'_>) {
     let Some(v) = &t.verdict else { return };
-    let head = verdict_text(v, out.paint);
+    let head = verdict_part(v).painted(out.paint);
     let tree = v.tree.as_ref().map(|t| format!(" of tree {}", t.short())).unwrap_or_default();
     out.blank();
     out.line(&format!("{} {head}{tree}", out.paint.paint(Tone::Bold, "evidence")));
@@ -442,15 +482,50 @@ impl<'a> Lines<'a> {
         self.line(&format!("  {hint} {command}"));
     }
 
-    /// `  T3  Fix the pager           claude  …`
-    fn row(&mut self, task: &doc::Task, said: &str) {
+    /// `  T3  Fix the pager           claude  …`, its parts as far as they fit
+    fn row(&mut self, task: &doc::Task, parts: &[Part]) {
         let columns = self.paint.columns().max(NARROWEST);
-        let room = (columns / 3).clamp(16, 44);
+        let room = (columns / 3).clamp(14, 44);
         let title = clean(&task.title, room);
         let pad = " ".repeat(room.saturating_sub(width(&title)));
         let agent = task.agent.as_ref().map(|a| clean(a.as_str(), 8)).unwrap_or_default();
         let id = format!("{:<4}", task.id.to_string());
+        // Two blanks, id, blank, title, two blanks, agent, two blanks.
+        let left = columns.saturating_sub(2 + width(&id) + 1 + room + 2 + 8 + 2);
+        let said = fitted(parts, left, self.paint);
         let agent = self.paint.paint(Tone::Dim, &format!("{agent:<8}"));
         self.line(&format!("  {} {title}{pad}  {agent}  {said}", self.paint.paint(Tone::Bold, &id)));
     }
 }
+
+/// The parts that fit into a line, whole; the first is cut if it must be.
+fn fitted(parts: &[Part], columns: usize, paint: &dyn Paint) -> String {
+    let (mut line, mut left) = (String::new(), columns);
+    for (n, part) in parts.iter().enumerate() {
+        let text = if n == 0 { clean(&part.text, left) } else { format!(" · {}", part.text) };
+        let Some(rest) = left.checked_sub(width(&text)) else { break };
+        left = rest;
+        line.push_str(if n == 0 { "" } else { " · " });
+        line.push_str(&paint.paint(part.tone, text.strip_prefix(" · ").unwrap_or(&text)));
+    }
+    line
+}
+
+/// A piece of a line in one tone; its text is clean.
+struct Part {
+    tone: Tone,
+    text: String,
+}
+
+impl Part {
+    fn new(tone: Tone, text: String) -> Self {
+        Self { tone, text }
+    }
+
+    fn painted(&self, paint: &dyn Paint) -> String {
+        paint.paint(self.tone, &self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

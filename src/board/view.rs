@@ -287,7 +287,7 @@ pub fn sentence(event: &Event) -> String {
         Event::LaunchPlanned { resume, .. } => if *resume { "resuming the agent" } else { "starting the agent" }.into(),
         Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
         Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
-        Event::AttemptFailed { stage, error } => format!("{stage} failed: {error}"),
+        Event::AttemptFailed { stage, error } => format!("{stage} failed: {}", first_line(error)),
         Event::SessionLearned { session } => format!("the agent's session is {session}"),
         Event::StateChanged { state } => state_sentence(state),
         Event::WorkFinished { by } => format!("finished: {by}"),
@@ -298,7 +298,7 @@ pub fn sentence(event: &Event) -> String {
         Event::ChecksStarted { .. } => "checks started".into(),
         Event::VerdictReached { verdict, .. } => verdict_sentence(verdict),
         Event::ChecksDropped { why, .. } => format!("checks dropped: {why}"),
-        Event::MessageQueued { text, .. } => format!("message: {text}"),
+        Event::MessageQueued { text, .. } => format!("message: {}", first_line(text)),
         Event::MessageTyping { .. } => "typing the message".into(),
         Event::MessageHeld { why, .. } => format!("the message waits: {why}"),
         Event::MessageTyped { .. } => "the message is written".into(),
@@ -314,10 +314,17 @@ pub fn sentence(event: &Event) -> String {
             with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
         }
         Event::HostLost { why, .. } => format!("lost: {why}"),
-        Event::NeedsYouRaised { question, .. } => format!("needs you: {question}"),
+        Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
         Event::NeedsYouCleared {} => "no longer needs you".into(),
         Event::DiffObserved { diff, .. } => diff_text(diff),
     }
+}
+
+/// The first line of a text, and a sign where there are more.
+fn first_line(text: &str) -> String {
+    let mut lines = text.trim().lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    if lines.next().is_some() { format!("{first} …") } else { first }
 }
 
 fn with_leftovers(text: &str, leftovers: u32) -> String {

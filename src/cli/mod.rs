@@ -20,7 +20,7 @@ use std::panic;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 
 use args::Cli;
 use context::Context;
@@ -35,6 +35,7 @@ pub fn main() -> ExitCode {
         Some("__demo-agent") => return ExitCode::from(cmd::demo_agent(&args[2..])),
         // Neither of the two may wait for all the others' arguments to be laid out.
         Some("host") => return ExitCode::from(cmd::host::bare(&args[2..])),
+        Some("--version" | "-V") if args.len() == 2 => return version(),
         Some("hook") => {
             cmd::hook::bare(&args[2..]);
             return ExitCode::SUCCESS;
@@ -60,6 +61,13 @@ pub fn main() -> ExitCode {
     ExitCode::from(code.number())
 }
 
+/// What scripts ask most often is answered before the arguments of all verbs are laid out.
+fn version() -> ExitCode {
+    let ui = ui::Ui::new(false, false, false, true, ui::Color::Never);
+    let said = ui.answer(concat!("standup ", env!("CARGO_PKG_VERSION")));
+    ExitCode::from(said.map_or_else(|failure| failure.code, |()| Code::Ok).number())
+}
+
 /// Reads the arguments. Where there is nothing to carry out, what came of it instead: a help
 /// text, a version, or what is wrong with them.
 fn read(args: &[OsString]) -> Result<Cli, Result<Code, Failure>> {
@@ -72,15 +80,16 @@ fn read(args: &[OsString]) -> Result<Cli, Result<Code, Failure>> {
                 let text = if ui.colors() { text.ansi().to_string() } else { text.to_string() };
                 ui.answer(&text).map(|()| Code::Ok)
             }
-            _ => Err(usage(&error)),
+            _ => Err(usage(&error, args)),
         }
     })
 }
 
 /// What is wrong with the arguments, as a failure like all others.
-fn usage(error: &clap::Error) -> Failure {
+fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
     let text = error.render().to_string();
-    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:")).collect();
+    let ends = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
+    let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !ends(line)).collect();
     let tip = |line: &&str| line.starts_with("tip:");
     let message: Vec<&str> = said.iter().copied().filter(|line| !line.is_empty() && !tip(line)).collect();
     let message = message.join(" ");
@@ -88,12 +97,7 @@ fn usage(error: &clap::Error) -> Failure {
     for line in said.iter().filter(|line| tip(line)) {
         failure = failure.hint(line.trim_start_matches("tip:").trim());
     }
-    let usage = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
-        _ => String::new(),
-    };
-    let mut words = usage.trim().trim_start_matches("Usage:").split_whitespace().skip(1);
-    match words.next().filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase())) {
+    match args.iter().filter_map(|arg| arg.to_str()).find(|arg| args::command().find_subcommand(arg).is_some()) {
         Some(verb) => failure.hint(format!("standup {verb} --help")),
         None => failure.hint("standup --help"),
     }

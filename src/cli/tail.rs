@@ -27,18 +27,26 @@ const PAGE: usize = 512;
 /// ^C and its kin, caught for as long as something is waited for.
 pub(super) struct Interrupts {
     signals: Signals,
+    /// Whether a reader that goes away ends the wait.
+    follows: bool,
 }
 
 impl Interrupts {
     /// From here on, ^C is heard and does not end this process.
     pub(super) fn catch() -> Result<Self, Failure> {
-        Ok(Self { signals: Signals::catch(&[Signal::INT, Signal::TERM, Signal::HUP])? })
+        Ok(Self { signals: Signals::catch(&[Signal::INT, Signal::TERM, Signal::HUP])?, follows: false })
+    }
+
+    /// For verbs that print as long as somebody reads: the end of the reader is their end, even
+    /// while there is nothing to print.
+    pub(super) fn follow() -> Result<Self, Failure> {
+        Ok(Self { follows: true, ..Self::catch()? })
     }
 
     /// Lets time pass.
     ///
     /// # Errors
-    /// [`Code::Interrupted`], silently.
+    /// [`Code::Interrupted`], silently; the same with [`Code::Ok`] where the reader went away.
     pub(super) fn sleep(&mut self, limit: Duration) -> Result<(), Failure> {
         let until = Instant::now() + limit;
         loop {
@@ -50,13 +58,28 @@ impl Interrupts {
                 return Ok(());
             }
             let limit = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-            let mut fds = [PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
-            match poll(&mut fds, Some(&limit)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(std::io::Error::from(error).into()),
+            if reader_is_gone(&self.signals, self.follows, &limit)? {
+                return Err(Failure::silent(Code::Ok));
             }
         }
     }
+}
+
+/// Waits for a signal; whether the reader of our answers went away meanwhile.
+fn reader_is_gone(signals: &Signals, follows: bool, limit: &Timespec) -> Result<bool, Failure> {
+    super::ui::with_output(|output| {
+        let mut fds = [
+            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            // Nothing is asked for: an end is always told.
+            PollFd::from_borrowed_fd(output, PollFlags::empty()),
+        ];
+        let watched = if follows { &mut fds[..] } else { &mut fds[..1] };
+        match poll(watched, Some(limit)) {
+            Ok(_) => Ok(follows && fds[1].revents().intersects(PollFlags::ERR | PollFlags::HUP)),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(std::io::Error::from(error).into()),
+        }
+    })
 }
 
 /// The log from one place on.

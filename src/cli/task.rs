@@ -67,9 +67,11 @@ fn absent(board: &Board, name: &str) -> Failure {
         let text = format!("there is no task {:?}; there are none yet", clean_line(name));
         return Failure::new(Code::NoTask, text).hint("standup add \"Fix the pager\"");
     }
-    let near = nearest(name, board.tasks.values().map(|task| task.spec.slug.as_str()))
+    // A number that does not exist is near to nothing.
+    let word = if name.parse::<TaskId>().is_ok() { "" } else { name };
+    let near = nearest(word, board.tasks.values().map(|task| task.spec.slug.as_str()))
         .and_then(|slug| board.tasks.values().find(|task| task.spec.slug.as_str() == slug))
-        .or_else(|| nearest_word(board, name));
+        .or_else(|| nearest_word(board, word));
     let meant = near.map(|task| format!("; did you mean {}?", named(task))).unwrap_or_default();
     Failure::new(Code::NoTask, format!("there is no task {:?}{meant}", clean_line(name))).hint("standup status")
 }

@@ -41,8 +41,8 @@ pub struct Ui {
     columns: usize,
 }
 
-/// Columns where nobody tells.
-const COLUMNS: usize = 100;
+/// Columns where nobody tells: what goes into a pipe or a file is to be whole rather than neat.
+const COLUMNS: usize = 160;
 
 impl Ui {
     /// By flags and environment.
@@ -185,6 +185,11 @@ impl Paint for Ui {
     fn columns(&self) -> usize {
         self.columns
     }
+}
+
+/// Lends the descriptor that answers go to.
+pub(super) fn with_output<T>(borrow: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    borrow(io::stdout().as_fd())
 }
 
 fn paint(on: bool, tone: Tone, text: &str) -> String {

@@ -73,6 +73,8 @@ pub struct Client {
     read: BufReader<UnixStream>,
     write: UnixStream,
     welcome: Welcome,
+    /// The beginning of a line whose end has not come in time.
+    begun: Vec<u8>,
 }
 
 impl Client {
@@ -124,9 +126,9 @@ impl Client {
         let hello =
             Hello { versions: VERSIONS, version: env!("CARGO_PKG_VERSION").to_owned(), token: token.to_owned() };
         send(&write, &hello)?;
-        let line = read_line(&mut read)?;
+        let line = read_line(&mut read, &mut Vec::new())?;
         match serde_json::from_str::<Welcome>(&line) {
-            Ok(welcome) => Ok(Self { read, write, welcome }),
+            Ok(welcome) => Ok(Self { read, write, welcome, begun: Vec::new() }),
             Err(_) => match serde_json::from_str::<Answer>(&line) {
                 Ok(Answer::Refused(refusal)) => Err(ClientError::Refused(refusal)),
                 _ => Err(ClientError::Unexpected(line)),
@@ -193,7 +195,7 @@ impl Client {
     }
 
     fn next(&mut self) -> Result<Answer, ClientError> {
-        let line = read_line(&mut self.read)?;
+        let line = read_line(&mut self.read, &mut self.begun)?;
         serde_json::from_str(&line).map_err(|_| ClientError::Unexpected(clip(&line)))
     }
 }
@@ -272,13 +274,13 @@ fn send(mut write: &UnixStream, value: &impl Serialize) -> Result<(), ClientErro
     write.write_all(&line).map_err(ClientError::Broken)
 }
 
-fn read_line(read: &mut impl BufRead) -> Result<String, ClientError> {
-    let mut line = String::new();
-    let got = read.read_line(&mut line).map_err(ClientError::Broken)?;
-    if got == 0 || !line.ends_with('\n') {
+/// One whole line. What came of it before an error stays in `begun`, for the next try.
+fn read_line(read: &mut impl BufRead, begun: &mut Vec<u8>) -> Result<String, ClientError> {
+    read.read_until(b'\n', begun).map_err(ClientError::Broken)?;
+    if begun.last() != Some(&b'\n') {
         return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
     }
-    Ok(line)
+    String::from_utf8(std::mem::take(begun)).map_err(|e| ClientError::Broken(io::Error::other(e)))
 }
 
 fn unexpected<T: Serialize + DeserializeOwned>(answer: &T) -> ClientError {

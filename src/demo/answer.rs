@@ -85,11 +85,11 @@ fn offer(host: &Path, question: &str, keys: &str) -> Result<Option<Refused>, Ans
 
 fn require_asked(status: &Status, question: &str) -> Result<(), AnswerError> {
     let reports = status.recent.iter().filter(|r| r.osc.number == psp::OSC);
-    let last = reports.filter_map(|r| psp::parse(&r.osc.payload.0).ok()).filter_map(|sequence| match sequence {
+    let mut said = reports.filter_map(|r| psp::parse(&r.osc.payload.0).ok()).filter_map(|sequence| match sequence {
         Sequence::Report(report) => Some(report),
         Sequence::Query => None,
     });
-    match last.last() {
+    match said.next_back() {
         Some(r) if r.state == State::Blocked && r.kind == Some(Kind::Question) && r.msg.contains(question) => Ok(()),
         Some(report) => Err(AnswerError::NotAsked { said: format!("{:?} {}", report.state, report.msg) }),
         None => Err(AnswerError::NotAsked { said: String::new() }),

@@ -24,7 +24,7 @@ const FLOOD: usize = 128 << 10;
 const WINDOW: Duration = Duration::from_millis(20);
 
 /// Bytes the thread may be ahead.
-const AHEAD: usize = 256 << 10;
+const AHEAD: usize = 128 << 10;
 
 /// A terminal hands out at most 4 KiB a read; clearly less means that it is empty now.
 const SHORT: usize = 2048;
@@ -69,12 +69,14 @@ pub(super) struct Pump {
     flood: Option<Flood>,
     /// When the current window began, and what was read in it.
     window: Option<(Instant, usize)>,
+    /// Whether there was a flood since the last rest.
+    flooded: bool,
 }
 
 impl Pump {
     pub(super) fn new() -> io::Result<Self> {
         let wake = rustix::event::eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Self { buffer: Vec::new(), wake, flood: None, window: None })
+        Ok(Self { buffer: Vec::new(), wake, flood: None, window: None, flooded: false })
     }
 
     /// What to poll for input: the terminal, or the thread's signal.
@@ -90,6 +92,7 @@ impl Pump {
             if self.is_flood(bytes.len()) {
                 // Without a thread the loop goes on alone, only slower.
                 self.flood = self.start(master).ok();
+                self.flooded = true;
             }
             return bytes;
         }
@@ -126,8 +129,12 @@ impl Pump {
 
     /// Frees what only a busy agent needs.
     pub(super) fn rest(&mut self) {
-        if self.flood.is_none() {
-            self.buffer = Vec::new();
+        if self.flood.is_some() {
+            return;
+        }
+        self.buffer = Vec::new();
+        if std::mem::take(&mut self.flooded) {
+            give_back_memory();
         }
     }
 
@@ -203,6 +210,15 @@ fn read_ahead(master: &OwnedFd, wake: &OwnedFd, shared: &Shared) {
     }
     shared.lock().ended = true;
     signal(wake);
+}
+
+/// The allocator keeps what a flood needed; hosts live long and are many.
+fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: takes an integer, and only returns free pages to the system.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 fn signal(wake: &OwnedFd) {

@@ -147,6 +147,12 @@ pub(super) fn write_running(dir: &Path, running: &Running) -> Result<(), FileErr
         .map_err(|e| FileError::io("write", &path, e))
 }
 
+/// Removes `pid`.
+pub(super) fn remove_running(dir: &Path) -> Result<(), FileError> {
+    let path = dir.join("pid");
+    std::fs::remove_file(&path).map_err(|e| FileError::io("remove", &path, e))
+}
+
 /// Builds the content of `pid`.
 pub(super) fn running(spec: &Spec, agent: ProcessId, boot: Boot, started_at: Wall) -> Running {
     Running {

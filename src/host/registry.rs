@@ -47,7 +47,8 @@ pub fn list(hosts: &Path) -> Result<Vec<HostRecord>, FileError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(FileError::io("read", hosts, e)),
     };
-    let names = entries.flatten().take(MAX_HOSTS).filter_map(|entry| HostId::new(entry.file_name().to_str()?).ok());
+    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let names = folders.take(MAX_HOSTS).filter_map(|entry| HostId::new(entry.file_name().to_str()?).ok());
     let mut ids: Vec<HostId> = names.collect();
     ids.sort();
     ids.into_iter().map(|id| find(&hosts.join(id.as_str()), id)).collect()

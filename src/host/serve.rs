@@ -164,9 +164,11 @@ fn start(spec: Spec) -> Result<Host, ServeError> {
     }
     failpoint::hit("host.locked");
     let slot = spec.slot_fd.map(adopt).transpose().map_err(ServeError::io("keep the slot"))?;
-    if record::read_running(&dir).is_some() {
-        // An earlier host of this folder was killed; its agent must not run beside the new one.
-        let _ = sweep::kill_leftovers(&spec.marker);
+    if let Some(before) = record::read_running(&dir) {
+        // An earlier host of this folder was killed; its agent must not run beside the new one,
+        // nor be taken for its agent.
+        let _ = sweep::kill_leftovers(&before.marker);
+        record::remove_running(&dir)?;
     }
     record::write_intent(&dir, &spec)?;
     let listener = socket::listen(spec.socket.as_path())?;

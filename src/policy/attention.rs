@@ -25,7 +25,7 @@ pub(super) const MAX_STALES: u32 = 3;
 
 /// Raises and clears.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
-    let changed = turn.task_ids().into_iter().filter(|&id| update(turn, id)).count();
+    let changed = turn.begun_ids().into_iter().filter(|&id| update(turn, id)).count();
     changed > 0
 }
 

@@ -192,9 +192,6 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.phase = Phase::Live { facts: facts.clone(), since: at, began };
         }
         Event::TurnBegan { .. } => set_began(attempt),
-        Event::AttemptFailed { stage, error } => {
-            end(attempt, End::Failed { stage: stage.clone(), error: error.clone() }, at);
-        }
         Event::SessionLearned { session } => attempt.session = Some(session.clone()),
         Event::StateChanged { state } => {
             attempt.run = state.clone();
@@ -220,6 +217,23 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.checking = None;
             judge(attempt, *run, verdict, at);
         }
+        // What it finished before is not what there will be after this.
+        Event::MessageDelivered { .. } if attempt.host().is_some() => {
+            attempt.taken = Some(at.mono);
+            attempt.finished = false;
+        }
+        Event::DiffObserved { diff, tree } => {
+            attempt.diff = Some(*diff);
+            attempt.tree.clone_from(tree);
+        }
+        _ => apply_end(attempt, event, at),
+    }
+    false
+}
+
+/// What leads to the end of an attempt's process, or is it.
+fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
+    match event {
         Event::StopAsked { why, action } => {
             attempt.stopping = Some(*why);
             attempt.stop_action = *action;
@@ -230,10 +244,8 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.stop_action = None;
             attempt.stop_error = Some(error.clone());
         }
-        // What it finished before is not what there will be after this.
-        Event::MessageDelivered { .. } if attempt.host().is_some() => {
-            attempt.taken = Some(at.mono);
-            attempt.finished = false;
+        Event::AttemptFailed { stage, error } => {
+            end(attempt, End::Failed { stage: stage.clone(), error: error.clone() }, at);
         }
         Event::AttemptStopped { exit, .. } => {
             let why = attempt.stopping.unwrap_or(crate::model::attempt::StopWhy::Asked);
@@ -248,13 +260,8 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             Some(why) => end(attempt, End::Stopped { why, exit: None }, at),
             None => end(attempt, End::Lost { why: why.clone() }, at),
         },
-        Event::DiffObserved { diff, tree } => {
-            attempt.diff = Some(*diff);
-            attempt.tree.clone_from(tree);
-        }
         _ => {}
     }
-    false
 }
 
 fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {

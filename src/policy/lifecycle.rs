@@ -212,6 +212,11 @@ fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, e
     }
     let attempt_stopping = attempt.stopping.is_some();
     match attempt.phase {
+        // Stopped before it came up: whatever was said meanwhile, it did as it was told.
+        Phase::Preparing { .. } | Phase::Launching { .. } if attempt.stopping.is_some() => {
+            message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() });
+            turn.attempt_event(id, Event::AttemptStopped { exit: None, leftovers: 0 });
+        }
         Phase::Preparing { .. } | Phase::Launching { .. } => {
             message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() });
             let failed = match attempt_stopping {
@@ -505,7 +510,7 @@ fn tell(turn: &mut Turn<'_>, id: AttemptId, feedback: String) {
 
 /// Starts checks of finished work, and ends agents that rested long enough.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
-    turn.task_ids().into_iter().any(|id| check_finished(turn, id) || rest(turn, id))
+    turn.begun_ids().into_iter().any(|id| check_finished(turn, id) || rest(turn, id))
 }
 
 fn check_finished(turn: &mut Turn<'_>, id: TaskId) -> bool {

@@ -25,7 +25,7 @@ const CONFIRM_IDLE: Span = Span::secs(20);
 
 /// Types, resumes and gives up on messages.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
-    turn.task_ids().into_iter().any(|id| give_up(turn, id) || next(turn, id))
+    turn.begun_ids().into_iter().any(|id| give_up(turn, id) || next(turn, id))
 }
 
 /// A written message that nothing confirms.

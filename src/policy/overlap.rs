@@ -14,9 +14,22 @@ pub fn first<'a>(left: &'a [Pattern], right: &'a [Pattern]) -> Option<(&'a Patte
 /// Whether some path matches both.
 #[must_use]
 pub fn meets(a: &Pattern, b: &Pattern) -> bool {
+    if roots_differ(a.as_str(), b.as_str()) {
+        return false;
+    }
     let parts = |p: &Pattern| p.as_str().split('/').filter(|s| !s.is_empty() && *s != ".").map(str::to_owned).collect();
     let (a, b): (Vec<String>, Vec<String>) = (parts(a), parts(b));
     paths_meet(&a, &b)
+}
+
+/// Whether they begin in different folders: most pairs do, and are told apart without more ado.
+fn roots_differ(a: &str, b: &str) -> bool {
+    let root = |text: &'_ str| -> Option<usize> {
+        let end = text.find('/').unwrap_or(text.len());
+        let plain = !text[..end].is_empty() && !text[..end].contains(['*', '?', '[', '{', '\\']) && &text[..end] != ".";
+        plain.then_some(end)
+    };
+    matches!((root(a), root(b)), (Some(x), Some(y)) if a[..x] != b[..y])
 }
 
 /// Patterns name files; a pattern that names a folder also names what lies in it.
@@ -82,6 +95,8 @@ mod tests {
             ("src", "src/main.rs"),
             ("src/[ab].rs", "src/c.rs"),
             ("a/**/z", "a/z"),
+            ("./src/*.rs", "src/main.rs"),
+            ("s?c/main.rs", "src/main.rs"),
         ] {
             assert!(check(a, b), "{a} and {b}");
         }

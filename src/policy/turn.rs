@@ -159,6 +159,11 @@ impl<'a> Turn<'a> {
         self.board.tasks.keys().copied().collect()
     }
 
+    /// Tasks that were ever started: the only ones that rules about agents are about.
+    pub(super) fn begun_ids(&self) -> Vec<TaskId> {
+        self.board.tasks.values().filter(|t| !t.attempts.is_empty()).map(|t| t.id).collect()
+    }
+
     /// Whether an ended attempt of this agent can be taken up again.
     pub(super) fn resumes(&self, attempt: &Attempt) -> bool {
         messages::resumes(self.board, attempt)

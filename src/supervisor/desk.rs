@@ -17,7 +17,6 @@ use crate::model::input::{Command, Input, Observation, Refusal, RefusalCode};
 use crate::model::task::Column;
 use crate::model::time::Mono;
 use crate::os::clock;
-use crate::store::StoreError;
 use crate::store::layout;
 use crate::wire::control::{Answer, Known, Request, Signal, Supervisor};
 
@@ -25,6 +24,7 @@ use super::driver::Driver;
 use super::effects::{self, Effects, blocking};
 use super::hosts::Ask;
 use super::journal::StoreJournal;
+use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
 use super::watching::Letter;
@@ -73,10 +73,10 @@ impl Desk {
     }
 
     /// Finds what lives, hears what ended meanwhile, takes up what was under way.
-    pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn recover(&mut self) -> Result<(), RunError> {
         let pending = self.driver.journal().pending()?;
         let world = self.world.clone();
-        let hosts = blocking(move || effects::found(&world)).await;
+        let hosts = blocking(move || effects::found(&world)).await?;
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
@@ -86,10 +86,8 @@ impl Desk {
             })
             .collect();
         for (id, facts, agent, worktree, session) in live {
-            match effects::voice_of(&self.world, id, &agent, &worktree, session) {
-                Some(voice) => effects::adopt(&self.world, id, facts, voice),
-                None => tracing::warn!(attempt = %id, "its agent is no longer configured; it goes on unheard"),
-            }
+            let voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
+            effects::adopt(&self.world, id, facts, voice);
         }
         self.tend(&mut Waiting::new());
         for action in pending {
@@ -266,6 +264,8 @@ impl Desk {
         }
         let checking: BTreeSet<_> = newest(board).filter_map(|(_, a)| a.checking.as_ref().map(|c| c.action)).collect();
         effects::cancel_unwanted(&self.world, |action| checking.contains(&action));
+        let stopping = newest(board).filter(|(_, a)| a.stopping.is_some()).map(|(id, _)| id).collect();
+        self.world.follow(|id| board.attempt(id).is_some_and(Attempt::is_active), stopping);
         let quiet = newest(board).all(|(_, a)| !a.is_active());
         if self.ending && quiet {
             self.over = true;

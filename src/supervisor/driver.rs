@@ -254,3 +254,177 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::model::input::{AgentFacts, Command, NewTask, Surroundings};
+    use crate::model::name::{AgentName, Slug};
+    use crate::model::settings::{AgentSettings, Limit, Mode, Priority, Settings};
+    use crate::model::task::{TaskSpec, TextRef};
+    use crate::model::time::{Boot, Wall};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no space left on device")]
+    struct Full;
+
+    /// Keeps what it is given, while it can.
+    #[derive(Default)]
+    struct Paper {
+        steps: Vec<(Vec<Record>, Now)>,
+        full: bool,
+        unreadable: bool,
+        replays: usize,
+    }
+
+    impl Journal for Paper {
+        type Error = Full;
+        fn append(&mut self, entry: &Entry<'_>) -> Result<(), Full> {
+            if self.full {
+                return Err(Full);
+            }
+            self.steps.push((entry.events.to_vec(), entry.at));
+            Ok(())
+        }
+        fn replay(&mut self) -> Result<Machine, Full> {
+            self.replays += 1;
+            if self.unreadable {
+                return Err(Full);
+            }
+            let mut machine = Machine::default();
+            for (record, at) in self.steps.iter().flat_map(|(records, at)| records.iter().map(move |r| (r, *at))) {
+                machine.fold(record, at);
+            }
+            Ok(machine)
+        }
+    }
+
+    #[derive(Default)]
+    struct Hands {
+        orders: Vec<Order>,
+        reserved: usize,
+    }
+
+    impl Effects for Hands {
+        fn submit(&mut self, order: Order) {
+            self.orders.push(order);
+        }
+        fn reserve(&mut self) {
+            self.reserved += 1;
+        }
+        fn release(&mut self) {}
+    }
+
+    fn at(seconds: i64) -> Now {
+        Now { wall: Wall(seconds * 1_000), mono: Mono(seconds * 1_000), boot: Boot(1) }
+    }
+
+    fn driver() -> Driver<Paper, Hands> {
+        let mut driver = Driver::open(Paper::default(), Hands::default()).expect("an empty journal");
+        let name = AgentName::new("claude").expect("a name");
+        let agent = AgentSettings {
+            adapter: "claude".into(),
+            command: vec!["claude".into()],
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            max: Limit::Unlimited,
+            prompt: None,
+        };
+        let facts = AgentFacts { unusable: None, resumes: true, unconfined: None };
+        let mut settings = Settings::default();
+        settings.agents.insert(name.clone(), agent);
+        let agents = BTreeMap::from([(name, facts)]);
+        let around = Surroundings { settings, untrusted: None, worktrees: PathBuf::from("/w"), agents };
+        driver.turn(Input::Surroundings(Box::new(around)), &[], at(1)).expect("no command");
+        driver
+    }
+
+    fn add() -> Input {
+        let spec = TaskSpec {
+            title: "one".into(),
+            slug: Slug::from_title("one"),
+            brief: TextRef("one".into()),
+            key: None,
+            agent: None,
+            mode: Mode::Delegate,
+            priority: Priority::Normal,
+            needs: Vec::new(),
+            touches: Vec::new(),
+            off_limits: Vec::new(),
+            labels: Vec::new(),
+            base: None,
+            check_in: None,
+            criteria: Vec::new(),
+            checks: Vec::new(),
+        };
+        Input::Command(Command::Add { tasks: vec![NewTask { spec, needs_new: Vec::new() }] })
+    }
+
+    const UP: Input = Input::Command(Command::Dispatch { on: true });
+
+    #[test]
+    fn a_reservation_of_a_step_that_was_not_stored_is_made_again() {
+        let mut driver = driver();
+        driver.turn(add(), &[], at(2)).expect("added");
+        driver.journal().full = true;
+        driver.turn(UP, &[], at(3)).expect_err("nothing can be stored");
+        assert_eq!(driver.effects().reserved, 0);
+        driver.journal().full = false;
+        driver.turn(UP, &[], at(10)).expect("it can again");
+        assert_eq!(driver.effects().reserved, 1);
+    }
+
+    #[test]
+    fn a_slot_that_comes_while_nothing_can_be_stored_is_used_afterwards() {
+        let mut driver = driver();
+        driver.turn(add(), &[], at(2)).expect("added");
+        driver.turn(UP, &[], at(3)).expect("up");
+        driver.journal().full = true;
+        driver.turn(Input::Slot { reserved: true, used: 1 }, &[], at(4)).expect("no command");
+        assert!(driver.effects().orders.is_empty());
+        driver.journal().full = false;
+        let wake = driver.wake_at().expect("it tries again");
+        driver.turn(Input::Tick, &[], Now { mono: wake, ..at(10) }).expect("no command");
+        assert_eq!((driver.effects().orders.len(), driver.trouble()), (1, None));
+    }
+
+    #[test]
+    fn a_step_that_was_neither_stored_nor_taken_back_is_not_built_upon() {
+        let mut driver = driver();
+        (driver.journal().full, driver.journal().unreadable) = (true, true);
+        driver.turn(add(), &[], at(2)).expect_err("nothing can be stored");
+        driver.journal().full = false;
+        driver.turn(add(), &[], at(10)).expect_err("what is stored cannot be read");
+        driver.journal().unreadable = false;
+        driver.turn(add(), &[], at(20)).expect("both can");
+        let stored = driver.journal().replay().expect("readable");
+        assert_eq!(driver.board().tasks, stored.board().tasks);
+        assert_eq!(driver.board().tasks.len(), 1);
+    }
+
+    #[test]
+    fn the_log_is_not_read_again_for_every_input_that_has_to_wait() {
+        let mut driver = driver();
+        driver.journal().full = true;
+        driver.turn(add(), &[], at(2)).expect_err("nothing can be stored");
+        let replays = driver.journal().replays;
+        for _ in 0..100 {
+            driver.turn(Input::SlotsMayBeFree, &[], at(3)).expect("no command");
+        }
+        assert_eq!(driver.journal().replays, replays);
+    }
+
+    #[test]
+    fn only_sights_that_a_later_one_supersedes_are_dropped_while_everything_waits() {
+        let attempt: crate::model::id::AttemptId = "T1/1".parse().expect("an attempt");
+        let seen = |seen| Input::Observed { attempt, seen };
+        let began = || seen(Observation::Began { evidence: "bytes".into() });
+        let end = Input::Done { id: ActionId(1), outcome: crate::model::action::Outcome::Typed };
+        let backlog = VecDeque::from([end.clone(), began(), end.clone(), began(), began()]);
+        assert_eq!(superseded(&backlog), Some(1));
+        assert_eq!(superseded(&VecDeque::from([end.clone(), began(), end])), None);
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,12 @@ const THREADS: usize = 2;
 /// How long ending waits for deeds under way; they are taken up again by the next supervisor.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// Between taking the lock and naming itself a supervisor writes one small file.
+const HOLDER_LIMIT: Duration = Duration::from_secs(2);
+
+/// Between two looks at that file.
+const HOLDER_LOOK: Duration = Duration::from_millis(10);
+
 /// Why a supervisor could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -84,9 +90,10 @@ pub fn run(place: Place, greet: Option<&mut dyn Write>) -> Result<(), RunError> 
     let lock_path = place.layout.supervisor_lock();
     let record_path = place.layout.supervisor_record();
     let Some(_lock) = Lock::try_take(&lock_path)? else {
-        let pid = SupervisorRecord::load(&record_path).ok().flatten().map(|r| r.process.pid);
-        return Err(RunError::Taken { pid });
+        return Err(RunError::Taken { pid: holder(&record_path) });
     };
+    // Before anything that takes time, so that whoever loses can say who won.
+    write_record(&place.layout.control_socket()?, &record_path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     let ended = runtime.block_on(supervise(place, greet));
     runtime.shutdown_timeout(FAREWELL);
@@ -113,7 +120,6 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>) -> Result<(), Ru
     let watcher = watcher.map_err(|error| banners.push(error.to_string())).ok();
     let exe = locate::this_binary()?;
     let database = place.layout.database();
-    let record_path = place.layout.supervisor_record();
     let world = Arc::new(World::new(place, exe, tokens.clone(), slots, inputs, watcher, loaded));
 
     let journal = StoreJournal::new(log)?;
@@ -128,20 +134,35 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>) -> Result<(), Ru
 
     let listener = socket::listen(&socket_path)?;
     let (asked, requests) = mpsc::channel(REQUESTS);
-    let server = Arc::new(Server { asked, tokens, database, last, process });
-    tokio::spawn(server::serve(listener, server));
-    write_record(own, &socket_path, &record_path)?;
+    let server = Arc::new(Server::new(asked, tokens, database, last, process));
+    tokio::spawn(server::serve(listener, server.clone()));
     if let Some(out) = greet {
         writeln!(out, "ready").and_then(|()| out.flush())?;
     }
     let ended = turn(&mut desk, receive, requests, letters).await;
     let _ = std::fs::remove_file(&socket_path);
+    // Whoever asked for the end hears that it has come.
+    let _ = tokio::time::timeout(FAREWELL, server.settled()).await;
     ended
 }
 
-fn write_record(process: ProcessId, socket: &std::path::Path, path: &std::path::Path) -> Result<(), StoreError> {
+/// Who holds the lock: what the record says as soon as it names a process that lives, because
+/// one who was killed has left his own.
+fn holder(record: &Path) -> Option<u32> {
+    let until = std::time::Instant::now() + HOLDER_LIMIT;
+    loop {
+        let process = SupervisorRecord::load(record).ok().flatten().map(|r| r.process);
+        match process.filter(|process| process.is_alive()) {
+            Some(process) => return Some(process.pid),
+            None if std::time::Instant::now() < until => std::thread::sleep(HOLDER_LOOK),
+            None => return None,
+        }
+    }
+}
+
+fn write_record(socket: &Path, path: &Path) -> Result<(), StoreError> {
     let record = SupervisorRecord {
-        process,
+        process: ProcessId::own(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: clock::now().wall,
         socket: PathBuf::from(socket),

@@ -63,6 +63,29 @@ pub struct Server {
     pub last: watch::Receiver<Seq>,
     /// This process.
     pub process: Proc,
+    /// Answers on their way: each request holds one until it is answered.
+    answering: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Over the log's file.
+    #[must_use]
+    pub fn new(
+        asked: mpsc::Sender<Asked>,
+        tokens: Tokens,
+        database: PathBuf,
+        last: watch::Receiver<Seq>,
+        process: Proc,
+    ) -> Self {
+        let answering = Arc::new(Semaphore::new(CONNECTIONS));
+        Self { asked, tokens, database, last, process, answering }
+    }
+
+    /// Returns once every answer has been written.
+    pub async fn settled(&self) {
+        let all = u32::try_from(CONNECTIONS).expect("a small number");
+        let _ = self.answering.acquire_many(all).await;
+    }
 }
 
 /// Accepts connections for ever.
@@ -125,6 +148,7 @@ async fn connection(stream: UnixStream, server: &Server) -> std::io::Result<()> 
         {
             return follow(server, from, &mut read, &mut write).await;
         }
+        let _under_way = server.answering.acquire().await;
         let answer = ask(server, scope, request).await;
         send(&mut write, &answer).await?;
     }

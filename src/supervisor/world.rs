@@ -1,6 +1,6 @@
 //! What every effect needs: the place, the settings as last read, the living hosts, the slots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -54,6 +54,7 @@ pub(super) struct World {
     hosts: Mutex<BTreeMap<AttemptId, Handle>>,
     looks: Mutex<BTreeMap<AttemptId, Look>>,
     held: Mutex<Held>,
+    stopping: Mutex<BTreeSet<AttemptId>>,
     ports: Mutex<BTreeMap<AttemptId, Vec<u16>>>,
     cancels: Mutex<BTreeMap<AttemptId, (ActionId, Arc<AtomicBool>)>>,
 }
@@ -93,6 +94,7 @@ impl World {
             hosts: Mutex::default(),
             looks: Mutex::default(),
             held: Mutex::default(),
+            stopping: Mutex::default(),
             ports: Mutex::default(),
             cancels: Mutex::default(),
         }
@@ -185,27 +187,42 @@ impl World {
 
     /// Takes an attempt's slot: for its host, or to drop it.
     pub(super) fn take_slot(&self, attempt: AttemptId) -> Option<Slot> {
-        let mut held = lock(&self.held);
-        held.by_attempt.remove(&attempt).or_else(|| held.in_hand.take())
+        lock(&self.held).by_attempt.remove(&attempt)
+    }
+
+    /// Follows the board: gives back the slots of attempts that will have no host, and remembers
+    /// whose stop was asked for.
+    pub(super) fn follow(&self, active: impl Fn(AttemptId) -> bool, stopping: BTreeSet<AttemptId>) {
+        lock(&self.held).by_attempt.retain(|attempt, _| active(*attempt));
+        *lock(&self.stopping) = stopping;
+    }
+
+    /// Whether the stop of an attempt was asked for.
+    pub(super) fn is_stopping(&self, attempt: AttemptId) -> bool {
+        lock(&self.stopping).contains(&attempt)
     }
 
     /// An attempt's slot; where it was lost with an earlier supervisor, another one, as soon as
     /// there is one. Blocks. `None` where slots cannot be had at all.
-    pub(super) fn wait_for_slot(&self, attempt: AttemptId) -> Option<Slot> {
+    ///
+    /// # Errors
+    /// Where the attempt is stopped meanwhile.
+    pub(super) fn wait_for_slot(&self, attempt: AttemptId) -> Result<Option<Slot>, String> {
         if let Some(slot) = self.take_slot(attempt) {
-            return Some(slot);
+            return Ok(Some(slot));
         }
-        loop {
+        while !self.is_stopping(attempt) {
             let limit = self.loaded().effective.settings.wip.machine;
             match self.slots.reserve(limit, &self.place.root().display().to_string()) {
-                Ok(Some(slot)) => return Some(slot),
+                Ok(Some(slot)) => return Ok(Some(slot)),
                 Ok(None) => std::thread::sleep(SLOT_RETRY),
                 Err(error) => {
                     tracing::warn!(%error, "starting without a slot");
-                    return None;
+                    return Ok(None);
                 }
             }
         }
+        Err("stopped while it waited for a slot of this machine".into())
     }
 
     /// Ports for an attempt: a block of the configured range that no other attempt has.

@@ -294,3 +294,126 @@ fn plain(error: notify::Error) -> io::Error {
         _ => io::Error::other(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use rustix::event::{PollFd, PollFlags, Timespec};
+
+    use super::*;
+
+    fn event(kind: EventKind) -> Event {
+        Event::new(kind).add_path("/w/f".into())
+    }
+
+    fn seen(what: What) -> Seen {
+        Seen { path: "/w/f".into(), is_dir: None, what }
+    }
+
+    #[test]
+    fn only_what_changes_something_is_handed_on() {
+        let reads = [AccessKind::Open(AccessMode::Any), AccessKind::Close(AccessMode::Read), AccessKind::Read];
+        for kind in reads {
+            assert_eq!(meaning(event(EventKind::Access(kind)), Reach::Directory), Meaning::Nothing, "{kind:?}");
+        }
+        let name = |mode| EventKind::Modify(ModifyKind::Name(mode));
+        assert_eq!(meaning(event(name(RenameMode::Both)), Reach::Directory), Meaning::Nothing);
+        let what = |event| match meaning(event, Reach::Directory) {
+            Meaning::Seen(seen) => (seen.what, seen.is_dir),
+            other => panic!("{other:?}"),
+        };
+        let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        assert_eq!(what(event(written)), (What::Closed, None));
+        assert_eq!(what(event(EventKind::Create(CreateKind::Folder))), (What::Created, Some(true)));
+        assert_eq!(what(event(EventKind::Remove(RemoveKind::File))), (What::Deleted, Some(false)));
+        assert_eq!(what(event(name(RenameMode::From)).set_tracker(7)), (What::MovedOut, None));
+        assert_eq!(what(event(name(RenameMode::From))), (What::SelfMoved, None));
+        // What is not understood is a change rather than nothing.
+        assert_eq!(what(event(EventKind::Any)), (What::Written, None));
+        let rescan = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+        assert_eq!(meaning(rescan, Reach::Directory), Meaning::Dropped);
+    }
+
+    #[test]
+    fn a_full_queue_is_told_as_dropped_and_wakes_once() {
+        let (wake, woken) = UnixStream::pair().expect("sockets");
+        woken.set_nonblocking(true).expect("nonblocking");
+        let queue = Queue { batch: Mutex::default(), wake };
+        let numbered = |n: usize| Seen { path: format!("/w/{n}").into(), ..seen(What::Written) };
+        for n in 0..QUEUE {
+            queue.push(numbered(n));
+            // One more write of many takes no place.
+            queue.push(numbered(n));
+        }
+        assert_eq!((&woken).read(&mut [0; 8]).ok(), Some(1), "woken once");
+        let batch = queue.take(&woken);
+        assert_eq!((batch.seen.len(), batch.dropped), (QUEUE, false));
+        for n in 0..=QUEUE + 5 {
+            queue.push(numbered(n));
+        }
+        let batch = queue.take(&woken);
+        assert_eq!((batch.seen.len(), batch.dropped), (0, true));
+        assert!((&woken).read(&mut [0; 8]).is_err(), "what was taken wakes nobody");
+        queue.push(numbered(1));
+        assert_eq!(queue.take(&woken).seen, [numbered(1)], "and it goes on");
+    }
+
+    #[test]
+    fn a_directory_that_was_exchanged_is_not_watched() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let root = fs::canonicalize(dir.path()).expect("a path");
+        for name in ["a", "b"] {
+            fs::create_dir(root.join(name)).expect("mkdir");
+        }
+        let meant = Node::at(&root.join("a")).expect("a directory");
+        std::os::unix::fs::symlink("a", root.join("link")).expect("link");
+        let mut source = Source::reaching(Reach::Directory).expect("events");
+        for other in ["b", "link", "none"] {
+            let refused = source.watch(&root.join(other), meant, false);
+            assert!(matches!(refused, Err(Refused::Absent)), "{other}: {refused:?}");
+        }
+        source.watch(&root.join("a"), meant, false).expect("watched");
+        for name in ["b/f", "a/f"] {
+            fs::write(root.join(name), "").expect("write");
+        }
+        let first = next(&source).seen.into_iter().next().expect("an event");
+        assert_eq!((first.path, first.what), (root.join("a/f"), What::Created), "nothing of b");
+    }
+
+    #[test]
+    fn a_whole_tree_is_one_watch_where_the_system_has_it() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let root = fs::canonicalize(dir.path()).expect("a path");
+        let (one, other) = (root.join("1"), root.join("2"));
+        fs::create_dir_all(one.join("deep")).expect("mkdir");
+        fs::create_dir_all(&other).expect("mkdir");
+        let node = |path: &Path| Node::at(path).expect("a directory");
+        let mut source = Source::reaching(Reach::Tree).expect("events");
+        source.watch(&one, node(&one), true).expect("watched");
+        assert!(next(&source).dropped, "a watch more is a gap for all");
+        source.watch(&one.join("deep"), node(&one.join("deep")), false).expect("part of it");
+        source.watch(&one, node(&one), true).expect("as before");
+        source.unwatch(&one.join("deep"));
+        fs::write(one.join("deep/f"), "").expect("write");
+        let batch = next(&source);
+        assert!(!batch.dropped && batch.seen[0].path == one.join("deep/f"), "{batch:?}");
+        source.unwatch(&one);
+        assert!(next(&source).dropped);
+    }
+
+    /// What comes next; fails where nothing does.
+    fn next(source: &Source) -> Batch {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut fds = [PollFd::from_borrowed_fd(source.fd(), PollFlags::IN)];
+            rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 20, tv_nsec: 0 })).expect("poll");
+            let batch = source.take();
+            if batch.dropped || !batch.seen.is_empty() {
+                return batch;
+            }
+            assert!(Instant::now() < deadline, "nothing was seen");
+        }
+    }
+}

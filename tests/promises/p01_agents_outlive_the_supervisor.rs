@@ -21,7 +21,7 @@ fn is_counting(scene: &Scene, facts: &HostFacts) {
 
 #[test]
 fn ten_agents_live_on_and_come_back_with_the_same_processes() {
-    let mut scene = Scene::new(&playing(&["count=20"]));
+    let mut scene = Scene::new(&playing(&["count=20", "exit=0"]));
     scene.start();
     let facts = scene.live(AGENTS);
     let mut fastest = Duration::MAX;

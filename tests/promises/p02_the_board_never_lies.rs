@@ -52,7 +52,7 @@ fn after_a_restart_every_task_stands_as_the_kernel_says() {
         poll("a frozen host", || stat(facts[6].host.pid) == Some(b'T'));
         assert!(process(facts[6].agent).signal(Signal::KILL));
         for n in [1, 2] {
-            poll("an exit record", || scene.record(facts[n].id.as_str()).exit.is_some());
+            poll(&format!("an exit record of {n}"), || scene.record(facts[n].id.as_str()).exit.is_some());
         }
         poll("the host's end", || !runs(facts[4].host.pid) && !runs(facts[4].agent.pid));
         scene.start();

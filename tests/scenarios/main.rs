@@ -30,7 +30,7 @@ fn stories() -> Vec<PathBuf> {
 fn retell(text: &str) -> String {
     let mut story = Story::default();
     let mut told = String::new();
-    for (n, line) in text.lines().enumerate() {
+    for line in text.lines() {
         if line.starts_with("  ") {
             continue;
         }

@@ -299,10 +299,10 @@ impl Story {
                 },
             ),
             "taken" => ("prepare", Outcome::BranchTaken { error: "a branch of that name exists".into() }),
-            "launched" => ("launch", Outcome::Launched { facts: self.facts_of(task()?)? }),
+            "launched" => ("launch", Outcome::Launched { facts: self.host(task()?)?.1 }),
             "came-and-went" => {
                 let ended = ended(line.word(1)?, line.word_or(2, "") == "output")?;
-                ("launch", Outcome::CameAndWent { facts: Some(self.facts_of(task()?)?), ended })
+                ("launch", Outcome::CameAndWent { facts: Some(self.host(task()?)?.1), ended })
             }
             "stopped" => ("stop", Outcome::Stopped { exit: Some(Exit { code: None, signal: Some(15) }), leftovers: 0 }),
             "typed" => ("type", Outcome::Typed),
@@ -419,13 +419,6 @@ impl Story {
         let attempt = self.machine.board().attempt(of).ok_or("no such attempt")?;
         let name = format!("{}-{}-{}", of.task, of.no, attempt.launches);
         Ok((of, facts(HostId::new(name).map_err(|e| format!("{e}"))?)))
-    }
-
-    fn facts_of(&self, task: &str) -> Result<HostFacts, String> {
-        match &self.open(task, "launch")?.action {
-            Action::Launch { host, .. } => Ok(facts(host.clone())),
-            _ => Err("not a launch".into()),
-        }
     }
 
     /// The newest open order of a kind.

@@ -4,6 +4,7 @@
 //!
 //! `STANDUP_SIM_SEED` runs one seed; `STANDUP_SIM_RUNS` and `STANDUP_SIM_EVENTS` make it longer.
 
+mod deeds;
 mod disk;
 mod rig;
 mod rng;
@@ -14,10 +15,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use rig::Rig;
 
 /// Runs of a plain test.
-const RUNS: u64 = 12;
+const RUNS: u64 = 5;
 
 /// Events stored by each.
-const EVENTS: usize = 1_500;
+const EVENTS: usize = 1_000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))

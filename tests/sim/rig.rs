@@ -18,9 +18,10 @@ use standup::model::verdict::VerdictOutcome;
 use standup::policy::{Machine, rest};
 use standup::supervisor::driver::Driver;
 
+use crate::deeds::SimEffects;
 use crate::disk::{Die, Disk, SimJournal};
 use crate::rng::Rng;
-use crate::world::{SimEffects, World, worktrees};
+use crate::world::{World, worktrees};
 
 const CLIENTS: usize = 20;
 

@@ -8,17 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use standup::model::action::{Action, Ended, Order, Outcome};
-use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc};
+use standup::model::action::{Action, Ended, Order};
+use standup::model::attempt::{DiffStat, Exit, HostFacts};
 use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
-use standup::model::event::Event;
-use standup::model::id::{ActionId, AttemptId, MsgId, TaskId};
+use standup::model::id::{AttemptId, MsgId, TaskId};
 use standup::model::input::{HostFound, Input, Observation};
 use standup::model::name::{HostId, Oid};
 use standup::model::state::{Ask, RunKind, RunState, Source};
 use standup::model::time::{Boot, Mono, Now, Wall};
-use standup::model::verdict::{Verdict, VerdictOutcome};
-use standup::supervisor::driver::Effects;
 
 use crate::disk::Disk;
 use crate::rng::Rng;
@@ -58,16 +55,16 @@ pub(crate) struct Host {
     pub(crate) facts: HostFacts,
     pub(crate) up: bool,
     pub(crate) alive: bool,
-    record: Option<Ended>,
-    state: RunState,
-    asks: Option<String>,
-    typed: BTreeSet<MsgId>,
+    pub(crate) record: Option<Ended>,
+    pub(crate) state: RunState,
+    pub(crate) asks: Option<String>,
+    pub(crate) typed: BTreeSet<MsgId>,
     /// Prompts that wait for the end of the turn.
-    waiting: Vec<String>,
+    pub(crate) waiting: Vec<String>,
     /// Counts what the agent does, so that what it was going to do can be called off.
-    plan: u64,
+    pub(crate) plan: u64,
     /// When its supervisor hears of it, at the earliest: in order.
-    heard: i64,
+    pub(crate) heard: i64,
 }
 
 pub(crate) struct World {
@@ -75,13 +72,13 @@ pub(crate) struct World {
     pub(crate) disk: Rc<RefCell<Disk>>,
     pub(crate) now: Now,
     pub(crate) queue: BTreeMap<(i64, u64), Due>,
-    next: u64,
+    pub(crate) next: u64,
     /// Which supervisor lives; 0 while none does.
     pub(crate) life: u64,
     pub(crate) hosts: BTreeMap<HostId, Host>,
-    trees: BTreeMap<AttemptId, u64>,
-    fences: BTreeMap<TaskId, u32>,
-    written: BTreeMap<MsgId, u32>,
+    pub(crate) trees: BTreeMap<AttemptId, u64>,
+    pub(crate) fences: BTreeMap<TaskId, u32>,
+    pub(crate) written: BTreeMap<MsgId, u32>,
     pub(crate) in_hand: bool,
     pub(crate) assigned: BTreeSet<AttemptId>,
     pub(crate) foreign: u32,
@@ -120,18 +117,18 @@ impl World {
         *self.kinds.entry(what).or_default() += 1;
     }
 
-    fn after(&mut self, low: i64, high: i64, due: Due) -> i64 {
+    pub(crate) fn after(&mut self, low: i64, high: i64, due: Due) -> i64 {
         let at = self.now.mono.0 + self.rng.between(low, high);
         self.at(at, due);
         at
     }
 
-    fn at(&mut self, at: i64, due: Due) {
+    pub(crate) fn at(&mut self, at: i64, due: Due) {
         self.next += 1;
         self.queue.insert((at, self.next), due);
     }
 
-    fn deliver(&mut self, low: i64, high: i64, input: Input) {
+    pub(crate) fn deliver(&mut self, low: i64, high: i64, input: Input) {
         let life = self.life;
         if self.rng.percent(3) && matches!(input, Input::Done { .. }) {
             self.after(low, high * 3, Due::Deliver { life, input: Box::new(input.clone()) });
@@ -140,7 +137,7 @@ impl World {
     }
 
     /// What a host's agent shows, in order; unheard while no supervisor lives.
-    fn show(&mut self, host: &HostId, seen: Observation) {
+    pub(crate) fn show(&mut self, host: &HostId, seen: Observation) {
         let (life, delay) = (self.life, self.rng.between(0, 400));
         let twice = self.rng.percent(4);
         let Some(found) = self.hosts.get_mut(host) else { return };
@@ -156,7 +153,7 @@ impl World {
         self.at(at, Due::Deliver { life, input });
     }
 
-    fn show_state(&mut self, host: &HostId) {
+    pub(crate) fn show_state(&mut self, host: &HostId) {
         let Some(found) = self.hosts.get(host).filter(|h| h.alive && h.up) else { return };
         let state = found.state.clone();
         let readable = matches!(state.kind, RunKind::Idle | RunKind::Working | RunKind::Quiet);
@@ -164,7 +161,7 @@ impl World {
         self.show(host, seen);
     }
 
-    fn set_state(&mut self, host: &HostId, kind: RunKind, over: bool, text: &str) {
+    pub(crate) fn set_state(&mut self, host: &HostId, kind: RunKind, over: bool, text: &str) {
         let at = self.now;
         if let Some(found) = self.hosts.get_mut(host) {
             found.state = RunState {
@@ -177,7 +174,7 @@ impl World {
         }
     }
 
-    fn slots_used(&self) -> u32 {
+    pub(crate) fn slots_used(&self) -> u32 {
         let hosts = self.hosts.values().filter(|h| h.alive).count();
         self.foreign + u32::from(self.in_hand) + u32::try_from(hosts + self.assigned.len()).expect("few")
     }
@@ -263,103 +260,7 @@ impl World {
         None
     }
 
-    fn done(&mut self, id: ActionId, outcome: Outcome) {
-        let high = if self.rng.percent(10) { 30_000 } else { 300 };
-        self.deliver(0, high, Input::Done { id, outcome });
-    }
-
-    fn do_deed(&mut self, order: Order) {
-        let Order { id, attempt, action } = order;
-        match action {
-            Action::Prepare { .. } => self.prepare(id, attempt),
-            Action::Launch { host, session, resume, .. } => {
-                assert!(!resume || session.is_some(), "{attempt} is resumed without a session");
-                self.launch(id, attempt, host);
-            }
-            Action::Stop { host, .. } => self.stop(id, &host),
-            Action::Type { host, msg, text, .. } => self.type_it(id, &host, msg, text),
-            Action::Check { .. } => self.run_checks(id, attempt),
-            Action::Sweep { .. } => self.done(id, Outcome::Swept { ended: 0 }),
-        }
-    }
-
-    fn prepare(&mut self, id: ActionId, attempt: AttemptId) {
-        let fence = self.fences.entry(attempt.task).or_default();
-        *fence = (*fence).max(attempt.no.get());
-        let dice = if self.calm { 100 } else { self.rng.below(100) };
-        let outcome = match dice {
-            0..8 => Outcome::BranchTaken { error: "a branch of that name exists".into() },
-            8..12 => Outcome::Failed { stage: "worktree".into(), error: "cannot make a folder".into() },
-            _ => Outcome::Prepared {
-                base_oid: oid(0),
-                base: "main".into(),
-                session: self.rng.percent(70).then(|| format!("session of {attempt}")),
-                ports: Vec::new(),
-                notes: Vec::new(),
-            },
-        };
-        if !matches!(outcome, Outcome::Prepared { .. }) {
-            self.assigned.remove(&attempt);
-        }
-        self.done(id, outcome);
-    }
-
-    fn launch(&mut self, id: ActionId, attempt: AttemptId, name: HostId) {
-        if let Some(host) = self.hosts.get(&name) {
-            let outcome = match (&host.record, host.alive) {
-                (_, true) => Outcome::Launched { facts: host.facts.clone() },
-                (Some(ended), false) => Outcome::CameAndWent { facts: Some(host.facts.clone()), ended: ended.clone() },
-                // It ran, nobody knows for how long; what it was started with may have been read.
-                (None, false) => Outcome::CameAndWent {
-                    facts: Some(host.facts.clone()),
-                    ended: Ended { exit: Exit { code: None, signal: None }, ..exit(None) },
-                },
-            };
-            self.done(id, outcome);
-            self.show_state(&name);
-            return;
-        }
-        let had_slot = self.assigned.remove(&attempt);
-        assert!(had_slot, "{attempt} is started without a slot of the machine");
-        if !self.calm && self.rng.percent(4) {
-            self.done(id, Outcome::Failed { stage: "launch".into(), error: "no such program".into() });
-            return;
-        }
-        self.next += 1;
-        let proc = Proc { pid: u32::try_from(self.next).expect("few"), start: self.next };
-        let facts = HostFacts { id: name.clone(), nonce: format!("n{}", self.next), host: proc, agent: proc };
-        let host = Host {
-            attempt,
-            facts: facts.clone(),
-            up: false,
-            alive: true,
-            record: None,
-            state: RunState::plain(RunKind::Starting, Some(Source::Process), self.now),
-            asks: None,
-            typed: BTreeSet::new(),
-            waiting: Vec::new(),
-            plan: 0,
-            heard: self.now.mono.0,
-        };
-        self.hosts.insert(name.clone(), host);
-        self.written_by_launch(&name);
-        self.after(0, 800, Due::Up { host: name });
-        let high = if self.rng.percent(20) { 60_000 } else { 1_500 };
-        self.deliver(0, high, Input::Done { id, outcome: Outcome::Launched { facts } });
-    }
-
-    /// The message that a host was planned with is said by its start.
-    fn written_by_launch(&mut self, name: &HostId) {
-        let said = self.disk.borrow().steps.iter().rev().flat_map(|s| &s.events).find_map(|r| match &r.event {
-            Event::LaunchPlanned { host, msg, .. } if host == name => Some(*msg),
-            _ => None,
-        });
-        if let Some(msg) = said.flatten() {
-            *self.written.entry(msg).or_default() += 1;
-        }
-    }
-
-    fn host_up(&mut self, name: &HostId) {
+    pub(crate) fn host_up(&mut self, name: &HostId) {
         let Some(host) = self.hosts.get_mut(name).filter(|h| h.alive) else { return };
         let attempt = host.attempt;
         if self.fences.get(&attempt.task).is_some_and(|fence| *fence > attempt.no.get()) {
@@ -371,14 +272,14 @@ impl World {
         self.plan(name, 100, 5_000, Act::Begin);
     }
 
-    fn plan(&mut self, name: &HostId, low: i64, high: i64, act: Act) {
+    pub(crate) fn plan(&mut self, name: &HostId, low: i64, high: i64, act: Act) {
         let Some(host) = self.hosts.get_mut(name) else { return };
         host.plan += 1;
         let launch = host.plan;
         self.after(low, high, Due::Agent { host: name.clone(), launch, act });
     }
 
-    fn act(&mut self, name: &HostId, act: Act) {
+    pub(crate) fn act(&mut self, name: &HostId, act: Act) {
         let attempt = self.hosts[name].attempt;
         match act {
             Act::Begin => {
@@ -436,7 +337,7 @@ impl World {
         }
     }
 
-    fn next_act(&mut self) -> Act {
+    pub(crate) fn next_act(&mut self) -> Act {
         if self.calm {
             return *self.rng.pick(&[Act::Over, Act::Over, Act::Exit(0), Act::CheckIn(Claim::Ready)]);
         }
@@ -455,7 +356,7 @@ impl World {
         }
     }
 
-    fn turn_over(&mut self, name: &HostId, asks: bool) {
+    pub(crate) fn turn_over(&mut self, name: &HostId, asks: bool) {
         let waiting = self.hosts.get_mut(name).and_then(|h| (!h.waiting.is_empty()).then(|| h.waiting.remove(0)));
         if let Some(text) = waiting {
             self.show(name, Observation::PromptTaken { text: Some(text) });
@@ -476,7 +377,7 @@ impl World {
         }
     }
 
-    fn end_host(&mut self, name: &HostId, ended: Option<Ended>) {
+    pub(crate) fn end_host(&mut self, name: &HostId, ended: Option<Ended>) {
         let Some(host) = self.hosts.get_mut(name).filter(|h| h.alive) else { return };
         host.alive = false;
         host.record.clone_from(&ended);
@@ -488,83 +389,14 @@ impl World {
         self.slots_may_be_free();
     }
 
-    fn slots_may_be_free(&mut self) {
+    pub(crate) fn slots_may_be_free(&mut self) {
         if self.life != 0 {
             self.deliver(0, 500, Input::SlotsMayBeFree);
         }
     }
-
-    fn stop(&mut self, id: ActionId, name: &HostId) {
-        if !self.calm && self.rng.percent(6) && self.hosts.get(name).is_some_and(|h| h.alive) {
-            self.done(id, Outcome::Failed { stage: "stop".into(), error: "it does not end".into() });
-            return;
-        }
-        if !self.rng.percent(30) {
-            self.end_host(name, Some(exit(None)));
-        } else if let Some(host) = self.hosts.get_mut(name) {
-            // Without a word by the host.
-            host.alive = false;
-            host.record = self.rng.percent(50).then(|| exit(None));
-            self.slots_may_be_free();
-        }
-        let exit = self.hosts.get(name).and_then(|h| h.record.as_ref()).map(|r| r.exit);
-        self.done(id, Outcome::Stopped { exit, leftovers: 0 });
-    }
-
-    fn type_it(&mut self, id: ActionId, name: &HostId, msg: MsgId, text: String) {
-        let refuses = !self.calm && self.rng.percent(15);
-        let silent = !self.calm && self.rng.percent(6);
-        let Some(host) = self.hosts.get_mut(name).filter(|h| h.alive) else {
-            // Another life may have written it before the host ended.
-            self.done(id, Outcome::PerhapsTyped);
-            return;
-        };
-        if host.typed.contains(&msg) {
-            self.done(id, Outcome::Typed);
-            return;
-        }
-        if refuses || host.state.kind == RunKind::Waiting || !host.up {
-            self.done(id, Outcome::NotTyped { why: "moved".into() });
-            return;
-        }
-        host.typed.insert(msg);
-        let idle = host.state.kind == RunKind::Idle;
-        if !idle {
-            host.waiting.push(text.clone());
-        }
-        *self.written.entry(msg).or_default() += 1;
-        if silent {
-            self.done(id, Outcome::PerhapsTyped);
-        } else {
-            self.done(id, Outcome::Typed);
-        }
-        if idle && self.rng.percent(95) {
-            self.show(name, Observation::PromptTaken { text: Some(text) });
-            self.plan(name, 50, 900, Act::Begin);
-        }
-    }
-
-    fn run_checks(&mut self, id: ActionId, attempt: AttemptId) {
-        let tree = self.trees.get(&attempt).copied().unwrap_or(0);
-        let dice = if self.calm { 0 } else { self.rng.below(100) };
-        let (outcome, why) = match dice {
-            0..45 => (VerdictOutcome::Green, ""),
-            45..75 => (VerdictOutcome::Red, ""),
-            75..83 => (VerdictOutcome::Stale, "the tree moved"),
-            83..90 => (VerdictOutcome::None, ""),
-            90..95 => (VerdictOutcome::Error, "no such command"),
-            _ => {
-                self.done(id, Outcome::Failed { stage: "checks".into(), error: "cannot read the tree".into() });
-                return;
-            }
-        };
-        let verdict = Verdict { outcome, tree: Some(oid(tree)), checks: Vec::new(), why: why.into() };
-        let feedback = if outcome == VerdictOutcome::Red { format!("checks of {id} are red") } else { String::new() };
-        self.deliver(100, 90_000, Input::Done { id, outcome: Outcome::Checked { verdict, feedback } });
-    }
 }
 
-fn exit(code: Option<i32>) -> Ended {
+pub(crate) fn exit(code: Option<i32>) -> Ended {
     let exit = Exit { code, signal: code.is_none().then_some(15) };
     Ended { exit, leftovers: 0, output: true, tail: String::new() }
 }
@@ -573,73 +405,10 @@ fn changed(n: u64) -> DiffStat {
     DiffStat { files: 1, insertions: n, dirty: true, ..DiffStat::default() }
 }
 
-fn oid(n: u64) -> Oid {
+pub(crate) fn oid(n: u64) -> Oid {
     Oid::new(format!("{n:040x}")).expect("an oid")
 }
 
 pub(crate) fn worktrees() -> PathBuf {
     PathBuf::from("/worktrees")
-}
-
-/// A supervisor's way into the world.
-pub(crate) struct SimEffects(pub(crate) Rc<RefCell<World>>);
-
-impl Effects for SimEffects {
-    fn submit(&mut self, order: Order) {
-        let mut world = self.0.borrow_mut();
-        if world.disk.borrow().dead {
-            return;
-        }
-        assert!(world.disk.borrow().holds(&order), "order {} was submitted before it was stored", order.id);
-        if let Some(left) = world.dies_in {
-            world.dies_in = left.checked_sub(1);
-            if left == 0 {
-                world.disk.borrow_mut().dead = true;
-                return;
-            }
-        }
-        // The slot in hand is for a new start; a launch after a preparation has one already, and an
-        // order that is given again after a restart has taken its own back.
-        if matches!(order.action, Action::Prepare { .. } | Action::Launch { .. })
-            && !world.assigned.contains(&order.attempt)
-            && std::mem::take(&mut world.in_hand)
-        {
-            world.assigned.insert(order.attempt);
-        }
-        world.accept(order);
-    }
-
-    fn reserve(&mut self) {
-        let mut world = self.0.borrow_mut();
-        if world.disk.borrow().dead {
-            return;
-        }
-        if !world.in_hand && world.slots_used() < world.machine {
-            world.in_hand = true;
-        }
-        let (reserved, used) = (world.in_hand, world.slots_used());
-        let life = world.life;
-        world.after(0, 300, Due::Deliver { life, input: Box::new(Input::Slot { reserved, used }) });
-    }
-
-    fn release(&mut self) {
-        self.0.borrow_mut().in_hand = false;
-    }
-}
-
-impl World {
-    pub(crate) fn accept(&mut self, order: Order) {
-        self.count(match order.action {
-            Action::Prepare { .. } => "prepare",
-            Action::Launch { resume: true, .. } => "resume",
-            Action::Launch { .. } => "launch",
-            Action::Stop { .. } => "stop",
-            Action::Type { .. } => "type",
-            Action::Check { .. } => "check",
-            Action::Sweep { .. } => "sweep",
-        });
-        let life = self.life;
-        let high = if self.rng.percent(10) { 20_000 } else { 1_000 };
-        self.after(0, high, Due::Deed { life, order });
-    }
 }

@@ -3,4 +3,10 @@
 #[path = "../support/scene.rs"]
 mod scene;
 
+mod control;
+mod reports;
+mod settings;
+mod starting;
+mod stopping;
+mod surviving;
 mod work;

@@ -2,8 +2,6 @@
 //!
 //! **Invariant:** every wait has a deadline.
 
-#![expect(dead_code, reason = "no test binary uses all of it")]
-
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;

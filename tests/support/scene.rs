@@ -4,6 +4,7 @@
 //! **Invariant:** what a scene starts, it ends; every wait has a deadline.
 
 #![expect(dead_code, reason = "no test binary uses all of it")]
+#![expect(clippy::disallowed_methods, reason = "tests start programs of their own")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -32,15 +32,15 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     keep: bool,
     /// Use this folder, which must be empty or absent, instead of a temporary one
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[arg(long = "dir", value_name = "DIR")]
+    folder: Option<PathBuf>,
     /// Milliseconds between two steps of an agent
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pace: Option<u64>,
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
-    let folder = folder(ctx, args.dir.as_deref())?;
+    let folder = folder(ctx, args.folder.as_deref())?;
     let began = Instant::now();
     let show = Show { ui: &ctx.ui, began, broken: RefCell::new(None) };
     show.print("standup demo: four tasks for scripted agents, two at once, in a scratch repository.")?;
@@ -130,27 +130,23 @@ impl Show<'_> {
 /// What is left to look at, and how.
 fn closing(summary: &Summary, folder: &Path, keep: bool, took: Duration, paint: &dyn Paint) -> String {
     let mut text = format!("\n{}\n", paint.paint(Tone::Bold, "What was shown"));
-    let longest = summary.tasks.iter().map(|row| width(&row.title)).max().unwrap_or(0);
+    let judged = |row: &Row| {
+        let words: Vec<&str> = row.verdicts.iter().map(|outcome| view::outcome_name(*outcome)).collect();
+        format!("{}, {} tests", words.join(", then "), row.tests)
+    };
+    let diff = |row: &Row| row.diff.as_ref().map(view::diff_text).unwrap_or_default();
+    let longest = |text: &dyn Fn(&Row) -> usize| summary.tasks.iter().map(text).max().unwrap_or(0);
+    let titles = longest(&|row| width(&row.title));
+    let (verdicts, diffs) = (longest(&|row| width(&judged(row))), longest(&|row| width(&diff(row))));
+    let padded = |text: &str, to: usize| format!("{text}{}", " ".repeat(to.saturating_sub(width(text))));
     for row in &summary.tasks {
-        let pad = " ".repeat(longest.saturating_sub(width(&row.title)));
-        let verdicts: Vec<String> = row
-            .verdicts
-            .iter()
-            .map(|outcome| {
-                let tone =
-                    if *outcome == crate::model::verdict::VerdictOutcome::Green { Tone::Good } else { Tone::Bad };
-                paint.paint(tone, view::outcome_name(*outcome))
-            })
-            .collect();
-        let diff = row.diff.as_ref().map(view::diff_text).unwrap_or_default();
         text.push_str(&format!(
-            "  {}  {}{pad}  {:<6}  {}, {} tests  {}  {}\n",
+            "  {}  {}  {:<6}  {}  {}  {}\n",
             paint.paint(Tone::Bold, &row.task.to_string()),
-            row.title,
+            padded(&row.title, titles),
             row.column.name(),
-            verdicts.join(", then "),
-            row.tests,
-            paint.paint(Tone::Dim, &diff),
+            paint.paint(Tone::Good, &padded(&judged(row), verdicts)),
+            padded(&diff(row), diffs),
             paint.paint(Tone::Dim, shown(row)),
         ));
     }
@@ -170,9 +166,10 @@ fn closing(summary: &Summary, folder: &Path, keep: bool, took: Duration, paint: 
         commands
             .extend([("attach T3", "its own terminal; ctrl-] d leaves it running"), ("down --all", "ends all of it")]);
     }
-    for (command, what) in commands {
-        let line = format!("{program} {command}");
-        text.push_str(&format!("  {:<24} {}\n", line.trim_end(), paint.paint(Tone::Dim, what)));
+    let lines: Vec<String> = commands.iter().map(|(command, _)| format!("{program} {command}")).collect();
+    let longest = lines.iter().map(|line| width(line.trim_end())).max().unwrap_or(0);
+    for (line, (_, what)) in lines.iter().zip(&commands) {
+        text.push_str(&format!("  {}  {}\n", padded(line.trim_end(), longest), paint.paint(Tone::Dim, what)));
     }
     let first = if keep { format!("{program} down --all && ") } else { String::new() };
     text.push_str(&format!("\nTo remove it: {first}rm -rf {}\n", quoted(folder)));

@@ -48,7 +48,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
 }
 
 fn follow(ctx: &Context, from: Seq, task: Option<TaskId>) -> Result<Code, Failure> {
-    let mut interrupts = Interrupts::catch()?;
+    let mut interrupts = Interrupts::follow()?;
     let mut tail = Tail::from(ctx, from)?;
     loop {
         say(ctx, &tail.wait(&mut interrupts, Duration::from_secs(60))?, task)?;

@@ -12,12 +12,12 @@ use crate::os::file::FileError;
 #[command(after_long_help = "To read it: standup man | man -l -")]
 pub(in crate::cli) struct Args {
     /// Write standup.1 and standup-VERB.1 into this folder
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[arg(long = "dir", value_name = "DIR")]
+    pages: Option<PathBuf>,
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
-    let Some(dir) = args.dir.map(|dir| ctx.path(&dir)) else {
+    let Some(dir) = args.pages.map(|dir| ctx.path(&dir)) else {
         let mut page = Vec::new();
         clap_mangen::Man::new(args::command()).render(&mut page)?;
         ctx.ui.raw(&page)?;

@@ -1,7 +1,7 @@
 //! `standup next`: who has waited longest for you.
 
 use crate::board::doc::{self, Document};
-use crate::board::text::{age, need_name, next_step};
+use crate::board::text::{age, need_name, next_steps};
 use crate::board::view;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
@@ -43,7 +43,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     }
     ctx.ui.answer(&said)?;
     if let Some(need) = &task.needs_you {
-        ctx.ui.hint(&next_step(&task, need.kind));
+        next_steps(&task, need.kind).iter().for_each(|step| ctx.ui.hint(step));
     }
     Ok(Code::Ok)
 }

@@ -209,7 +209,10 @@ fn logs(ctx: &Context, follow: bool, lines: usize) -> Result<Code, Failure> {
     if !last.is_empty() {
         ctx.ui.answer(&clean_lines(&last.join("\n")))?;
     }
-    while follow {
+    if !follow {
+        return Ok(Code::Ok);
+    }
+    loop {
         thread::sleep(FOLLOW_TICK);
         file = reopened(file, &path)?;
         bytes.clear();
@@ -218,7 +221,6 @@ fn logs(ctx: &Context, follow: bool, lines: usize) -> Result<Code, Failure> {
             ctx.ui.answer(&clean_lines(&String::from_utf8_lossy(&bytes)))?;
         }
     }
-    Ok(Code::Ok)
 }
 
 /// The same file, or the one that took its name or was cut since.

@@ -15,6 +15,7 @@ use crate::verify::{self, Job};
 
 use super::super::environment;
 use super::super::world::{Look, World};
+use super::prepare::end_marked;
 use super::{blocking, chain};
 
 /// The particulars of an order to check.
@@ -44,8 +45,9 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
             checks: checks.clone(),
             env: environment::of_checks(&for_work, attempt, &worktree, &ports),
             log_dir: for_work.place.layout.check_dir(attempt, run),
-            marker: ("STANDUP_CHECK".into(), format!("{attempt}-{run}-{}", uuid::Uuid::new_v4().simple())),
+            marker: ("STANDUP_CHECK".into(), format!("{}:{attempt}-{run}", for_work.place.layout.key())),
         };
+        end_marked(&job.marker);
         let shadow = look.shadow.clone();
         let tree = move || shadow.tree_hash().map_err(|e| chain(&e));
         let verdict = verify::run(&job, &tree, &cancel, &mut |_| {});

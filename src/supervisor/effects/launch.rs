@@ -6,8 +6,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::agent::adapter;
 use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of};
 use crate::agent::preamble::{self, Preamble};
 use crate::git::grant;
@@ -21,7 +22,7 @@ use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::task::TaskSpec;
 use crate::os::failpoint;
-use crate::os::file;
+use crate::os::file::{self, FileError};
 use crate::os::process::ProcessId;
 use crate::store::log::{Log, TextDigest};
 use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
@@ -44,6 +45,16 @@ const TAIL_LINES: usize = 20;
 
 /// Between two tries to reach a host that lives but does not answer.
 const RECONNECT: Duration = Duration::from_millis(200);
+
+/// How long a host that an earlier supervisor started may take to come up: longer than anybody
+/// waits for one of his own.
+const COMING_UP: Duration = Duration::from_secs(60);
+
+/// Between two looks at whether it has.
+const COMING_UP_LOOK: Duration = Duration::from_millis(20);
+
+/// What a host says where another one of its name holds the lock.
+const TAKEN: &str = "taken";
 
 /// The user's own preamble, in the folder of settings.
 const PREAMBLE: &str = "preamble.md";
@@ -77,16 +88,22 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
         return Err(("launch", "not an order to launch".into()));
     };
     let wanted = Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports };
-    let found = require_agent(world, &agent)?;
-    let (command, program) = command(world, &wanted, &found)?;
-    let voice = Box::new(voice(world, &wanted, &found, &command));
-    // A host of this name that lives, or lived, is this very launch: it is not started twice.
-    let before = record(world, &wanted.host)?;
-    if let Some(started) = repeated(world, &before, &voice) {
+    let made = require_agent(world, &agent).and_then(|found| {
+        let (command, program) = command(world, &wanted, &found)?;
+        Ok((found, command, program))
+    });
+    let voice = Box::new(match &made {
+        Ok((found, command, _)) => voice(world, &wanted, found, command),
+        Err(_) => voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone()),
+    });
+    // A host of this name that lives, or lived, is this very launch, whatever the settings say
+    // since: it is not started twice.
+    if let Some(started) = repeated(world, &wanted.host, &voice)? {
         return Ok(started);
     }
+    let (_, command, program) = made?;
     prove(world, &wanted)?;
-    let slot = world.wait_for_slot(attempt);
+    let slot = world.wait_for_slot(attempt).map_err(|why| ("launch", why))?;
     let descriptor = match &slot {
         Some(slot) => Some(slot.share().map_err(|e| ("launch", chain(&e)))?),
         None => None,
@@ -104,11 +121,13 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
             };
             Ok(Started::Lives { facts, voice })
         }
-        Err(error @ StartError::Silent { .. }) => {
-            let after = record(world, &wanted.host)?;
-            repeated(world, &after, &voice).ok_or_else(|| ("launch", chain(&error)))
+        Err(error) => {
+            // Another start of this very host was on its way, or this one goes on in silence.
+            let taken = matches!(&error, StartError::Refused { failure } if failure.code == TAKEN);
+            let unknown = taken || matches!(error, StartError::Silent { .. });
+            let started = if unknown { repeated(world, &wanted.host, &voice)? } else { None };
+            started.ok_or_else(|| ("launch", chain(&error)))
         }
-        Err(error) => Err(("launch", chain(&error))),
     }
 }
 
@@ -137,14 +156,26 @@ fn record(world: &World, host: &HostId) -> Result<HostRecord, Wrong> {
     registry::find(&world.place.layout.host_dir(host), host.clone()).map_err(|e| ("launch", chain(&e)))
 }
 
-/// What a launch that was carried out before has come to.
-fn repeated(world: &World, record: &HostRecord, voice: &Voice) -> Option<Started> {
-    let facts = facts_of(record);
-    if record.alive {
-        return Some(Started::Lives { facts: facts?, voice: Box::new(voice.clone()) });
+/// What a launch that was carried out before has come to; `None` where no agent was started. A host
+/// that is still coming up is waited for: nobody else may start one beside it.
+fn repeated(world: &World, host: &HostId, voice: &Voice) -> Result<Option<Started>, Wrong> {
+    let until = Instant::now() + COMING_UP;
+    loop {
+        let record = record(world, host)?;
+        let facts = facts_of(&record);
+        match (record.alive, facts) {
+            (true, Some(facts)) => return Ok(Some(Started::Lives { facts, voice: Box::new(voice.clone()) })),
+            (true, None) if Instant::now() < until => std::thread::sleep(COMING_UP_LOOK),
+            (true, None) => return Err(("launch", format!("host {host} neither comes up nor ends"))),
+            (false, facts) => {
+                if let Some(error) = record.exit.as_ref().and_then(|exit| exit.error.clone()) {
+                    return Err(("launch", error));
+                }
+                let ended = ended_of(world, &record).filter(|_| record.running.is_some());
+                return Ok(ended.map(|ended| Started::CameAndWent { facts, ended }));
+            }
+        }
     }
-    let ended = ended_of(world, record)?;
-    record.running.is_some().then_some(Started::CameAndWent { facts, ended })
 }
 
 fn facts_of(record: &HostRecord) -> Option<HostFacts> {
@@ -171,7 +202,7 @@ fn ended_of(world: &World, record: &HostRecord) -> Option<Ended> {
 
 /// The last lines of what an agent wrote.
 fn tail(dir: &Path) -> String {
-    let mut reader = transcript::open(dir);
+    let mut reader = transcript::open(&dir.join("transcript"));
     let mut text = transcript::TextLines::new();
     let mut last: std::collections::VecDeque<String> = std::collections::VecDeque::new();
     let mut keep = |lines: Vec<String>| {
@@ -384,12 +415,12 @@ async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voi
 }
 
 /// What has become of every host of this repository.
-pub(in super::super) fn found(world: &World) -> BTreeMap<HostId, HostFound> {
-    let records = registry::list(&world.place.layout.hosts_dir()).unwrap_or_else(|error| {
-        tracing::error!(%error, "cannot list hosts");
-        Vec::new()
-    });
-    records
+///
+/// # Errors
+/// Where that cannot be seen. Nobody may then be taken for lost.
+pub(in super::super) fn found(world: &World) -> Result<BTreeMap<HostId, HostFound>, FileError> {
+    let records = registry::list(&world.place.layout.hosts_dir())?;
+    let found = records
         .into_iter()
         .filter_map(|record| {
             let found = match facts_of(&record) {
@@ -398,32 +429,37 @@ pub(in super::super) fn found(world: &World) -> BTreeMap<HostId, HostFound> {
             };
             Some((record.id, found))
         })
-        .collect()
+        .collect();
+    Ok(found)
 }
 
-/// The voice of an agent whose host lives on from before this supervisor.
+/// The voice of an agent whose host lives on from before this supervisor. One that is no longer
+/// configured is heard as any program would be.
 pub(in super::super) fn voice_of(
     world: &World,
     attempt: AttemptId,
     agent: &AgentName,
     worktree: &Path,
     session: Option<String>,
-) -> Option<Voice> {
+) -> Voice {
     let loaded = world.loaded();
-    let found = loaded.agents.get(agent)?;
+    let found = loaded.agents.get(agent);
     let mut env = environment::of_checks(world, attempt, worktree, &[]);
-    for (name, value) in &found.settings.env {
+    for (name, value) in found.iter().flat_map(|found| &found.settings.env) {
         environment::set(&mut env, name.as_ref(), value.into());
     }
-    Some(Voice {
-        adapter: found.adapter.clone(),
+    let any = || Arc::new(adapter::builtin("generic").expect("the built-in adapters are tested"));
+    let adapter = found.map_or_else(any, |found| found.adapter.clone());
+    let notified = adapter.notify.is_some() && !adapter.hooks.as_ref().is_some_and(|h| h.by_default);
+    Voice {
+        adapter,
         silence: loaded.effective.settings.check_in.silence,
         prompted: true,
         session,
-        unknown_version: found.unknown_version.clone(),
+        unknown_version: found.and_then(|found| found.unknown_version.clone()),
         type_after_start: None,
         env: text_env(&env),
         worktree: worktree.to_owned(),
-        notified: found.adapter.notify.is_some() && !found.adapter.hooks.as_ref().is_some_and(|h| h.by_default),
-    })
+        notified,
+    }
 }

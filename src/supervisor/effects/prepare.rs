@@ -1,6 +1,6 @@
 //! Making a worktree: fence, checkout, setup. A failure leaves nothing but its words.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +20,9 @@ use super::chain;
 
 /// The end of a setup command's output that an error shows, in bytes.
 const TAIL: usize = 1_500;
+
+/// As much of what setup commands print is kept, in bytes.
+const LOG_MAX: usize = 4 << 20;
 
 /// Carries out [`Action::Prepare`].
 pub(super) fn prepare(world: &World, attempt: AttemptId, action: &Action) -> Outcome {
@@ -49,7 +52,7 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: &Action) -> Out
         lock_dir: world.place.layout.state_dir().to_owned(),
         shadow_dir: world.place.layout.shadow_dir(attempt),
     };
-    let created = match make(world, &plan) {
+    let created = match make(world, attempt, &plan) {
         Ok(created) => created,
         Err(error @ GitError::BranchExists { .. }) => return Outcome::BranchTaken { error: chain(&error) },
         Err(error) => return git_failed(&error),
@@ -78,7 +81,8 @@ fn fence_for(world: &World, attempt: AttemptId) -> Result<(), crate::store::Stor
 }
 
 /// What a killed try left under these names is taken up if it is whole, and taken back if not.
-fn make(world: &World, plan: &Plan) -> Result<Created, GitError> {
+fn make(world: &World, attempt: AttemptId, plan: &Plan) -> Result<Created, GitError> {
+    end_marked(&marker(world, attempt));
     let (git, repo) = (&world.place.git, &world.place.repo);
     match worktree::recover(git, repo, plan)? {
         Recovered::Whole(created) => Ok(*created),
@@ -94,7 +98,7 @@ fn set_up(world: &World, attempt: AttemptId, created: &Created, ports: &[u16]) -
     }
     let root = &created.site.worktree;
     let log = world.place.layout.logs_dir().join(format!("{}-{}-setup.log", attempt.task, attempt.no));
-    let marker = (OsString::from("STANDUP_SETUP"), OsString::from(format!("{attempt}-{}", std::process::id())));
+    let marker = marker(world, attempt);
     let mut env = environment::of_checks(world, attempt, root, ports);
     env.push(marker.clone());
     let mut written = Vec::new();
@@ -102,19 +106,23 @@ fn set_up(world: &World, attempt: AttemptId, created: &Created, ports: &[u16]) -
         written.extend_from_slice(format!("$ {command}\n").as_bytes());
         let run = Run::new("/bin/sh").args(["-c", command]).cwd(root).clear_env();
         let run = env.iter().fold(run, |run, (name, value)| run.env(name, value));
-        let output = run.timeout(rules.setup_timeout.to_std()).output();
+        let ended = run.timeout(rules.setup_timeout.to_std()).stream(|_, chunk| {
+            let room = LOG_MAX.saturating_sub(written.len());
+            written.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            !world.is_stopping(attempt)
+        });
         end_marked(&marker);
-        let output = output.map_err(|e| chain(&e))?;
-        written.extend_from_slice(&output.stdout);
-        written.extend_from_slice(&output.stderr);
+        let ended = ended.map_err(|e| chain(&e))?;
         if let Err(error) = file::write_atomic(&log, &written, 0o600) {
             tracing::warn!(%error, "cannot keep the log of a setup");
         }
-        if !output.ended.is_success() {
-            let how = if output.ended.timed_out {
+        if !ended.is_success() {
+            let how = if ended.timed_out {
                 format!("took longer than {}", rules.setup_timeout)
+            } else if ended.aborted {
+                "was stopped".to_owned()
             } else {
-                output.ended.code.map_or_else(|| "was ended by a signal".into(), |code| format!("ended with {code}"))
+                ended.code.map_or_else(|| "was ended by a signal".into(), |code| format!("ended with {code}"))
             };
             let text = String::from_utf8_lossy(&written).into_owned();
             return Err(format!("`{command}` {how}\n{}\nwhole log: {}", end_of(&text), log.display()));
@@ -123,9 +131,15 @@ fn set_up(world: &World, attempt: AttemptId, created: &Created, ports: &[u16]) -
     Ok(())
 }
 
-/// What a setup command left running would write into the worktree of an agent.
-fn end_marked((name, value): &(OsString, OsString)) {
-    let marker = format!("{}={}", name.to_string_lossy(), value.to_string_lossy());
+/// What the processes of an attempt's setup are known by, also to a later supervisor.
+fn marker(world: &World, attempt: AttemptId) -> (OsString, OsString) {
+    ("STANDUP_SETUP".into(), format!("{}:{attempt}", world.place.layout.key()).into())
+}
+
+/// Ends every process with this in its environment: what a setup command left running would write
+/// into the worktree of an agent, and what a killed supervisor left running into that of the next.
+pub(super) fn end_marked((name, value): &(impl AsRef<OsStr>, impl AsRef<OsStr>)) {
+    let marker = format!("{}={}", name.as_ref().to_string_lossy(), value.as_ref().to_string_lossy());
     for left in process::marked(&marker) {
         let _ = left.signal(rustix::process::Signal::KILL);
     }

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::git::locks;
 use crate::host::{self, registry};
 use crate::model::action::Outcome;
@@ -32,12 +34,16 @@ pub(super) fn stop(world: &World, host: &HostId) -> Outcome {
         Ok(record) => record,
         Err(error) => return failed(&chain(&error)),
     };
-    if record.alive
-        && let Err(why) = ask_to_stop(world, host)
-    {
-        return failed(&why);
+    let host_process = record.running.as_ref().filter(|_| record.alive).map(|running| running.host);
+    if let Some(process) = host_process {
+        // One that was frozen could not obey.
+        let _ = process.signal(Signal::CONT);
+        if let Err(why) = ask_to_stop(world, host) {
+            tracing::warn!(%host, why, "cannot ask a host to stop");
+        }
     }
-    let until = Instant::now() + LIMIT;
+    let mut until = Instant::now() + LIMIT;
+    let mut last_resort = host_process;
     loop {
         match look() {
             Ok(record) if !record.alive => {
@@ -46,7 +52,14 @@ pub(super) fn stop(world: &World, host: &HostId) -> Outcome {
                 return Outcome::Stopped { exit, leftovers: recorded + sweep(world, host) };
             }
             Ok(_) if Instant::now() < until => std::thread::sleep(LOOK),
-            Ok(_) => return failed(&format!("host {host} has not ended within {} s", LIMIT.as_secs())),
+            Ok(_) => match last_resort.take() {
+                // It does not obey. The kernel ends its agent with it, the sweep what that left.
+                Some(process) => {
+                    let _ = process.signal(Signal::KILL);
+                    until = Instant::now() + LIMIT;
+                }
+                None => return failed(&format!("host {host} has not ended within {} s", LIMIT.as_secs())),
+            },
             Err(error) => return failed(&chain(&error)),
         }
     }

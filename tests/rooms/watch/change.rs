@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -121,6 +121,96 @@ fn a_renamed_directory_is_watched_under_its_new_name() {
     tree.told("back/deep/f");
     tree.write("back/deep/f");
     tree.told("back/deep/f");
+}
+
+#[test]
+fn two_directories_that_change_places_stay_watched() {
+    let tree = Watched::with(&["a/in/f", "b/on/f"]);
+    exchange(&tree.path("a"), &tree.path("b"));
+    tree.told("b/in/f");
+    for file in ["a/on/f", "b/in/f", "a/new", "b/new"] {
+        tree.rest();
+        tree.write(file);
+        tree.told(file);
+    }
+}
+
+fn exchange(one: &Path, other: &Path) {
+    let flags = rustix::fs::RenameFlags::EXCHANGE;
+    rustix::fs::renameat_with(rustix::fs::CWD, one, rustix::fs::CWD, other, flags).expect("exchange");
+}
+
+/// Directories of a tree, the root first.
+fn directories(root: &Path) -> Vec<PathBuf> {
+    let mut all = vec![root.to_owned()];
+    let mut at = 0;
+    while let Some(dir) = all.get(at) {
+        let entries = fs::read_dir(dir).expect("list").map(|entry| entry.expect("an entry"));
+        let below: Vec<_> = entries.filter(|entry| entry.file_type().expect("a type").is_dir()).collect();
+        all.extend(below.into_iter().map(|entry| entry.path()));
+        at += 1;
+    }
+    all
+}
+
+#[test]
+fn whatever_is_moved_about_every_directory_stays_watched() {
+    let tree = Watched::with(&["a/b/f", "c/d/f", "e/f"]);
+    let mut random = 1_u64;
+    let mut pick = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    for n in 0..400 {
+        let all = directories(tree.root.path());
+        let (one, other) = (&all[pick(all.len())], &all[pick(all.len())]);
+        let apart = !one.starts_with(other) && !other.starts_with(one);
+        match pick(5) {
+            0 | 1 if all.len() < 12 => {
+                // Made and moved into at once: the move is in nobody's sight yet.
+                let new = one.join(format!("n{n}"));
+                fs::create_dir(&new).expect("mkdir");
+                fs::write(new.join("f"), "").expect("write");
+                if !one.starts_with(other) {
+                    fs::rename(other, new.join("m")).expect("rename");
+                }
+            }
+            2 if all.len() > 6 && one != tree.root.path() => fs::remove_dir_all(one).expect("remove"),
+            3 if apart => exchange(one, other),
+            4 if apart => fs::rename(one, other.join(format!("m{n}"))).expect("rename"),
+            _ => {}
+        }
+        if n % 100 == 99 {
+            tree.rest();
+        }
+    }
+    tree.rest();
+    for dir in directories(tree.root.path()) {
+        let file = dir.join("last");
+        fs::write(&file, "").expect("write");
+        tree.told(file.strip_prefix(tree.root.path()).expect("below").to_str().expect("a name"));
+    }
+}
+
+#[test]
+fn a_worktree_in_a_worktree_is_watched_for_its_own_sake() {
+    let tree = Watched::with(&["src/f", "inner/src/f"]);
+    let inner = tree.path("inner");
+    tree.watcher.add(key(2), &inner, &outbox(&inner));
+    assert_eq!(tree.ready(), 2);
+    for round in 0..2 {
+        write(&inner, "src/f", "changed");
+        let event = tree.until(|event| matches!(event, WatchEvent::Changed { .. }));
+        assert!(matches!(&event, WatchEvent::Changed { key: of, .. } if *of == key(2)), "{round}: {event:?}");
+        // The outer one is gone through anew.
+        tree.write(".gitignore");
+        tree.told(".gitignore");
+        tree.rest();
+    }
+    fs::remove_dir_all(&inner).expect("remove");
+    tree.until(|event| *event == WatchEvent::Gone { key: key(2) });
+    tree.write("inner/src/f");
+    tree.told("inner/src/f");
 }
 
 #[test]

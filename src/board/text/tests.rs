@@ -1,0 +1,251 @@
+//! A board with one of everything, as it is shown.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::model::attempt::DiffStat;
+use crate::model::id::TaskId;
+use crate::model::name::{AgentName, BranchName, CheckName, Oid, Slug};
+use crate::model::task::{Mode, Priority};
+
+/// Tones as marks, so that a snapshot shows them.
+struct Marked(usize);
+
+impl Paint for Marked {
+    fn paint(&self, tone: Tone, text: &str) -> String {
+        match tone {
+            Tone::Warn => format!("<w>{text}</w>"),
+            Tone::Bad => format!("<b>{text}</b>"),
+            Tone::Good => format!("<g>{text}</g>"),
+            Tone::Plain | Tone::Bold | Tone::Dim => text.to_owned(),
+        }
+    }
+
+    fn columns(&self) -> usize {
+        self.0
+    }
+}
+
+const NOW: Now = Now { wall: Wall(10_000_000), mono: crate::model::time::Mono(0), boot: crate::model::time::Boot(0) };
+
+fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Source>) -> doc::Task {
+    let slug = Slug::from_title(title);
+    doc::Task {
+        id: TaskId::new(n).expect("from 1"),
+        number: n,
+        slug: slug.to_string(),
+        title: title.to_owned(),
+        column,
+        state: doc::State { kind, source, age_s: u64::from(n) * 7 },
+        flags: vec![],
+        agent: Some(AgentName::new(if n.is_multiple_of(2) { "codex" } else { "claude" }).expect("a name")),
+        mode: Mode::default(),
+        priority: Priority::default(),
+        needs: vec![],
+        attempt: (kind != RunKind::None).then(|| doc::Attempt {
+            number: 1,
+            branch: BranchName::new(format!("standup/T{n}/1-{slug}")).expect("a branch"),
+            worktree: PathBuf::from(format!("/worktrees/T{n}-1-{slug}")),
+            base_oid: Some(Oid::new("0123456789abcdef0123456789abcdef01234567").expect("an oid")),
+            host_pid: Some(100 + n),
+            agent_pid: Some(200 + n),
+            agent_session: None,
+            started_at: Some(Wall(1_000)),
+            exit: None,
+        }),
+        checkin: None,
+        verdict: None,
+        diff: None,
+        needs_you: None,
+    }
+}
+
+fn diff(files: u64, commits: u64, dirty: bool) -> Option<doc::Diff> {
+    let stat = DiffStat { files, insertions: files * 12, deletions: files, commits, dirty, ..DiffStat::default() };
+    Some(doc::Diff { stat })
+}
+
+fn verdict(outcome: VerdictOutcome, failed: u64) -> Option<doc::Verdict> {
+    let tests = TestCounts { total: 41, passed: 41 - failed, failed, skipped: 0 };
+    let check = doc::Check {
+        name: CheckName::new("test").expect("a name"),
+        outcome: if failed == 0 { CheckOutcome::Pass } else { CheckOutcome::Fail },
+        exit_code: Some(i32::from(failed > 0)),
+        duration_s: 12.25,
+        tests: Some(tests),
+        new_failures: (0..failed).map(|n| format!("pager::tests::case_{n}")).collect(),
+        why: if failed == 0 { String::new() } else { format!("{failed} of 41 tests failed") },
+    };
+    Some(doc::Verdict { outcome, tree: None, checks: vec![check] })
+}
+
+fn needs(kind: NeedKind, question: &str) -> Option<doc::NeedsYou> {
+    Some(doc::NeedsYou { since: Wall(10_000_000 - 185_000), kind, question: question.to_owned() })
+}
+
+fn tasks() -> Vec<doc::Task> {
+    let asks = doc::Task {
+        needs_you: needs(NeedKind::Permission, "May I run:\nrm -rf target/\n\x1b[31mnow\x1b[0m"),
+        ..task(1, "Fix the pager", Column::Build, RunKind::Waiting, Some(Source::Osc7501))
+    };
+    let red = doc::Task {
+        needs_you: needs(NeedKind::Red, "checks are red: test: 3 of 41 tests failed"),
+        verdict: verdict(VerdictOutcome::Red, 3),
+        ..task(
+            2,
+            "Colour of the pager, 日本語 and a title that is far too long for a board",
+            Column::Build,
+            RunKind::Idle,
+            None,
+        )
+    };
+    let works = doc::Task {
+        diff: diff(3, 1, true),
+        ..task(3, "Read the configuration once", Column::Build, RunKind::Working, Some(Source::Osc7501))
+    };
+    let again = doc::Task {
+        verdict: verdict(VerdictOutcome::Red, 1),
+        diff: diff(1, 0, true),
+        ..task(4, "Escape \x1b]0;title\x07 bytes", Column::Build, RunKind::Checking, None)
+    };
+    let ready = doc::Task {
+        verdict: verdict(VerdictOutcome::Green, 0),
+        diff: diff(7, 2, false),
+        ..task(5, "Show the version", Column::Review, RunKind::Idle, Some(Source::Osc7501))
+    };
+    let unverified = doc::Task { diff: diff(0, 0, false), ..task(6, "Docs", Column::Review, RunKind::Stopped, None) };
+    vec![
+        asks,
+        red,
+        works,
+        again,
+        ready,
+        unverified,
+        task(7, "Later", Column::Backlog, RunKind::None, None),
+        task(8, "Much later", Column::Backlog, RunKind::None, None),
+        task(9, "By hand", Column::Takeover, RunKind::Idle, Some(Source::Screen)),
+        task(10, "Old", Column::Done, RunKind::Stopped, None),
+        task(11, "Dropped", Column::Canceled, RunKind::Stopped, None),
+    ]
+}
+
+fn board() -> doc::Status {
+    let hold = |n, because, text: &str| doc::Hold { task: TaskId::new(n).expect("from 1"), because, text: text.into() };
+    doc::Status {
+        repo: PathBuf::from("/home/me/pager"),
+        base: Some("main".into()),
+        supervisor: doc::Supervisor { running: true, pid: Some(7), since: Some(Wall(0)) },
+        dispatch: true,
+        banners: vec!["agents.toml:3:1: unknown key wip.biuld (did you mean wip.build?)".into()],
+        wip: doc::Wip {
+            build: doc::Used { used: 4, limit: Some(4) },
+            review: doc::Used { used: 2, limit: Some(4) },
+            machine: doc::Used { used: 5, limit: None },
+        },
+        tasks: tasks(),
+        holds: vec![
+            hold(7, HoldKind::Build, "build is full 4/4"),
+            hold(8, HoldKind::Trust, "the commands of agents.toml are not approved"),
+        ],
+    }
+}
+
+#[test]
+fn a_full_board_fits_eighty_columns() {
+    insta::assert_snapshot!(status(&board(), NOW, &Marked(80)));
+}
+
+#[test]
+fn a_full_board_uses_a_wide_terminal() {
+    insta::assert_snapshot!(status(&board(), NOW, &Marked(140)));
+}
+
+#[test]
+fn an_empty_board_says_how_to_begin() {
+    let empty = doc::Status { tasks: vec![], holds: vec![], banners: vec![], ..board() };
+    insta::assert_snapshot!(status(&empty, NOW, &Marked(80)));
+}
+
+#[test]
+fn many_closed_tasks_are_only_counted() {
+    let closed = |n| task(n, "Old", if n % 3 == 0 { Column::Canceled } else { Column::Done }, RunKind::Stopped, None);
+    let board = doc::Status { tasks: (1..=9).map(closed).collect(), holds: vec![], ..board() };
+    let text = status(&board, NOW, &Marked(80));
+    assert!(text.ends_with("done 6 · canceled 3\n"), "{text}");
+}
+
+#[test]
+fn no_line_of_a_board_is_wider_than_the_terminal_but_what_is_pasted_or_must_be_read() {
+    for columns in [60, 80, 100, 140, 200] {
+        let text = status(&board(), NOW, &Bare(columns));
+        for line in text.lines().filter(|line| !line.starts_with('!') && !line.contains("hint:")) {
+            assert!(width(line) <= columns, "{columns}: {} {line}", width(line));
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_board_steers_a_terminal() {
+    let text = status(&board(), NOW, &Bare(80));
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+}
+
+/// Without tones.
+struct Bare(usize);
+
+impl Paint for Bare {
+    fn paint(&self, _: Tone, text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn columns(&self) -> usize {
+        self.0
+    }
+}
+
+#[test]
+fn one_task_is_shown_with_its_evidence() {
+    let mut tasks = tasks();
+    let red = doc::Task { flags: vec!["red"], diff: diff(3, 1, true), ..tasks.remove(1) };
+    let moment = |ago: i64, event: &str, text: &str| doc::Moment {
+        at: Wall(10_000_000 - ago),
+        event: event.into(),
+        text: text.into(),
+    };
+    let show = doc::Show {
+        task: red,
+        brief: "# Colour\n\nMake it \x1b[31mred\x1b[0m.\n".into(),
+        criteria: vec![
+            doc::Criterion { n: 1, text: "`pager x` is red".into(), met_claimed: true, shown_by: None },
+            doc::Criterion { n: 2, text: "`pager` is not".into(), met_claimed: false, shown_by: None },
+        ],
+        checkins: vec![doc::ShownCheckIn {
+            at: Wall(9_900_000),
+            via: crate::model::checkin::Via::Outbox,
+            state: crate::model::checkin::Claim::Ready,
+            did: "made it red".into(),
+            next: String::new(),
+            blockers: vec![],
+            question: Some("which red?".into()),
+            met: vec![1],
+            facts: serde_json::Map::new(),
+            contradictions: vec![],
+        }],
+        messages: vec![doc::Message {
+            at: Wall(9_950_000),
+            from: crate::model::message::From::Person,
+            text: "a darker one\nplease".into(),
+            delivery: "queued",
+            held: Some("its turn runs".into()),
+        }],
+        attempts: vec![],
+        timeline: vec![
+            moment(300_000, "task-added", "added: Colour"),
+            moment(200_000, "state-changed", "working"),
+            moment(100_000, "verdict-reached", "checks: red (test)"),
+        ],
+        violations: vec![],
+        unconfined: Some("it runs with approvals skipped".into()),
+    };
+    insta::assert_snapshot!(super::show(&show, NOW, &Marked(80)));
+}

@@ -1,0 +1,158 @@
+//! The control socket: who may say what, and what comes of nonsense.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use standup::client::control::{Client, ClientError};
+use standup::model::checkin::Claim;
+use standup::model::event::Event;
+use standup::model::id::Seq;
+use standup::model::input::{Command as Wish, RefusalCode};
+use standup::wire::control::Request;
+
+use crate::scene::{DEADLINE, Scene, id, playing, poll, scripted};
+
+fn socket(scene: &Scene) -> std::path::PathBuf {
+    scene.place.layout.control_socket().expect("socket")
+}
+
+/// An agent that leaves its token where the test can read it.
+fn with_token() -> (Scene, String) {
+    let script = "printf %s $STANDUP_TOKEN > $HOME/token.new; mv $HOME/token.new $HOME/token; \
+                  while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done";
+    let mut scene = Scene::new(&scripted(script));
+    scene.start();
+    scene.live(1);
+    let file = scene.home().join("token");
+    poll("the token", || file.exists());
+    let token = std::fs::read_to_string(file).expect("token");
+    (scene, token)
+}
+
+fn code(answer: Result<impl std::fmt::Debug, ClientError>) -> RefusalCode {
+    match answer {
+        Err(ClientError::Refused(refusal)) => refusal.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_agents_token_opens_reports_and_nothing_else() {
+    let (scene, token) = with_token();
+    let client = || Client::open(&socket(&scene), &token).expect("connect");
+    let everything_else = [
+        Request::Board {},
+        Request::Command { command: Wish::Cancel { task: id(1), reason: String::new() }, texts: Vec::new() },
+        Request::Reload {},
+        Request::Explain { task: id(1) },
+        Request::Follow { from: Seq(1) },
+        Request::Shutdown {},
+        Request::Down { why: standup::model::attempt::StopWhy::Down },
+    ];
+    for request in everything_else {
+        assert_eq!(code(client().ask(&request)), RefusalCode::Policy, "{request:?}");
+    }
+    let text = r#"{"schemaVersion":1,"kind":"check-in","state":"working","did":"a test"}"#;
+    let check_in = serde_json::from_str(text).expect("check-in");
+    client().ask(&Request::CheckIn { check_in }).expect("its report");
+    let task = scene.task(1);
+    assert_eq!(
+        task.check_ins.last().map(|c| (c.check_in.state, c.check_in.did.as_str())),
+        Some((Claim::Working, "a test"))
+    );
+}
+
+#[test]
+fn a_wrong_token_opens_nothing() {
+    let (scene, token) = with_token();
+    let other_task = token.replacen("T1-1-1", "T2-1-1", 1);
+    let cut = token[..token.len() - 1].to_owned();
+    for wrong in ["", "x", &other_task, &cut, &"0".repeat(64)] {
+        assert_eq!(code(Client::open(&socket(&scene), wrong).map(|_| ())), RefusalCode::Policy, "{wrong:?}");
+    }
+    assert_eq!(scene.board().tasks.len(), 1);
+}
+
+#[test]
+fn nonsense_on_the_socket_harms_nobody() {
+    let mut scene = Scene::new(&playing(&["exit=0"]));
+    scene.start();
+    let path = socket(&scene);
+    let long = vec![b'x'; 1 << 20];
+    let nested = "[".repeat(100_000);
+    let pieces: [&[u8]; 8] = [
+        b"\n",
+        b"\0\0\0\0\n",
+        b"{}\n",
+        b"null\n{\n",
+        &long,
+        nested.as_bytes(),
+        b"\xff\xfe\xfd\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ];
+    let mut silent = Vec::new();
+    for piece in pieces.iter().cycle().take(200) {
+        let mut stream = UnixStream::connect(&path).expect("connect");
+        stream.set_write_timeout(Some(Duration::from_secs(10))).expect("limit");
+        let _ = stream.write_all(piece);
+        silent.push(stream);
+    }
+    // Those that hold on are turned out; whoever has something to say is heard meanwhile.
+    assert_eq!(scene.board().tasks.len(), 0);
+    for mut stream in silent {
+        stream.set_read_timeout(Some(DEADLINE)).expect("limit");
+        let mut rest = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it is not held for ever: {error}");
+        }
+    }
+    scene.add(&["Still there"]);
+}
+
+#[test]
+fn a_request_that_cannot_be_read_is_answered_and_the_next_one_too() {
+    let mut scene = Scene::new(&playing(&["exit=0"]));
+    scene.start();
+    let token = std::fs::read_to_string(scene.place.layout.user_token()).expect("token");
+    let mut stream = UnixStream::connect(socket(&scene)).expect("connect");
+    let hello = serde_json::json!({"versions": [1, 1], "version": "0", "token": token.trim()});
+    let mut reader = std::io::BufReader::new(stream.try_clone().expect("dup"));
+    let mut line = |text: &str| {
+        stream.write_all(text.as_bytes()).expect("write");
+        let mut answer = String::new();
+        std::io::BufRead::read_line(&mut reader, &mut answer).expect("read");
+        answer
+    };
+    let welcome = line(&format!("{hello}\n"));
+    assert!(welcome.contains("speaks"), "{welcome}");
+    assert!(line("{\"request\":\"fly\"}\n").contains("cannot be read"));
+    assert!(line("{\"request\":\"board\"}\n").contains("known"));
+}
+
+#[test]
+fn a_follower_that_reads_in_small_steps_misses_nothing() {
+    let mut scene = Scene::new(&playing(&["exit=0"]));
+    scene.start();
+    let titles: Vec<String> = (0..300).map(|n| format!("{n} {}", "long ".repeat(2_000))).collect();
+    let mut follower = scene.client().follow(Seq(1)).expect("follow");
+    let mut added = Vec::new();
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for chunk in titles.chunks(50) {
+                scene.add(&chunk.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+        });
+        let until = std::time::Instant::now() + DEADLINE;
+        while added.len() < titles.len() {
+            assert!(std::time::Instant::now() < until, "{} of {} came", added.len(), titles.len());
+            // So short that lines are cut in the middle.
+            if let Some(logged) = follower.next(Some(Duration::from_micros(100))).expect("whole lines")
+                && let Event::TaskAdded { spec } = logged.record.event
+            {
+                added.push(spec.title);
+            }
+        }
+    });
+    assert_eq!(added, titles);
+}

@@ -1,0 +1,98 @@
+//! Reports of agents, and what checks make of them.
+
+use standup::model::checkin::Via;
+use standup::model::event::{Event, NeedKind};
+use standup::model::task::Column;
+use standup::model::verdict::VerdictOutcome;
+
+use crate::scene::{Scene, id, scripted};
+
+/// Writes a check-in as an agent without any tool does.
+const READY: &str = r#"
+report() { printf '{"schemaVersion":1,"kind":"check-in","state":"%s","did":"%s"}' "$1" "$2" > $STANDUP_DIR/outbox/.t; \
+  mv $STANDUP_DIR/outbox/.t $STANDUP_DIR/outbox/$2.json; }
+"#;
+
+const CHECK: &str =
+    "[[verify.check]]\nname = \"test\"\nrun = \"test -f done.txt || { echo it is missing; exit 1; }\"\n";
+
+#[test]
+fn a_ready_in_the_outbox_starts_the_checks() {
+    let script =
+        format!("{READY} echo x > done.txt; report ready all; while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done");
+    let mut scene = Scene::new(&(scripted(&script) + CHECK));
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
+    let task = &board.tasks[&id(1)];
+    let attempt = task.attempt().expect("attempt");
+    assert!(attempt.host().is_some(), "the agent still runs");
+    assert_eq!(attempt.judged.as_ref().map(|j| j.verdict.outcome), Some(VerdictOutcome::Green));
+    assert_eq!(task.check_ins.last().map(|c| c.via), Some(Via::Outbox));
+    let outbox = standup::store::layout::outbox(&attempt.worktree);
+    let letters = || std::fs::read_dir(&outbox).expect("outbox").flatten();
+    crate::scene::poll("the letter is taken", || letters().all(|l| l.path().extension().is_none_or(|e| e != "json")));
+}
+
+#[test]
+fn a_claim_moves_no_card_while_the_checks_are_red() {
+    let script =
+        format!("{READY} echo x > other.txt; report ready all; while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done");
+    let mut scene = Scene::new(&(scripted(&script) + CHECK));
+    scene.start();
+    scene.start_tasks(1);
+    let judged = |b: &standup::model::board::Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.judged.is_some());
+    let board = scene.until("a verdict", judged);
+    let task = &board.tasks[&id(1)];
+    assert_eq!(task.column, Column::Build);
+    assert_eq!(task.attempt().and_then(|a| a.judged.clone()).map(|j| j.verdict.outcome), Some(VerdictOutcome::Red));
+    let told = scene.events(1).into_iter().find_map(|event| match event {
+        Event::MessageQueued { text, .. } => Some(text),
+        _ => None,
+    });
+    let told = told.expect("the failure goes back to the agent");
+    assert!(told.contains("it is missing") && told.contains("test"), "{told}");
+}
+
+#[test]
+fn an_agent_that_ended_red_needs_you() {
+    let mut scene = Scene::new(&(scripted("echo x > other.txt; echo finished") + CHECK));
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("the need", |b| b.tasks[&id(1)].needs_you.is_some());
+    let need = board.tasks[&id(1)].needs_you.clone().expect("need");
+    assert_eq!(need.kind, NeedKind::Red);
+    assert_eq!(board.tasks[&id(1)].column, Column::Build);
+}
+
+#[test]
+fn a_report_that_is_none_is_said_and_kept_aside() {
+    let script = "echo '{\"half' > $STANDUP_DIR/outbox/.t; mv $STANDUP_DIR/outbox/.t $STANDUP_DIR/outbox/bad.json; \
+                  while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done";
+    let mut scene = Scene::new(&scripted(script));
+    scene.start();
+    scene.live(1);
+    let refused = || scene.events(1).iter().any(|e| matches!(e, Event::CheckInRefused { .. }));
+    crate::scene::poll("the refusal", refused);
+    assert!(scene.task(1).check_ins.is_empty());
+}
+
+#[test]
+fn a_report_written_while_no_supervisor_runs_is_read_by_the_next() {
+    let script = format!(
+        "{READY} while [ ! -e $STANDUP_DIR/go ]; do sleep 0.1; done; report working meanwhile; touch $HOME/reported; \
+         while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done"
+    );
+    let mut scene = Scene::new(&scripted(&script));
+    scene.start();
+    scene.live(1);
+    let dir = standup::store::layout::run_dir(&scene.attempt(1).worktree);
+    scene.kill();
+    std::fs::write(dir.join("go"), "").expect("write");
+    let reported = scene.home().join("reported");
+    crate::scene::poll("the report", || reported.exists());
+    scene.start();
+    let board = scene.until("the report", |b| !b.tasks[&id(1)].check_ins.is_empty());
+    assert_eq!(board.tasks[&id(1)].check_ins.len(), 1);
+    assert_eq!(board.tasks[&id(1)].check_ins[0].check_in.did, "meanwhile");
+}

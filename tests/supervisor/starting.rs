@@ -1,0 +1,178 @@
+//! What holds a start back, and what is left and said where one fails.
+
+use standup::client::control::ClientError;
+use standup::model::attempt::End;
+use standup::model::board::{Board, HoldKind};
+use standup::model::event::NeedKind;
+use standup::model::input::{Command as Wish, RefusalCode};
+use standup::model::task::Column;
+
+use crate::scene::{Scene, git, id, playing, scripted, spec};
+
+fn hold(board: &Board, number: u32) -> Option<(HoldKind, String)> {
+    board.holds.iter().find(|h| h.task == id(number)).map(|h| (h.because, h.text.clone()))
+}
+
+fn is_held(board: &Board, number: u32, by: HoldKind) -> bool {
+    hold(board, number).is_some_and(|(kind, _)| kind == by)
+}
+
+fn live(board: &Board) -> usize {
+    board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.host().is_some())).count()
+}
+
+/// Neither folder nor branch nor entry.
+fn assert_clean(scene: &Scene) {
+    assert_eq!(git(&scene.repo(), &["for-each-ref", "refs/heads/standup/"]), "");
+    let entries = std::fs::read_dir(scene.repo().join(".git/worktrees")).map_or(0, Iterator::count);
+    let folders = std::fs::read_dir(scene.place.layout.worktrees_dir()).map_or(0, Iterator::count);
+    assert_eq!((entries, folders), (0, 0));
+}
+
+#[test]
+fn a_failing_setup_leaves_nothing_and_says_what_it_printed() {
+    let settings = playing(&["exit=0"]) + "[worktrees]\nsetup = [\"true\", \"echo no network here; exit 3\"]\n";
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("the failure", |b| b.tasks[&id(1)].needs_you.is_some());
+    let need = board.tasks[&id(1)].needs_you.clone().expect("need");
+    assert_eq!(need.kind, NeedKind::Exit);
+    for part in ["setup", "echo no network here; exit 3", "ended with 3", "no network here", "-setup.log"] {
+        assert!(need.question.contains(part), "{part:?} is not in {:?}", need.question);
+    }
+    assert_clean(&scene);
+    // Mended, it can be tried again.
+    let mended = settings.replace("; exit 3", "");
+    std::fs::write(scene.repo().join("agents.toml"), mended).expect("write");
+    scene.approve();
+    scene.client().ask(&standup::wire::control::Request::Reload {}).expect("reload");
+    scene.wish(Wish::Retry { task: id(1), agent: None }).expect("retry");
+    scene.until("its worktree", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.base_oid.is_some()));
+}
+
+#[test]
+fn a_worktree_root_that_cannot_be_written_is_named() {
+    let settings = playing(&["exit=0"]) + "[worktrees]\nroot = \"/proc/nowhere\"\n";
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("the failure", |b| b.tasks[&id(1)].needs_you.is_some());
+    let need = board.tasks[&id(1)].needs_you.clone().expect("need");
+    assert!(need.question.contains("/proc/nowhere"), "{}", need.question);
+    assert_clean(&scene);
+}
+
+#[test]
+fn an_agent_that_is_missing_holds_its_task_and_is_named() {
+    let settings =
+        "schema = 1\n[agents.gone]\nadapter = \"generic\"\ncommand = [\"no-such-program\"]\nprompt = \"none\"\n";
+    let mut scene = Scene::new(settings);
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("the hold", |b| is_held(b, 1, HoldKind::Agent));
+    assert!(hold(&board, 1).expect("hold").1.contains("no-such-program"));
+    match scene.wish(Wish::Start { task: id(1) }) {
+        Err(ClientError::Refused(refusal)) => {
+            assert_eq!(refusal.code, RefusalCode::Failure);
+            assert!(refusal.text.contains("no-such-program") && !refusal.hints.is_empty(), "{refusal:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_clean(&scene);
+}
+
+#[test]
+fn an_agent_that_ends_at_once_without_a_word_needs_you() {
+    let mut scene = Scene::new(&scripted("exit 0"));
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("the end", |b| b.tasks[&id(1)].needs_you.is_some());
+    let attempt = board.tasks[&id(1)].attempt().expect("attempt");
+    assert!(matches!(attempt.end(), Some(End::Failed { .. })), "{:?}", attempt.end());
+    assert_eq!(board.tasks[&id(1)].column, Column::Build, "nothing was done, so nothing is in Review");
+}
+
+#[test]
+fn an_agent_whose_program_cannot_run_is_said() {
+    // It exists and may be executed; the kernel does not know what it is.
+    let mut scene = Scene::new("schema = 1\n");
+    let program = scene.home().join("not-a-program");
+    std::fs::create_dir_all(scene.home()).expect("folder");
+    std::fs::write(&program, [0x7f, 0, 1, 2]).expect("write");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("mode");
+    let agent =
+        format!("[agents.odd]\nadapter = \"generic\"\ncommand = [\"{}\"]\nprompt = \"none\"\n", program.display());
+    std::fs::write(scene.repo().join("agents.toml"), format!("schema = 1\n{agent}")).expect("write");
+    scene.approve();
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("the failure", |b| b.tasks[&id(1)].needs_you.is_some());
+    let question = &board.tasks[&id(1)].needs_you.as_ref().expect("need").question;
+    assert!(question.contains("not-a-program"), "{question}");
+}
+
+#[test]
+fn a_full_review_stops_new_starts_and_an_empty_one_lets_them_go_on() {
+    let settings =
+        scripted("echo work > done").replace("review = 1000", "review = 1").replace("build = 60", "build = 1");
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    scene.start_tasks(3);
+    let board = scene.until("a full review", |b| is_held(b, 2, HoldKind::Review) && is_held(b, 3, HoldKind::Review));
+    assert_eq!(board.tasks[&id(1)].column, Column::Review);
+    assert!(board.tasks[&id(2)].attempts.is_empty());
+    scene.wish(Wish::Move { task: id(1), to: Column::Done, reason: "good".into() }).expect("move");
+    scene.until("the next", |b| b.tasks[&id(2)].column == Column::Review && is_held(b, 3, HoldKind::Review));
+}
+
+#[test]
+fn a_need_holds_until_it_is_done() {
+    let mut scene = Scene::new(&scripted("echo work > done"));
+    scene.start();
+    let mut second = spec("Second");
+    scene.add(&["First"]);
+    second.needs = vec![id(1)];
+    scene.add_specs(vec![second]);
+    scene.wish(Wish::Dispatch { on: true }).expect("dispatch");
+    let board = scene.until("the first in review", |b| b.tasks[&id(1)].column == Column::Review);
+    assert!(is_held(&board, 2, HoldKind::Needs), "{:?}", board.holds);
+    assert!(hold(&board, 2).expect("hold").1.contains("T1"));
+    scene.wish(Wish::Move { task: id(1), to: Column::Done, reason: "good".into() }).expect("move");
+    scene.until("the second", |b| b.tasks[&id(2)].column == Column::Review);
+}
+
+#[test]
+fn a_limit_of_the_machine_holds_over_two_repositories() {
+    let settings = playing(&["count=20", "exit=0"]);
+    let mut one = Scene::new(&settings);
+    std::fs::create_dir_all(one.home().join("config")).expect("folder");
+    std::fs::write(one.home().join("config/config.toml"), "schema = 1\n[wip]\nmachine = 2\n").expect("write");
+    let mut other = one.beside(&settings);
+    one.start();
+    other.start();
+    one.start_tasks(2);
+    one.until("two live", |b| live(b) == 2);
+    other.start_tasks(1);
+    let board = other.until("the hold", |b| is_held(b, 1, HoldKind::Machine));
+    assert_eq!(live(&board), 0);
+    // Nobody tells the other of an end here; it looks.
+    one.signal_file(1, "stop");
+    other.until("its turn", |b| live(b) == 1);
+    assert_eq!(live(&one.board()) + live(&other.board()), 2);
+}
+
+#[test]
+fn after_a_restart_a_machine_limit_still_counts_what_lives() {
+    let mut scene = Scene::new(&playing(&["count=20", "exit=0"]));
+    std::fs::create_dir_all(scene.home().join("config")).expect("folder");
+    std::fs::write(scene.home().join("config/config.toml"), "schema = 1\n[wip]\nmachine = 1\n").expect("write");
+    scene.start();
+    scene.live(1);
+    scene.kill();
+    scene.start();
+    scene.add(&["One too many"]);
+    let board = scene.until("the hold", |b| is_held(b, 2, HoldKind::Machine));
+    assert_eq!(live(&board), 1);
+}
