@@ -234,6 +234,17 @@ fn a_session_that_begins_does_not_take_back_the_title_that_shows_its_turn() {
 }
 
 #[test]
+fn a_status_file_that_lags_behind_the_first_prompt_does_not_say_rest() {
+    let mut s = Scene::of("claude");
+    s.status("\"idle\"").is(RunKind::Starting, Source::StatusFile);
+    s.hook("UserPromptSubmit", r#","prompt":"x""#).is(RunKind::Working, Source::Hook);
+    s.status("\"idle\"").is(RunKind::Working, Source::Hook);
+    s.status("\"busy\"").is(RunKind::Working, Source::StatusFile);
+    s.hook("Stop", "").status("\"idle\"").is(RunKind::Idle, Source::StatusFile);
+    assert!(s.state().turn_over);
+}
+
+#[test]
 fn idle_without_ever_busy_is_an_empty_prompt() {
     let mut s = Scene::of("claude");
     s.weigher = Weigher::new(Rules { prompted: false, ..rules("claude") }, at(0));

@@ -137,11 +137,17 @@ impl Weigher {
         // A screen that counts at all promotes to waiting over what stands above it.
         let screen = claims.iter().find(|c| c.source == Source::Screen && c.void.is_none());
         let first = screen.or_else(|| claims.iter().find(|c| c.void.is_none()))?;
-        // Before the first turn, rest is what every CLI comes up in; a title that already shows
-        // the expected turn is newer news.
-        let comes_up = first.says == Says::AtRest && self.rules.prompted && self.evidence.turn.is_none();
-        let title = claims.iter().find(|c| c.source == Source::Title && c.says == Says::Working && c.void.is_none());
-        title.filter(|_| comes_up).or(Some(first)).cloned()
+        let news = claims.iter().find(|c| {
+            c.says == Says::Working && c.void.is_none() && (c.source == Source::Title || c.at.mono >= first.at.mono)
+        });
+        news.filter(|_| self.only_came_up(first)).or(Some(first)).cloned()
+    }
+
+    /// Whether a claim says no more than what every CLI says while it comes up: that it rests. What
+    /// shows the expected turn since then is newer news, whoever says it.
+    fn only_came_up(&self, claim: &Claim) -> bool {
+        let stale = claim.source == Source::StatusFile && self.status_busy.is_none() && self.board.root().is_none();
+        claim.says == Says::AtRest && self.rules.prompted && (self.evidence.turn.is_none() || stale)
     }
 
     fn psp_claim(&self, now: Now) -> Option<Claim> {

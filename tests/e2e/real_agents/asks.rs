@@ -38,7 +38,7 @@ fn asks_a_permission_and_goes_on_once_it_is_given() {
         terminal.press(yes);
         let task = stage.until_task(id, "goes on", |t| t.column == Column::Review);
         assert!(file.exists() && task.needs_you.is_none());
-        assert_eq!(stage.kinds(id), [RunKind::Working, RunKind::Waiting, RunKind::Working, RunKind::Idle], "{name}");
+        stage.assert_went_through(id, &[RunKind::Working, RunKind::Waiting, RunKind::Working, RunKind::Idle]);
         let seen = terminal.bytes();
         assert!(!String::from_utf8_lossy(&seen).contains("]7501"), "{name}: a report reached the terminal");
     }

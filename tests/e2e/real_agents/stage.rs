@@ -282,8 +282,15 @@ impl Stage {
         heard.iter().filter(|(_, l)| l.record.task == Some(id)).map(|(_, l)| l.record.event.clone()).collect()
     }
 
+    /// The agent of a task went through these kinds of state and no others.
+    #[track_caller]
+    pub(super) fn assert_went_through(&self, id: TaskId, kinds: &[RunKind]) {
+        let went = self.kinds(id);
+        assert!(went == kinds, "{id} went through {went:?} instead of {kinds:?}\n{}", self.told());
+    }
+
     /// The kinds of state a task's agent went through, each once.
-    pub(super) fn kinds(&self, id: TaskId) -> Vec<RunKind> {
+    fn kinds(&self, id: TaskId) -> Vec<RunKind> {
         let mut kinds: Vec<RunKind> = Vec::new();
         for event in self.events(id) {
             if let Event::StateChanged { state } = event

@@ -36,7 +36,7 @@ fn edits_and_commits_on_its_own_branch() {
         assert_eq!(git(&attempt.worktree, "git status --porcelain"), "");
         assert!(attempt.session.is_some(), "{name} keeps its session");
         assert!(task.needs_you.is_none(), "{:?}", task.needs_you);
-        assert_eq!(stage.kinds(id), [RunKind::Working, RunKind::Idle], "{name}");
+        stage.assert_went_through(id, &[RunKind::Working, RunKind::Idle]);
         assert_eq!(run(&task).and_then(|r| r.source), Some(Source::Osc7501));
     }
     assert_eq!(git(&stage.repo(), "git rev-parse main"), before);
@@ -173,7 +173,7 @@ fn four_at_once_on_four_branches() {
         stage.timed(*id, &format!("turn over, {}", cli.name()), done, |s| s.turn_over);
     }
     for (n, cli, id) in &tasks {
-        assert_eq!(stage.kinds(*id), [RunKind::Working, RunKind::Idle], "{cli:?}");
+        stage.assert_went_through(*id, &[RunKind::Working, RunKind::Idle]);
         let attempt = stage.attempt(*id);
         let log = git(&stage.repo(), &format!("git log --format=%s main..{}", attempt.branch.as_str()));
         assert_eq!(log, format!("work {n}"));
