@@ -1,5 +1,9 @@
 //! The binary from outside, and the instruments that are used for it.
 
+mod cli_agent_verbs;
+mod cli_tasks;
+mod cli_trial;
+mod cli_usage;
 mod instruments;
 mod real_agents;
 #[path = "../support/mod.rs"]
