@@ -7,10 +7,12 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::Value;
 
+use crate::support::pty::OnPty;
+
 /// No command of a test takes longer on a machine that works.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Settings with the demo's scripted player as agent, as fast as it can.
+/// Settings with the demo's scripted player as agent.
 const SETTINGS: &str = r#"schema = 1
 agent = "demo"
 
@@ -25,7 +27,7 @@ run = "sh -c 'test \"$(bin/greet)\" = Hello.'"
 [agents.demo]
 adapter = "demo"
 command = ["STANDUP", "__demo-agent"]
-args = ["--pace", "1"]
+args = ["--pace", "PACE"]
 "#;
 
 pub(crate) struct Trial {
@@ -70,6 +72,8 @@ impl Trial {
         let trial = Self::bare();
         trial.git(&["init", "-q", "-b", "main"]);
         trial.write("bin/greet", "#!/bin/sh\nprintf 'Hello.\\n'\n");
+        trial.write("tests/run", "exit 0\n");
+        trial.git(&["add", "tests"]);
         trial.git(&["update-index", "--add", "--chmod=+x", "bin/greet"]);
         trial.git(&["commit", "-qm", "start"]);
         trial
@@ -77,8 +81,14 @@ impl Trial {
 
     /// The same with the scripted agent, approved.
     pub(crate) fn with_agent() -> Self {
+        Self::with_agent_at("1")
+    }
+
+    /// The same, with so many milliseconds between two steps of the agent.
+    pub(crate) fn with_agent_at(pace: &str) -> Self {
         let trial = Self::new();
-        trial.write("agents.toml", &SETTINGS.replace("STANDUP", env!("CARGO_BIN_EXE_standup")));
+        let settings = SETTINGS.replace("STANDUP", env!("CARGO_BIN_EXE_standup")).replace("PACE", pace);
+        trial.write("agents.toml", &settings);
         trial.git(&["add", "agents.toml"]);
         trial.git(&["commit", "-qm", "agents"]);
         trial.run(&["trust", "--yes"]).ok();
@@ -123,6 +133,21 @@ impl Trial {
         let identity = ["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"];
         command.envs(identity.map(|name| (name, "a@b"))).env("HOME", self.dir.path()).env("STANDUP_HOME", self.home());
         command
+    }
+
+    /// The binary on a terminal of its own.
+    pub(crate) fn on_terminal(&self, args: &[&str], also: &[(&str, &str)]) -> OnPty {
+        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+        let path = std::env::var("PATH").expect("a PATH");
+        let mut env: Vec<(String, String)> = vec![
+            ("PATH".into(), path),
+            ("HOME".into(), text(self.dir.path())),
+            ("STANDUP_HOME".into(), text(&self.home())),
+        ];
+        env.extend(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "EMAIL"].map(|name| (name.to_owned(), "a@b".to_owned())));
+        env.push(("TERM".into(), "xterm-256color".into()));
+        env.extend(also.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        OnPty::start(Path::new(env!("CARGO_BIN_EXE_standup")), args, &self.repo(), &env)
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Said {

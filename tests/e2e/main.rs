@@ -2,6 +2,7 @@
 
 mod cli_agent_verbs;
 mod cli_tasks;
+mod cli_terminal;
 mod cli_trial;
 mod cli_usage;
 mod instruments;

@@ -71,7 +71,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let form = match (args.raw, args.cast) {
         (true, _) => Form::Raw,
         (_, true) => Form::Cast(Cast::new()),
-        _ => Form::Text(Box::new(TextLines::new())),
+        _ => Form::Text(Box::default()),
     };
     let mut out = Out { ctx, form, of, lines: Vec::new(), at_once: args.follow || !ctx.ui.json };
     let last = hosts.len() - 1;
@@ -147,7 +147,7 @@ impl Out<'_> {
         let Form::Text(text) = &mut self.form else { return Ok(()) };
         let lines = if is_over { text.finish() } else { text.settle() };
         if is_over {
-            *text = Box::new(TextLines::new());
+            **text = TextLines::new();
         }
         self.say(lines)
     }
