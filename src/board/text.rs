@@ -160,7 +160,7 @@ pub fn need_name(kind: NeedKind) -> &'static str {
         NeedKind::Late => "late",
         NeedKind::Red => "red",
         NeedKind::Limit => "limit",
-        NeedKind::Exit => "ended",
+        NeedKind::Exit => "failed",
         NeedKind::OffLimits => "off limits",
         NeedKind::Lost => "lost",
     }

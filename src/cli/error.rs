@@ -195,7 +195,7 @@ impl From<ClientError> for Failure {
             ClientError::Absent => Self::new(Code::Unreachable, chain(&error)).hint("standup up"),
             ClientError::Store(error) => error.into(),
             ClientError::Start { .. } => Self::new(Code::Unreachable, chain(&error)).hint("standup supervisor logs"),
-            ClientError::Socket(_) | ClientError::Broken(_) | ClientError::Unexpected(_) => {
+            ClientError::Socket(_) | ClientError::Broken(_) | ClientError::Silent | ClientError::Unexpected(_) => {
                 Self::new(Code::Unreachable, chain(&error)).hint("standup supervisor restart")
             }
             ClientError::File(_) => Self::of(&error),

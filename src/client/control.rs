@@ -24,6 +24,9 @@ use crate::wire::control::{Answer, Hello, Known, Logged, Request, VERSIONS, Welc
 /// How long a supervisor may take to come up: it replays its log and looks at every host.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a supervisor may take to say who it is; a healthy one needs a millisecond.
+const WELCOME_LIMIT: Duration = Duration::from_secs(10);
+
 /// How long an agent's report may take before it goes to the outbox instead: hooks must never
 /// hold an agent up.
 const AGENT_LIMIT: Duration = Duration::from_millis(700);
@@ -52,6 +55,9 @@ pub enum ClientError {
     /// The connection broke.
     #[error("the supervisor closed the connection")]
     Broken(#[source] io::Error),
+    /// It took the connection and says nothing.
+    #[error("the supervisor does not answer")]
+    Silent,
     /// It answered something else than was asked.
     #[error("the supervisor answered something unexpected: {0}")]
     Unexpected(String),
@@ -121,14 +127,18 @@ impl Client {
             Err(error) => return Err(ClientError::Socket(error)),
         };
         socket::require_own_peer(&stream).map_err(ClientError::Socket)?;
+        stream.set_read_timeout(Some(WELCOME_LIMIT)).map_err(ClientError::Broken)?;
         let write = stream.try_clone().map_err(ClientError::Broken)?;
         let mut read = BufReader::new(stream);
         let hello =
             Hello { versions: VERSIONS, version: env!("CARGO_PKG_VERSION").to_owned(), token: token.to_owned() };
         send(&write, &hello)?;
-        let line = read_line(&mut read, &mut Vec::new())?;
+        let line = read_line(&mut read, &mut Vec::new()).map_err(or_silent)?;
         match serde_json::from_str::<Welcome>(&line) {
-            Ok(welcome) => Ok(Self { read, write, welcome, begun: Vec::new() }),
+            Ok(welcome) => {
+                write.set_read_timeout(None).map_err(ClientError::Broken)?;
+                Ok(Self { read, write, welcome, begun: Vec::new() })
+            }
             Err(_) => match serde_json::from_str::<Answer>(&line) {
                 Ok(Answer::Refused(refusal)) => Err(ClientError::Refused(refusal)),
                 _ => Err(ClientError::Unexpected(line)),
@@ -148,7 +158,7 @@ impl Client {
     /// [`ClientError`]; a refusal is [`ClientError::Refused`].
     pub fn ask(&mut self, request: &Request) -> Result<Answer, ClientError> {
         send(&self.write, request)?;
-        match self.next()? {
+        match self.next().map_err(or_silent)? {
             Answer::Refused(refusal) => Err(ClientError::Refused(refusal)),
             answer => Ok(answer),
         }
@@ -281,6 +291,16 @@ fn read_line(read: &mut impl BufRead, begun: &mut Vec<u8>) -> Result<String, Cli
         return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
     }
     String::from_utf8(std::mem::take(begun)).map_err(|e| ClientError::Broken(io::Error::other(e)))
+}
+
+/// Patience that ran out, by its name.
+fn or_silent(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Broken(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            ClientError::Silent
+        }
+        other => other,
+    }
 }
 
 fn unexpected<T: Serialize + DeserializeOwned>(answer: &T) -> ClientError {

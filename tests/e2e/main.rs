@@ -1,5 +1,10 @@
 //! The binary from outside, and the instruments that are used for it.
 
+mod cli_agent_verbs;
+mod cli_tasks;
+mod cli_terminal;
+mod cli_trial;
+mod cli_usage;
 mod demo;
 mod house;
 mod instruments;

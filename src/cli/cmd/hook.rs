@@ -42,9 +42,8 @@ pub(in crate::cli) fn run(args: Args, _: &Context) -> Result<Code, Failure> {
 
 /// The same from bare arguments: whatever they are, this is no failure of the agent's.
 pub(in crate::cli) fn bare(args: &[OsString]) {
-    let mut args = args.iter().filter(|arg| *arg != "--json");
-    if let Some(dialect) = args.next() {
-        deliver(dialect.to_string_lossy().into_owned(), args.next().cloned());
+    if let Some((dialect, rest)) = args.split_first() {
+        deliver(dialect.to_string_lossy().into_owned(), rest.last().cloned());
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::board::doc::Document;
-use crate::board::{text, view};
+use crate::board::text::{self, Paint};
+use crate::board::view;
 use crate::cli::context::{Context, Seen};
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
@@ -154,7 +155,8 @@ impl Session<'_> {
         let title = board.tasks.get(&id).map(|task| clean(&task.spec.title, TITLE)).unwrap_or_default();
         let pad = " ".repeat(TITLE.saturating_sub(crate::model::text::width(&title)));
         let age = Span::secs(self.began.elapsed().as_secs().max(1)).to_string();
-        let said = clean_line(&view::sentence(&logged.record.event));
+        let room = self.ctx.ui.columns().saturating_sub(TITLE + 18).max(TITLE);
+        let said = clean(&view::sentence(&logged.record.event), room);
         self.ctx.ui.say(&format!("{age:>7}  {:<4} {title}{pad}  {said}", id.to_string()));
     }
 
@@ -162,6 +164,7 @@ impl Session<'_> {
     fn rest(&self, interrupts: &mut Interrupts) -> Result<(), Failure> {
         let mut client = self.ctx.client()?;
         client.command(Command::Rest {}, Vec::new())?;
+        self.ctx.ui.detail("ending the agents that rest in review; they can go on later");
         let until = Instant::now() + REST_LIMIT;
         let rests = |board: &Board| {
             let mut reviewed = board.tasks.values().filter(|task| task.column == Column::Review);

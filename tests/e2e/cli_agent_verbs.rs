@@ -1,0 +1,77 @@
+//! What agents and their CLIs call: it works without a supervisor, and never holds them up.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cli_trial::{Trial, said};
+
+#[test]
+fn a_check_in_lands_in_the_outbox_where_nobody_listens() {
+    let trial = Trial::bare();
+    let dir = trial.repo().join(".standup/run");
+    let args = ["check-in", "--state", "ready", "--did", "all of it", "--met", "1,3", "--blockers", "none really"];
+    for socket in [None, Some(trial.repo().join("nobody.sock"))] {
+        let mut command = trial.command(&args);
+        command.env("STANDUP_DIR", &dir);
+        if let Some(socket) = &socket {
+            command.env("STANDUP_SOCKET", socket).env("STANDUP_TOKEN", "t");
+        }
+        let said = said(&mut command).ok();
+        let path = said.out.trim_end().strip_prefix("checked in through the outbox: ").expect("it says which way");
+        let text = fs::read(path).expect("the report is there");
+        let report: Value = serde_json::from_slice(&text).expect("JSON");
+        let wanted = serde_json::json!({
+            "schemaVersion": 1, "kind": "check-in", "state": "ready", "did": "all of it", "next": "",
+            "blockers": ["none really"], "question": null, "met": [1, 3],
+        });
+        assert_eq!(report, wanted);
+    }
+    let names = fs::read_dir(dir.join("outbox")).expect("a folder").flatten().map(|e| e.file_name());
+    let names: Vec<String> = names.map(|name| name.into_string().expect("UTF-8")).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.iter().all(|name| name.ends_with(".json") && !name.starts_with('.')), "{names:?}");
+}
+
+#[test]
+fn outside_of_an_attempt_there_is_nobody_to_check_in_with() {
+    Trial::bare().run(&["check-in", "--did", "x"]).failed(1, "STANDUP_DIR is not set");
+}
+
+#[test]
+fn the_brief_comes_byte_for_byte() {
+    let trial = Trial::bare();
+    let bytes = b"# T\x1b[31mitle\r\n\xff\n";
+    let path = trial.repo().join("brief.md");
+    fs::write(&path, bytes).expect("a file");
+    let output = trial.command(&["brief"]).env("STANDUP_BRIEF", &path).output().expect("it runs");
+    assert_eq!(output.stdout, bytes);
+}
+
+#[test]
+fn a_hook_never_fails_and_never_speaks() {
+    let trial = Trial::bare();
+    let socket = trial.repo().join("nobody.sock");
+    for args in [&["hook"][..], &["hook", "claude"], &["hook", "codex-notify", "{}"], &["hook", "--bogus", "x", "y"]] {
+        let mut command = trial.command(args);
+        command.env("STANDUP_SOCKET", &socket).env("STANDUP_TOKEN", "t").write_stdin("no json\0");
+        let said = said(&mut command);
+        assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""), "{args:?}");
+    }
+}
+
+#[test]
+fn a_hook_does_not_wait_for_a_supervisor_that_says_nothing() {
+    let trial = Trial::bare();
+    let socket = trial.repo().join("s");
+    // It takes connections, and no more.
+    let _mute = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let mut command = trial.command(&["hook", "claude"]);
+    command.env("STANDUP_SOCKET", &socket).env("STANDUP_TOKEN", "t").write_stdin("{}");
+    let began = Instant::now();
+    let said = said(&mut command);
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    // The hook gives up after 0.9 s; the rest is for a busy machine.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}

@@ -1,0 +1,112 @@
+//! Tasks from the command line, with a supervisor and the scripted agent.
+
+use std::fs;
+
+use crate::cli_trial::{Trial, said};
+
+#[test]
+fn a_task_is_added_changed_shown_and_given_up() {
+    let trial = Trial::new();
+    let added = trial.run(&["add", "Fix the pager", "--priority", "high", "--touches", "src/**"]).ok();
+    assert_eq!(added.out, "T1  Fix the pager\n");
+    let second = trial.run(&["add", "Show colours", "--after", "fix-the", "--label", "ui", "--json"]).ok().json();
+    assert_eq!((second["kind"].as_str(), second["id"].as_str()), (Some("add"), Some("T2")));
+    let status = trial.run(&["--json"]).ok().json();
+    assert_eq!(status["tasks"][0]["priority"], "high");
+    assert_eq!(status["tasks"][1]["needs"], serde_json::json!(["T1"]));
+    assert_eq!(status["supervisor"]["running"], true);
+    assert_eq!(trial.run(&["edit", "2", "--title", "Show more colours"]).ok().out, "T2  Show more colours\n");
+    trial.write("brief.md", "# Pager\n\n## Acceptance criteria\n- [ ] #1 `pager` prints x\n");
+    trial.run(&["edit", "T1", "--brief", "brief.md"]).ok();
+    let show = trial.run(&["show", "1", "--json"]).ok().json();
+    assert_eq!((show["kind"].as_str(), show["title"].as_str()), (Some("show"), Some("Pager")));
+    assert_eq!(show["priority"], "high", "what a flag said stays");
+    assert_eq!(show["criteria"][0]["text"], "`pager` prints x");
+    assert_eq!(trial.run(&["brief", "T1"]).ok().out, fs::read_to_string(trial.repo().join("brief.md")).expect("text"));
+    trial.run(&["add", "x", "--after", "T1,T9"]).failed(3, "there is no task \"T9\"");
+    trial.run(&["edit", "T1", "--after", "T2"]).failed(2, "these tasks need each other: T1 → T2 → T1");
+    assert_eq!(trial.run(&["cancel", "T2", "--reason", "no need"]).ok().out, "T2: backlog → canceled\n");
+    trial.run(&["wait", "T2", "--for", "done"]).failed(1, "T2 is canceled; what is waited for will not come");
+    trial.run(&["wait", "T1", "--timeout", "50ms"]).failed(124, "T1 is backlog, none");
+    assert_eq!(trial.run(&["down", "--all"]).ok().out, "Nothing runs any more.\n");
+    let after = trial.run(&["status", "--json"]).ok().json();
+    assert_eq!(after["supervisor"]["running"], false);
+    assert_eq!(after["tasks"][1]["column"], "canceled");
+    assert_eq!(after["holds"][0]["text"], "no supervisor runs");
+}
+
+#[test]
+fn the_same_list_again_changes_what_changed_and_adds_nothing_twice() {
+    let trial = Trial::new();
+    trial.write("plan/tasks.md", "1. One\n2. Two (after 1)\n3. Three\n");
+    let plan = trial.run(&["import", "plan/tasks.md", "--dry-run"]).ok();
+    assert_eq!(plan.out.lines().filter(|line| line.starts_with("would add")).count(), 3, "{plan:?}");
+    let first = trial.run(&["import", "plan/tasks.md", "--json"]).ok().json();
+    assert_eq!(first["added"], serde_json::json!(["T1", "T2", "T3"]));
+    let again = trial.run(&["-C", "plan", "import", "tasks.md"]).ok();
+    assert!(again.out.lines().all(|line| line.starts_with("as before")), "{again:?}");
+    trial.write("plan/tasks.md", "1. One\n2. Two, better (after 1, 3)\n3. Three\n4. Four\n");
+    let changed = trial.run(&["import", "plan/tasks.md", "--json"]).ok().json();
+    assert_eq!(changed["added"], serde_json::json!(["T4"]));
+    assert_eq!(changed["changed"], serde_json::json!(["T2"]));
+    assert_eq!(changed["unchanged"], serde_json::json!(["T1", "T3"]));
+    let stdin = said(trial.command(&["import", "-"]).write_stdin("- A\n- B\n")).ok();
+    assert!(stdin.out.contains("T5") && stdin.out.contains("T6"), "{stdin:?}");
+}
+
+#[test]
+fn run_goes_to_where_nothing_goes_on_without_a_person() {
+    let trial = Trial::with_agent();
+    trial.run(&["add", "Nothing to ask"]).ok();
+    trial.run(&["down", "--all"]).ok();
+    let run = trial.run(&["run"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("ready for review\n  T1   Nothing to ask"), "{run:?}");
+    assert!(run.err.contains("build → review: checks are green"), "{run:?}");
+    // It had to start the supervisor, so it ended it; the agent rests, and can go on.
+    let status = trial.run(&["status", "--json"]).ok().json();
+    assert_eq!((&status["supervisor"]["running"], &status["dispatch"]), (&false.into(), &false.into()));
+    let task = &status["tasks"][0];
+    assert_eq!((task["column"].as_str(), task["state"]["kind"].as_str()), (Some("review"), Some("stopped")));
+    assert_eq!(task["verdict"]["outcome"], "green");
+    // What there is to read is read without a supervisor.
+    assert!(trial.run(&["logs", "T1"]).ok().out.contains("standup demo player"));
+    assert!(trial.run(&["logs", "T1", "--raw"]).ok().out.contains('\x1b'));
+    let cast = trial.run(&["logs", "T1", "--cast"]).ok();
+    assert!(cast.out.starts_with("{\"") && cast.out.lines().count() > 1, "{cast:?}");
+    trial.run(&["logs", "T1", "--check", "none"]).failed(1, "these have: greets");
+    trial.run(&["logs", "T1", "--check", "greets"]).ok();
+    trial.run(&["attach", "T1"]).failed(1, "the agent of T1 runs no more: stopped\nhint: standup logs T1\n");
+    trial.run(&["diff", "T1", "--stat"]).ok();
+    let events = trial.run(&["events", "--json", "--task", "T1"]).ok();
+    let names: Vec<String> = events
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("one object a line"))
+        .map(|event| event["event"].as_str().expect("a name").to_owned())
+        .collect();
+    for name in ["task-added", "attempt-planned", "host-started", "verdict-reached", "task-moved", "attempt-stopped"] {
+        assert!(names.iter().any(|n| n == name), "{name} is not in {names:?}");
+    }
+    let verify = trial.run(&["verify", "T1"]).ok();
+    assert!(verify.out.contains("evidence green") && verify.out.contains("greets"), "{verify:?}");
+    assert_eq!(trial.run(&["wait", "T1"]).ok().out.split(',').next(), Some("T1  review"));
+    trial.run(&["start", "T1"]).failed(1, "T1 is in review and cannot be started from there");
+}
+
+#[test]
+fn red_checks_end_verify_with_4_and_their_output() {
+    let trial = Trial::with_agent();
+    let settings = fs::read_to_string(trial.repo().join("agents.toml")).expect("text");
+    let red = settings.replace("run = \"sh -c 'test", "run = \"echo it looks wrong; sh -c '! test");
+    trial.write("agents.toml", &red);
+    trial.run(&["trust", "--yes"]).ok();
+    trial.run(&["add", "Nothing to ask"]).ok();
+    let run = trial.run(&["run"]);
+    assert_eq!(run.code, 4, "{run:?}");
+    assert!(run.out.contains("needs you\n  T1"), "{run:?}");
+    let verify = trial.run(&["verify", "T1"]);
+    assert_eq!(verify.code, 4, "{verify:?}");
+    assert!(verify.out.contains("it looks wrong"), "{verify:?}");
+    assert!(verify.err.contains("hint: standup logs T1 --check greets"), "{verify:?}");
+}
