@@ -162,14 +162,14 @@ impl Dirs {
     pub(super) fn child(&self, parent: Wd, name: &OsStr) -> Option<Wd> {
         let digest = digest(name);
         let alike = self.names.range((parent, digest, 0)..=(parent, digest, Wd::MAX)).map(|(_, _, wd)| *wd);
-        alike.filter(|wd| self.get(*wd).is_some_and(|dir| &*dir.name == name)).last()
+        alike.filter(|wd| self.get(*wd).is_some_and(|dir| &*dir.name == name)).next_back()
     }
 
     /// What is known as this directory.
     pub(super) fn at_node(&self, node: Node) -> Option<Wd> {
         let digest = digest(node);
         let alike = self.nodes.range((digest, 0)..=(digest, Wd::MAX)).map(|(_, wd)| *wd);
-        alike.filter(|wd| self.get(*wd).is_some_and(|dir| dir.node == node)).last()
+        alike.filter(|wd| self.get(*wd).is_some_and(|dir| dir.node == node)).next_back()
     }
 
     /// Where an absolute path lies; `None` where nobody watches.

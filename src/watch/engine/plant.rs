@@ -127,7 +127,7 @@ mod tests {
         let node = Node::at(&root).expect("a directory");
         let top = Dir { parent: NO_PARENT, tree: 1, role: Role::Root, round: 0, name: root.as_os_str().into(), node };
         let top = dirs.add(top).expect("a number");
-        let mut enter = |dirs: &mut Dirs, source: &mut Source, parent: Wd, rel: &str| {
+        let enter = |dirs: &mut Dirs, source: &mut Source, parent: Wd, rel: &str| {
             let harvest = Harvest::default();
             let mut planter = Planter { source, dirs, tree: 1, place: &root, round: 0, wants_files: false, harvest };
             let fd = fs::File::open(root.join(rel)).expect("open");
