@@ -1,6 +1,6 @@
 //! What changes in worktrees: told as it happens, without looking again and again.
 //!
-//! One thread watches all attempts. Directories that git does not ignore are watched one by one;
+//! One thread watches all attempts, by the events of another that is the library's. Directories that git does not ignore are watched one by one;
 //! writes in them come out as [`WatchEvent::Changed`], at most a few a second for each attempt. An
 //! attempt's outbox is watched wherever git stands on it.
 //! **Invariant:** at rest nothing runs: no timer, no look at a file. What may have been missed is
@@ -111,7 +111,7 @@ enum Wish {
 
 impl Watcher {
     /// Starts the watching thread, which calls `sink` with what it sees. The sink may hand on to a
-    /// channel that waits: what the kernel cannot hold meanwhile comes out as an overflow.
+    /// channel that waits: what cannot be held meanwhile comes out as an overflow.
     ///
     /// # Errors
     /// [`WatchError`] where the thread cannot be started. A system without file events is no

@@ -3,8 +3,9 @@
 //! On Linux each directory is watched alone. On macOS the system watches whole trees, so the root
 //! is. Elsewhere the library tells no writes, or never rests: nothing is watched there, and
 //! attempts are looked at instead. The library asks for every opening of a file too. Those end in
-//! its own thread: some microseconds for each file that an agent reads, and a place in the
-//! kernel's queue, but the engine sleeps on.
+//! its own thread and cost it some 3 µs for each file that an agent reads, and a place in the
+//! kernel's queue; the engine sleeps on. That a file system was unmounted, the library keeps to
+//! itself.
 //! **Invariant:** the queue is bounded, and what it does not hold is told as dropped; the reader is
 //! woken once for all that lies in it. A watch is on the directory that was asked for, or on none.
 //! Must not know: which directories, and why.
@@ -14,6 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, WatcherKind};
@@ -23,6 +26,10 @@ use super::beneath::Node;
 
 /// The most events that wait for the engine: as many as the kernel keeps by default, some 3 MB.
 const QUEUE: usize = 16_384;
+
+/// After the engine was woken, the library's thread rests so long: events of one file then come
+/// together, and many are read at once. Asking it for a watch takes that much longer at most.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Something that was seen in a watched directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +132,11 @@ impl Source {
         let config = Config::default().with_follow_symlinks(false);
         let handler = move |event: notify::Result<Event>| match event.map(|event| meaning(event, reach)) {
             Ok(Meaning::Nothing) => {}
-            Ok(Meaning::Seen(seen)) => filled.push(seen),
+            Ok(Meaning::Seen(seen)) => {
+                if filled.push(seen) {
+                    thread::sleep(PAUSE);
+                }
+            }
             Ok(Meaning::Dropped) | Err(_) => filled.drop_all(),
         };
         let mut watcher = RecommendedWatcher::new(handler, config).map_err(plain)?;
@@ -189,17 +200,20 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&self, seen: Seen) {
+    /// Returns whether the reader was woken for it.
+    fn push(&self, seen: Seen) -> bool {
         let mut batch = self.lock();
         if batch.dropped || batch.seen.last() == Some(&seen) {
             // Everything is going to be looked at; or it is one more write of many.
-            return;
+            return false;
         }
         if batch.seen.len() == QUEUE {
-            return self.miss(&mut batch);
+            self.miss(&mut batch);
+            return false;
         }
-        self.wake(&batch);
+        let woken = self.wake(&batch);
         batch.seen.push(seen);
+        woken
     }
 
     fn drop_all(&self) {
@@ -213,10 +227,9 @@ impl Queue {
 
     /// Wakes the reader where nothing lay there before. Under the lock, so that it finds what it
     /// was woken for and is not woken for what it took already.
-    fn wake(&self, before: &Batch) {
-        if before.seen.is_empty() && !before.dropped {
-            let _ = (&self.wake).write(&[1]);
-        }
+    fn wake(&self, before: &Batch) -> bool {
+        let rests = before.seen.is_empty() && !before.dropped;
+        rests && (&self.wake).write(&[1]).is_ok()
     }
 
     fn take(&self, mut woken: &UnixStream) -> Batch {
@@ -296,11 +309,20 @@ fn plain(error: notify::Error) -> io::Error {
 }
 
 #[cfg(test)]
+impl Source {
+    /// What comes next; fails where nothing does.
+    pub(super) fn next(&self) -> Batch {
+        use rustix::event::{PollFd, PollFlags, Timespec};
+        let mut fds = [PollFd::from_borrowed_fd(self.fd(), PollFlags::IN)];
+        let ready = rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 20, tv_nsec: 0 })).expect("poll");
+        assert_eq!(ready, 1, "nothing was seen");
+        self.take()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::fs;
-    use std::time::{Duration, Instant};
-
-    use rustix::event::{PollFd, PollFlags, Timespec};
 
     use super::*;
 
@@ -378,7 +400,7 @@ mod tests {
         for name in ["b/f", "a/f"] {
             fs::write(root.join(name), "").expect("write");
         }
-        let first = next(&source).seen.into_iter().next().expect("an event");
+        let first = source.next().seen.into_iter().next().expect("an event");
         assert_eq!((first.path, first.what), (root.join("a/f"), What::Created), "nothing of b");
     }
 
@@ -392,28 +414,14 @@ mod tests {
         let node = |path: &Path| Node::at(path).expect("a directory");
         let mut source = Source::reaching(Reach::Tree).expect("events");
         source.watch(&one, node(&one), true).expect("watched");
-        assert!(next(&source).dropped, "a watch more is a gap for all");
+        assert!(source.next().dropped, "a watch more is a gap for all");
         source.watch(&one.join("deep"), node(&one.join("deep")), false).expect("part of it");
         source.watch(&one, node(&one), true).expect("as before");
         source.unwatch(&one.join("deep"));
         fs::write(one.join("deep/f"), "").expect("write");
-        let batch = next(&source);
+        let batch = source.next();
         assert!(!batch.dropped && batch.seen[0].path == one.join("deep/f"), "{batch:?}");
         source.unwatch(&one);
-        assert!(next(&source).dropped);
-    }
-
-    /// What comes next; fails where nothing does.
-    fn next(source: &Source) -> Batch {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            let mut fds = [PollFd::from_borrowed_fd(source.fd(), PollFlags::IN)];
-            rustix::event::poll(&mut fds, Some(&Timespec { tv_sec: 20, tv_nsec: 0 })).expect("poll");
-            let batch = source.take();
-            if batch.dropped || !batch.seen.is_empty() {
-                return batch;
-            }
-            assert!(Instant::now() < deadline, "nothing was seen");
-        }
+        assert!(source.next().dropped);
     }
 }

@@ -1,4 +1,4 @@
-//! Watching against real files, links, limits and a kernel that drops events.
+//! Watching against real files, links, limits and events that are dropped.
 
 mod change;
 mod limits;

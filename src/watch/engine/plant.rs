@@ -108,3 +108,45 @@ pub(super) fn unwatch(source: &mut Source, dirs: &mut Dirs, watches: &[Wd]) {
         dirs.remove(*wd);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_found_under_a_new_name_is_not_lost_with_its_old_one() {
+        let temp = tempfile::tempdir().expect("temp dir");
+        let root = fs::canonicalize(temp.path()).expect("a path");
+        fs::create_dir_all(root.join("old/in")).expect("mkdir");
+        let (mut source, mut dirs) = (Source::open().expect("events"), Dirs::default());
+        // The root is known but not watched, so that nobody hears of the rename.
+        let node = Node::at(&root).expect("a directory");
+        let top = Dir { parent: NO_PARENT, tree: 1, role: Role::Root, round: 0, name: root.as_os_str().into(), node };
+        let top = dirs.add(top).expect("a number");
+        let enter = |dirs: &mut Dirs, source: &mut Source, parent: Wd, rel: &str| {
+            let harvest = Harvest::default();
+            let mut planter = Planter { source, dirs, tree: 1, place: &root, round: 0, wants_files: false, harvest };
+            let fd = fs::File::open(root.join(rel)).expect("open");
+            planter.enter(Found { fd: fd.as_fd(), role: Role::Content, parent, rel: Path::new(rel) }).expect("watched")
+        };
+        let old = enter(&mut dirs, &mut source, top, "old");
+        enter(&mut dirs, &mut source, old, "old/in");
+        fs::rename(root.join("old"), root.join("new")).expect("rename");
+        let new = enter(&mut dirs, &mut source, top, "new");
+        assert_eq!((dirs.get(old).is_none(), dirs.child(top, OsStr::new("new")), dirs.count(1)), (true, Some(new), 2));
+        let inner = enter(&mut dirs, &mut source, new, "new/in");
+        // The old names are heard of late, and given up.
+        for path in ["old/in", "old"] {
+            source.unwatch(&root.join(path));
+        }
+        for (wd, file) in [(new, "new/f"), (inner, "new/in/f")] {
+            fs::write(root.join(file), "").expect("write");
+            while !source.next().seen.iter().any(|seen| seen.path == root.join(file)) {}
+            assert_eq!(dirs.place(wd), root.join(file).parent().map(Path::to_owned));
+        }
+    }
+}

@@ -65,7 +65,7 @@ fn nothing_wakes_up_while_nothing_changes() {
 }
 
 /// Prints what 20 worktrees of 20 000 files cost in time and memory, beside a recursive watch of
-/// all of them by the portable library; run it with
+/// all of them by the library alone; run it with
 /// `--release -- --ignored --nocapture --test-threads 1`.
 #[test]
 #[ignore = "a measurement"]
