@@ -161,15 +161,15 @@ impl Dirs {
     /// The directory of this name in `parent`.
     pub(super) fn child(&self, parent: Wd, name: &OsStr) -> Option<Wd> {
         let digest = digest(name);
-        let alike = self.names.range((parent, digest, 0)..=(parent, digest, Wd::MAX)).map(|(_, _, wd)| *wd);
-        alike.filter(|wd| self.get(*wd).is_some_and(|dir| &*dir.name == name)).next_back()
+        let mut alike = self.names.range((parent, digest, 0)..=(parent, digest, Wd::MAX)).map(|(_, _, wd)| *wd);
+        alike.rfind(|wd| self.get(*wd).is_some_and(|dir| &*dir.name == name))
     }
 
     /// What is known as this directory.
     pub(super) fn at_node(&self, node: Node) -> Option<Wd> {
         let digest = digest(node);
-        let alike = self.nodes.range((digest, 0)..=(digest, Wd::MAX)).map(|(_, wd)| *wd);
-        alike.filter(|wd| self.get(*wd).is_some_and(|dir| dir.node == node)).next_back()
+        let mut alike = self.nodes.range((digest, 0)..=(digest, Wd::MAX)).map(|(_, wd)| *wd);
+        alike.rfind(|wd| self.get(*wd).is_some_and(|dir| dir.node == node))
     }
 
     /// Where an absolute path lies; `None` where nobody watches.
