@@ -1,6 +1,6 @@
 //! A person's terminal, borrowed: raw mode, size, and giving it back.
 //!
-//! **Invariant:** [`Terminal::restore`] and the end of a [`Terminal`] leave the line settings and
+//! **Invariant:** `Terminal::restore` and the end of a `Terminal` leave the line settings and
 //! descriptor flags as they were found, and neither waits for a terminal that does not read.
 //! Must not know: the host, what the bytes mean.
 
