@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,8 +15,8 @@ use crate::model::id::Seq;
 use crate::model::input::{Command, Refusal, Reply};
 use crate::os::detach::{self, DetachError};
 use crate::os::file::FileError;
-use crate::os::locate;
 use crate::os::socket::{self, SocketError};
+use crate::os::{locate, lock};
 use crate::store::StoreError;
 use crate::store::layout::Layout;
 use crate::store::token::Token;
@@ -26,6 +27,12 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a supervisor may take to say who it is; a healthy one needs a millisecond.
 const WELCOME_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long one supervisor may take to make way for the next.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// Between two tries meanwhile.
+const HAND_OVER_LOOK: Duration = Duration::from_millis(50);
 
 /// How long an agent's report may take before it goes to the outbox instead: hooks must never
 /// hold an agent up.
@@ -103,12 +110,20 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn connect_or_start(layout: &Layout, root: &Path) -> Result<Self, ClientError> {
-        match Self::connect(layout) {
-            Err(ClientError::Absent) => {
-                start(layout, root)?;
-                Self::connect(layout)
+        let until = Instant::now() + HAND_OVER;
+        loop {
+            match Self::connect(layout) {
+                Err(ClientError::Absent) => {}
+                other => return other,
             }
-            other => other,
+            // One that is just leaving holds its lock a little longer than its socket, and one
+            // that is just coming holds it a little earlier.
+            let held = lock::is_held(&layout.supervisor_lock())?;
+            match start(layout, root) {
+                Err(_) if held && Instant::now() < until => thread::sleep(HAND_OVER_LOOK),
+                Err(error) => return Err(error),
+                Ok(()) => return Self::connect(layout),
+            }
         }
     }
 

@@ -278,7 +278,11 @@ impl Stage {
 
     /// Every event so far of a task, in order.
     pub(super) fn events(&self, id: TaskId) -> Vec<Event> {
+        // The board is asked on another connection, and may be ahead of the story.
+        let (_, last) = self.client().command(Wish::Dispatch { on: true }, Vec::new()).expect("accepted");
+        let behind = |heard: &mut Vec<(Instant, Logged)>| heard.last().is_none_or(|(_, l)| l.seq.0 < last.0);
         let heard = self.story.heard.lock().expect("story");
+        let heard = self.story.more.wait_timeout_while(heard, DEADLINE, behind).expect("story").0;
         heard.iter().filter(|(_, l)| l.record.task == Some(id)).map(|(_, l)| l.record.event.clone()).collect()
     }
 
