@@ -51,8 +51,14 @@ fn asks_with_its_question_tool_and_in_prose() {
         Stage::new(&Setting { codex: &["-c", "features.default_mode_request_user_input=true"], ..Setting::default() });
     for (cli, answer) in [(Cli::Claude, "1"), (Cli::Codex, "\r")] {
         let name = cli.name();
-        let id = stage.add(cli, "[[script:ask q=\"Which colour?\" a=Red b=Blue]]");
+        let ask = "{\"question\":\"Which colour?\",\"header\":\"Choice\",\"options\":[\"Red\",\"Blue\"]}";
+        let steps = format!("[[steps:[{{\"gate\":\"{name}\",\"ask\":{ask}}},{{\"say\":\"Thanks.\"}}]]]");
+        let id = stage.add(cli, &steps);
+        stage.model.wait(name);
+        let asked = Instant::now();
+        stage.model.open(name);
         let state = stage.until_state(id, RunKind::Waiting);
+        stage.timed(id, &format!("question, {name}"), asked, |s| s.kind == RunKind::Waiting);
         assert_eq!(state.ask, Some(Ask::Question), "{name}");
         stage.until_task(id, "the question is shown", |t| {
             t.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Question && n.question.contains("Which colour?"))

@@ -29,6 +29,7 @@ fn an_error_of_the_service_is_said_and_nothing_is_started_again() {
             Cli::Codex => ("429 Too Many Requests", "high demand"),
         };
         for (script, words) in [("rate-limit", limit), ("server-error", error)] {
+            let since = Instant::now();
             let id = stage.add(cli, &format!("[[script:{script}]]"));
             let task = stage.until_task(id, "needs you", |t| t.needs_you.is_some());
             let attempt = task.attempt().expect("an attempt");
@@ -39,6 +40,7 @@ fn an_error_of_the_service_is_said_and_nothing_is_started_again() {
             });
             assert_eq!(task.needs_you.as_ref().map(|n| n.kind), Some(NeedKind::Exit), "{name}");
             assert_eq!(task.attempt().map(|a| a.launches), Some(1), "{name} was started again");
+            stage.timed(id, &format!("{script}, {name}, from the start on"), since, |s| s.kind == RunKind::Idle);
             // A word from the person sets it going again.
             let msg = stage.send(id, "try again [[script:hello]]", false);
             assert_eq!(stage.until_settled(id, msg).delivery, Delivery::Delivered, "{name}");

@@ -32,7 +32,7 @@ use standup::wire::control::{Answer, Logged, Request, Signal};
 use crate::support::rig::{Cli, Clis, Home, Model};
 
 /// A CLI answers within two seconds on an idle machine; the rest is for a busy one.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What a stage is made of.
 pub(super) struct Setting<'a> {
@@ -164,7 +164,7 @@ impl Stage {
         child.wait().expect("wait");
     }
 
-    /// Its process.
+    /// The main checkout.
     pub(super) fn repo(&self) -> PathBuf {
         self.place.root()
     }
@@ -341,10 +341,12 @@ impl Stage {
         self.until(&format!("{id}: a dialog stands"), |_| self.signals(id).iter().any(stands));
     }
 
-    /// What requests for a turn the model had with this text in their newest prompt.
-    pub(super) fn turns_with(&self, text: &str) -> usize {
-        let has = |line: &serde_json::Value| line["prompt"].as_str().is_some_and(|p| p.contains(text));
-        self.model.log().iter().filter(|line| line["kind"] == "turn" && has(line)).count()
+    /// How often the model was asked for the first step of a script by this CLI: once for each time
+    /// that the prompt which names it was submitted.
+    pub(super) fn begun(&self, cli: Cli, script: &str) -> usize {
+        let of = |line: &serde_json::Value| line["agent"].as_str().is_some_and(|agent| agent.contains(cli.name()));
+        let first = |line: &serde_json::Value| line["script"] == script && line["step"] == 0 && line["kind"] == "turn";
+        self.model.log().iter().filter(|line| of(line) && first(line)).count()
     }
 
     fn log(&self) -> String {
