@@ -209,15 +209,13 @@ fn string_end(body: &[u8], bel_ends: bool) -> (End, Terminator) {
 
 /// The end of a control sequence whose parameters start at `at`.
 fn csi_end(data: &[u8], at: usize) -> End {
-    for (i, &byte) in data.iter().enumerate().skip(at) {
-        match byte {
-            0x40..=0x7e | CAN | SUB => return End::At(i + 1),
-            // A new sequence begins; this one never ends.
-            ESC | 0x80.. => return End::At(i),
-            _ => {}
-        }
+    let is_over = |&byte: &u8| (byte >= 0x40 && byte != 0x7f) || matches!(byte, ESC | CAN | SUB);
+    match data[at..].iter().position(is_over).map(|i| at + i) {
+        // A new sequence begins; this one never ends.
+        Some(end) if matches!(data[end], ESC | 0x80..) => End::At(end),
+        Some(end) => End::At(end + 1),
+        None => End::Open,
     }
-    End::Open
 }
 
 /// The end of a plain escape sequence: intermediates, then one byte.
@@ -249,6 +247,12 @@ pub(super) fn partial_char(data: &[u8]) -> usize {
 fn is_query(sequence: &[u8]) -> bool {
     let Some(body) = sequence.strip_prefix(b"\x1b[") else { return sequence == b"\x1bZ" };
     let Some((&last, body)) = body.split_last() else { return false };
+    // Nearly all that comes is colours, moves and erasures.
+    if !matches!(last, b'c' | b'n' | b'p' | b'q' | b'u' | b'm' | b'S' | b'x' | b'y' | b'w' | b't')
+        || (last == b'm' && !body.contains(&b'?'))
+    {
+        return false;
+    }
     let mut prefix = 0;
     let mut intermediate = 0;
     let mut first = 0_u32;

@@ -15,6 +15,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use zstd::bulk::Compressor;
+
 pub use read::{Item, Reader, TranscriptError, open};
 pub use text::{Cast, TextLines};
 
@@ -30,8 +32,10 @@ const HEAD_SEGMENTS: u64 = SEGMENTS / 4;
 /// Records are compressed once this many bytes have gathered (or once output settles).
 const FRAME: usize = 128 << 10;
 
-/// The fastest level that still finds repeated lines; 1 is within a percent of the reader's time.
+/// The level for what trickles, and the one for full frames, which only a flood fills: there the
+/// terminal model needs the core, and two thirds of the time buy a tenth of the size.
 const LEVEL: i32 = 1;
+const FLOOD_LEVEL: i32 = -3;
 
 /// The compressor's window as a power of two: 128 KiB, the size of a frame.
 const WINDOW_LOG: u32 = 17;
@@ -61,7 +65,7 @@ pub(super) struct Writer {
     number: u64,
     written: u64,
     records: Vec<u8>,
-    context: Option<zstd::bulk::Compressor<'static>>,
+    context: Option<Compressor<'static>>,
     /// The time of the latest record, of the one before `records`, and of the latest on disk.
     clock: u64,
     base: u64,
@@ -107,8 +111,7 @@ impl Writer {
 
     /// Takes output at `at` microseconds since the start.
     pub(super) fn output(&mut self, at_us: u64, bytes: &[u8]) {
-        // Where the cap is small, so are the frames: even one that does not shrink has to fit.
-        let frame = usize::try_from(self.segment_cap / 4).unwrap_or(FRAME).min(FRAME);
+        let frame = self.frame();
         for chunk in bytes.chunks(frame) {
             self.record(Kind::Output, at_us, chunk);
             self.pending += chunk.len() as u64;
@@ -116,6 +119,12 @@ impl Writer {
                 self.flush();
             }
         }
+    }
+
+    /// Bytes of a full frame. Where the cap is small, so are the frames: even one that does not
+    /// shrink has to fit.
+    fn frame(&self) -> usize {
+        usize::try_from(self.segment_cap / 4).unwrap_or(FRAME).min(FRAME)
     }
 
     /// Takes a new size.
@@ -198,7 +207,8 @@ impl Writer {
             put(Kind::Resize, 0, &size_body(self.base_size), &mut lost);
             self.records.splice(0..0, lost);
         }
-        let frame = compress(&mut self.context, &self.records)?;
+        let level = if self.records.len() >= self.frame() { FLOOD_LEVEL } else { LEVEL };
+        let frame = compress(&mut self.context, level, &self.records)?;
         // A frame is never cut, and never makes a segment larger than its share of the cap.
         if self.file.is_none() || self.written + frame.len() as u64 > self.segment_cap {
             self.next_segment()?;
@@ -243,7 +253,7 @@ impl Writer {
         }
         let mut start = Vec::new();
         put(Kind::Start, 0, &body, &mut start);
-        let frame = compress(&mut self.context, &start)?;
+        let frame = compress(&mut self.context, LEVEL, &start)?;
         self.write(&frame)?;
         // One segment falls out of the middle for each new one.
         if number >= SEGMENTS {
@@ -254,15 +264,16 @@ impl Writer {
     }
 }
 
-fn compress(context: &mut Option<zstd::bulk::Compressor<'static>>, bytes: &[u8]) -> io::Result<Vec<u8>> {
+fn compress(context: &mut Option<Compressor<'static>>, level: i32, bytes: &[u8]) -> io::Result<Vec<u8>> {
     let compressor = match context {
         Some(compressor) => compressor,
         None => {
-            let mut new = zstd::bulk::Compressor::new(LEVEL)?;
+            let mut new = Compressor::new(level)?;
             new.window_log(WINDOW_LOG)?;
             context.insert(new)
         }
     };
+    compressor.set_compression_level(level)?;
     compressor.compress(bytes)
 }
 
