@@ -82,8 +82,16 @@ pub struct AgentFacts {
     pub unusable: Option<String>,
     /// Whether an ended session can be resumed.
     pub resumes: bool,
+    /// Whether what is typed into its terminal reaches it as a message.
+    #[serde(default = "yes")]
+    pub reads: bool,
     /// Why it is called unconfined; `None` where it is not.
     pub unconfined: Option<String>,
+}
+
+/// Facts stored by earlier versions say nothing of it.
+fn yes() -> bool {
+    true
 }
 
 /// What somebody wants.

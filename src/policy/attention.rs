@@ -116,7 +116,8 @@ fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, S
 fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
     let judged = attempt.judged.as_ref()?;
     let at_rest = !attempt.is_active() || attempt.run.kind == RunKind::Idle;
-    if !at_rest {
+    // One that takes no messages does not hear of it, however busy it looks.
+    if !at_rest && turn.reads(attempt) {
         return None;
     }
     match judged.verdict.outcome {

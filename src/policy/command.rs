@@ -366,6 +366,10 @@ fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> Answer {
         let text = format!("the agent of {of} has ended and cannot be resumed");
         return refuse(RefusalCode::Failure, text, &[format!("standup retry {id}")]);
     }
+    if !turn.reads(&attempt) {
+        let text = format!("{} takes no messages: nothing tells when it would read one", attempt.agent);
+        return refuse(RefusalCode::Failure, text, &[format!("standup attach {id}    # and type yourself")]);
+    }
     let msg = turn.next_msg();
     turn.attempt_event(of, Event::MessageQueued { msg, from: From::Person, text, now });
     if attempt.asks.is_some() {

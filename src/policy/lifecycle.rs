@@ -501,7 +501,8 @@ fn to_review(turn: &mut Turn<'_>, task: TaskId, reason: &str) {
 fn tell(turn: &mut Turn<'_>, id: AttemptId, feedback: String) {
     let Some(limit) = turn.settings().map(|s| s.limits.red_verdicts) else { return };
     let Some(attempt) = turn.current(id) else { return };
-    if attempt.reds > limit || feedback.is_empty() || !(attempt.is_active() || turn.resumes(attempt)) {
+    let reached = turn.reads(attempt) && (attempt.is_active() || turn.resumes(attempt));
+    if attempt.reds > limit || feedback.is_empty() || !reached {
         return;
     }
     let msg = turn.next_msg();

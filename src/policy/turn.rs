@@ -168,4 +168,10 @@ impl<'a> Turn<'a> {
     pub(super) fn resumes(&self, attempt: &Attempt) -> bool {
         messages::resumes(self.board, attempt)
     }
+
+    /// Whether what is typed into an agent's terminal reaches it as a message.
+    pub(super) fn reads(&self, attempt: &Attempt) -> bool {
+        let facts = self.board.surroundings.as_ref().and_then(|s| s.agents.get(&attempt.agent));
+        facts.is_none_or(|facts| facts.reads)
+    }
 }

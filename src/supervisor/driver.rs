@@ -333,7 +333,7 @@ mod tests {
             max: Limit::Unlimited,
             prompt: None,
         };
-        let facts = AgentFacts { unusable: None, resumes: true, unconfined: None };
+        let facts = AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None };
         let mut settings = Settings::default();
         settings.agents.insert(name.clone(), agent);
         let agents = BTreeMap::from([(name, facts)]);

@@ -194,6 +194,7 @@ fn absolute(root: &Path, path: &Path) -> PathBuf {
 fn facts(agent: &FoundAgent) -> AgentFacts {
     AgentFacts {
         unusable: agent.program.as_ref().err().cloned(),
+        reads: agent.adapter.input.typing,
         resumes: !agent.adapter.launch.resume.is_empty(),
         unconfined: launch::unconfined(&agent.adapter, &agent.settings),
     }

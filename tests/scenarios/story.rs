@@ -42,7 +42,7 @@ impl Default for Story {
         let mut agents = BTreeMap::new();
         for name in ["claude", "codex"] {
             settings.agents.insert(agent(name), settings_of(name));
-            agents.insert(agent(name), AgentFacts { unusable: None, resumes: true, unconfined: None });
+            agents.insert(agent(name), AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None });
         }
         settings.verify.checks.push(CheckSettings {
             name: CheckName::new("test").expect("a name"),

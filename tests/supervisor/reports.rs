@@ -2,10 +2,11 @@
 
 use standup::model::checkin::Via;
 use standup::model::event::{Event, NeedKind};
+use standup::model::message::{Delivery, From};
 use standup::model::task::Column;
 use standup::model::verdict::VerdictOutcome;
 
-use crate::scene::{Scene, id, scripted};
+use crate::scene::{Scene, id, poll, resting, scripted};
 
 /// Writes a check-in as an agent without any tool does.
 const READY: &str = r#"
@@ -41,17 +42,34 @@ fn a_claim_moves_no_card_while_the_checks_are_red() {
     let mut scene = Scene::new(&(scripted(&script) + CHECK));
     scene.start();
     scene.start_tasks(1);
-    let judged = |b: &standup::model::board::Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.judged.is_some());
-    let board = scene.until("a verdict", judged);
+    let board = scene.until("the need", |b| b.tasks[&id(1)].needs_you.is_some());
     let task = &board.tasks[&id(1)];
     assert_eq!(task.column, Column::Build);
     assert_eq!(task.attempt().and_then(|a| a.judged.clone()).map(|j| j.verdict.outcome), Some(VerdictOutcome::Red));
-    let told = scene.events(1).into_iter().find_map(|event| match event {
-        Event::MessageQueued { text, .. } => Some(text),
-        _ => None,
-    });
-    let told = told.expect("the failure goes back to the agent");
-    assert!(told.contains("it is missing") && told.contains("test"), "{told}");
+    // Nothing tells when this program would read a message, so a person has to.
+    let need = task.needs_you.clone().expect("a need");
+    assert_eq!(need.kind, NeedKind::Red);
+    assert!(need.question.contains("test"), "{}", need.question);
+    assert!(task.messages.is_empty());
+}
+
+#[test]
+fn failures_are_typed_to_the_agent_until_it_was_told_often_enough() {
+    let settings = resting() + CHECK + "[limits]\nred_verdicts = 2\n";
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("the need", |b| b.tasks[&id(1)].needs_you.is_some());
+    let task = &board.tasks[&id(1)];
+    assert_eq!(task.needs_you.as_ref().map(|n| n.kind), Some(NeedKind::Red));
+    let told: Vec<_> = task.messages.iter().filter(|m| m.from == From::Checks).collect();
+    assert_eq!(told.len(), 2);
+    for message in told {
+        assert_eq!(message.delivery, Delivery::Delivered);
+        assert!(message.text.contains("it is missing") && message.text.contains("test"), "{}", message.text);
+    }
+    let answers = || String::from_utf8_lossy(&scene.transcript("T1-1-1").0).matches("Noted.").count();
+    poll("the answers to its brief and to both messages", || answers() == 3);
 }
 
 #[test]

@@ -348,6 +348,15 @@ fn agent(command: &str) -> String {
     )
 }
 
+/// The player, at rest after a turn without any work; says every message it takes.
+pub(crate) fn resting() -> String {
+    let player = env!("CARGO_BIN_EXE_standup");
+    format!(
+        "schema = 1\n[agents.demo]\nadapter = \"demo\"\ncommand = [\"{player}\", \"__demo-agent\"]\n\
+         args = [\"--pace\", \"1\"]\n"
+    )
+}
+
 /// Waits for something that no event tells.
 #[track_caller]
 pub(crate) fn poll(what: &str, mut done: impl FnMut() -> bool) {
