@@ -13,12 +13,13 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::model::action::{Action, Order, Outcome};
-use crate::model::id::{ActionId, AttemptId};
+use crate::model::id::{ActionId, AttemptId, MsgId};
 use crate::model::input::Input;
 use crate::model::name::HostId;
+use crate::os::failpoint;
 
 use super::driver;
-use super::hosts::{Ask, TypedHow};
+use super::hosts::{self, Ask, TypedHow};
 use super::world::World;
 
 pub(super) use check::{look, observe};
@@ -103,23 +104,46 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
 }
 
 async fn type_it(
-    world: &World,
+    world: &Arc<World>,
     attempt: AttemptId,
     host: &HostId,
-    msg: crate::model::id::MsgId,
+    msg: MsgId,
     text: String,
     now: bool,
 ) -> Outcome {
+    let (for_work, of_host) = (world.clone(), host.clone());
+    if let Some(outcome) = blocking(move || typed_before(&for_work, &of_host, msg)).await {
+        return outcome;
+    }
     let Some(handle) = world.host(attempt) else {
         return Outcome::NotTyped { why: format!("host {host} is not connected") };
     };
     let (done, answered) = oneshot::channel();
     handle.ask(Ask::Type { msg, text, now, done }).await;
-    match answered.await {
+    let answered = answered.await;
+    failpoint::hit("type.answered");
+    match answered {
         Ok(TypedHow::Yes) => Outcome::Typed,
         Ok(TypedHow::No(why)) => Outcome::NotTyped { why },
         Ok(TypedHow::Perhaps) | Err(_) => Outcome::PerhapsTyped,
     }
+}
+
+/// What the hosts that this attempt has had say of a message: an earlier supervisor may have had it
+/// written, and died before it heard of that. `None` where none of them ever began with it.
+fn typed_before(world: &World, host: &HostId, msg: MsgId) -> Option<Outcome> {
+    let (stem, last) = host.as_str().rsplit_once('-')?;
+    let launches: u32 = last.parse().ok()?;
+    (1..=launches).rev().find_map(|launch| {
+        let one = HostId::new(format!("{stem}-{launch}")).ok()?;
+        let number = hosts::number(msg);
+        let said = crate::host::typed(&world.place.layout.host_dir(&one), &[number]);
+        match (said.written.is_empty(), said.unknown.is_empty()) {
+            (false, _) => Some(Outcome::Typed),
+            (true, false) => Some(Outcome::PerhapsTyped),
+            (true, true) => None,
+        }
+    })
 }
 
 /// Runs something that blocks, off the loop.

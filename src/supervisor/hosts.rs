@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+pub(super) use typing::number;
 use typing::{Stage, Typing};
 
 use super::effects::blocking;

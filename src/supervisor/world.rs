@@ -177,10 +177,13 @@ impl World {
         lock(&self.held).in_hand = None;
     }
 
-    /// Puts the slot in hand to an attempt's name, until its host takes it over.
+    /// Puts the slot in hand to an attempt's name, until its host takes it over. One that has a
+    /// slot already, from its preparation, leaves the one in hand to the start it was reserved for.
     pub(super) fn assign_slot(&self, attempt: AttemptId) {
         let mut held = lock(&self.held);
-        if let Some(slot) = held.in_hand.take() {
+        if !held.by_attempt.contains_key(&attempt)
+            && let Some(slot) = held.in_hand.take()
+        {
             held.by_attempt.insert(attempt, slot);
         }
     }

@@ -1,8 +1,12 @@
 //! Damage to what a supervisor keeps: nothing is guessed, nothing is overwritten.
 
+use standup::model::attempt::{End, Exit};
 use standup::model::board::Board;
+use standup::model::input::Command as Wish;
+use standup::model::message::Delivery;
+use standup::model::state::RunKind;
 
-use crate::scene::{Scene, id, playing, poll};
+use crate::scene::{Scene, id, playing, poll, resting};
 
 fn live(board: &Board) -> usize {
     board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.host().is_some())).count()
@@ -87,7 +91,7 @@ fn hosts_that_cannot_be_looked_at_are_not_taken_for_lost() {
 }
 
 #[test]
-fn what_a_killed_host_left_is_ended_before_its_name_is_used_again() {
+fn a_host_that_was_killed_before_anybody_heard_of_it_is_swept_and_not_started_again() {
     let file = tempfile::NamedTempFile::new().expect("temp file");
     let pids = || -> Vec<u32> {
         let text = std::fs::read_to_string(file.path()).unwrap_or_default();
@@ -100,17 +104,42 @@ fn what_a_killed_host_left_is_ended_before_its_name_is_used_again() {
     scene.start_with(&[("STANDUP_FAILPOINT", "launch.started:abort")]);
     scene.start_tasks(1);
     scene.wait_dead();
-    poll("the first orphan", || pids().len() == 1);
+    poll("the orphan", || pids().len() == 1);
     let running = scene.record("T1-1-1").running.expect("who runs");
     assert!(running.host.signal(rustix::process::Signal::KILL));
     poll("the host's end", || !runs(running.host.pid));
-    let first = pids()[0];
-    assert!(runs(first), "it outlives its host");
-    // The order to launch is still under way, so the same name is used again.
+    let orphan = pids()[0];
+    assert!(runs(orphan), "it outlives its host");
+    // The order to launch is still under way. Its agent may have read the brief and acted on it.
     scene.start();
-    scene.until("the second start", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.host().is_some()));
-    poll("the second orphan", || pids().len() == 2);
-    assert!(!runs(first), "two agents' worth of processes in one worktree");
+    let over = |b: &Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some());
+    let board = scene.until("the end of the attempt", over);
+    let attempt = board.tasks[&id(1)].attempt().expect("attempt");
+    let unknown = Exit { code: None, signal: None };
+    assert!(matches!(attempt.end(), Some(End::Exited { exit }) if *exit == unknown), "{:?}", attempt.end());
+    assert!(!runs(orphan), "nobody is left in the worktree");
+    assert_eq!(pids().len(), 1, "its agent is not started twice");
+}
+
+#[test]
+fn a_message_whose_host_and_supervisor_died_after_it_was_typed_is_not_typed_again() {
+    let mut scene = Scene::new(&resting());
+    scene.start();
+    scene.start_tasks(1);
+    let rests = |b: &Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.run.kind == RunKind::Idle);
+    scene.until("rest", rests);
+    scene.kill();
+    scene.start_with(&[("STANDUP_FAILPOINT", "type.answered:abort")]);
+    let _ = scene.wish(Wish::Send { task: id(1), text: "said once".into(), now: false });
+    scene.wait_dead();
+    let running = scene.record("T1-1-1").running.expect("who runs");
+    assert!(running.host.signal(rustix::process::Signal::KILL));
+    poll("the host's end", || !scene.record("T1-1-1").alive);
+    scene.start();
+    let settled = |b: &Board| b.tasks[&id(1)].messages.iter().all(|m| !matches!(m.delivery, Delivery::Typing { .. }));
+    let board = scene.until("its fate", settled);
+    let message = board.tasks[&id(1)].messages.last().expect("the message");
+    assert!(matches!(message.delivery, Delivery::Typed { .. } | Delivery::Unknown), "{:?}", message.delivery);
 }
 
 #[test]

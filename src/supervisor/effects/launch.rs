@@ -177,8 +177,13 @@ fn repeated(world: &World, host: &HostId, voice: &Voice) -> Result<Option<Starte
                 if let Some(error) = record.exit.as_ref().and_then(|exit| exit.error.clone()) {
                     return Err(("launch", error));
                 }
-                let ended = ended_of(world, &record).filter(|_| record.running.is_some());
-                return Ok(ended.map(|ended| Started::CameAndWent { facts, ended }));
+                if record.running.is_none() {
+                    return Ok(None);
+                }
+                // One that was killed left no record. Its agent may have read what it was started
+                // with, so it is not started with the same again.
+                let ended = ended_of(world, &record).unwrap_or_else(|| killed(world, host));
+                return Ok(Some(Started::CameAndWent { facts, ended }));
             }
         }
     }
@@ -204,6 +209,16 @@ fn ended_of(world: &World, record: &HostRecord) -> Option<Ended> {
         output: exit.output_bytes > 0,
         tail: if bad { tail(&world.place.layout.host_dir(&record.id)) } else { String::new() },
     })
+}
+
+/// How an agent ended whose host was killed: nobody knows. What it left is swept up.
+fn killed(world: &World, host: &HostId) -> Ended {
+    Ended {
+        exit: Exit { code: None, signal: None },
+        leftovers: super::stop::sweep(world, host),
+        output: true,
+        tail: tail(&world.place.layout.host_dir(host)),
+    }
 }
 
 /// The last lines of what an agent wrote.

@@ -186,7 +186,8 @@ fn withheld() -> Vec<String> {
     vec!["state=blocked".to_owned()]
 }
 
-fn number(msg: MsgId) -> u64 {
+/// The number a host knows a message by.
+pub(in super::super) fn number(msg: MsgId) -> u64 {
     msg.0 * NUMBERS
 }
 
