@@ -1,7 +1,7 @@
 //! An attempt from its worktree to its end: outcomes and observations in, what follows out.
 
 use crate::model::action::{Action, Ended, Outcome};
-use crate::model::attempt::{Attempt, DiffStat, End, HostFacts, Phase, StopWhy};
+use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy};
 use crate::model::board::Wanted;
 use crate::model::checkin::{CheckIn, Claim, Via};
 use crate::model::event::{By, Event};
@@ -400,6 +400,10 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
     if attempt.stopping.is_some() {
         turn.attempt_event(id, Event::AttemptStopped { exit: Some(exit), leftovers });
         return;
+    }
+    if exit == (Exit { code: None, signal: None }) {
+        // A host that left no word was killed.
+        return lost(turn, id, "its host was killed".into());
     }
     let began = matches!(attempt.phase, Phase::Live { began: true, .. });
     let changed = attempt.diff.is_some_and(|d| d.files > 0 || d.commits > 0 || d.dirty);

@@ -1,7 +1,8 @@
 //! Damage to what a supervisor keeps: nothing is guessed, nothing is overwritten.
 
-use standup::model::attempt::{End, Exit};
+use standup::model::attempt::End;
 use standup::model::board::Board;
+use standup::model::event::NeedKind;
 use standup::model::input::Command as Wish;
 use standup::model::message::Delivery;
 use standup::model::state::RunKind;
@@ -115,8 +116,8 @@ fn a_host_that_was_killed_before_anybody_heard_of_it_is_swept_and_not_started_ag
     let over = |b: &Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some());
     let board = scene.until("the end of the attempt", over);
     let attempt = board.tasks[&id(1)].attempt().expect("attempt");
-    let unknown = Exit { code: None, signal: None };
-    assert!(matches!(attempt.end(), Some(End::Exited { exit }) if *exit == unknown), "{:?}", attempt.end());
+    assert!(matches!(attempt.end(), Some(End::Lost { .. })), "{:?}", attempt.end());
+    assert_eq!(board.tasks[&id(1)].needs_you.as_ref().map(|n| n.kind), Some(NeedKind::Lost));
     assert!(!runs(orphan), "nobody is left in the worktree");
     assert_eq!(pids().len(), 1, "its agent is not started twice");
 }
