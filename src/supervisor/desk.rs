@@ -201,6 +201,13 @@ impl Desk {
         Known { board: self.driver.board().clone(), supervisor: about }
     }
 
+    /// Switches dispatching off.
+    pub(super) fn hold_still(&mut self) {
+        if let Answer::Refused(refusal) = self.command(Command::Dispatch { on: false }, &[]) {
+            tracing::warn!(refusal.text, "cannot switch dispatching off");
+        }
+    }
+
     fn command(&mut self, command: Command, texts: &[String]) -> Answer {
         match self.driver.turn(Input::Command(command), texts, clock::now()) {
             Ok(reply) => Answer::Done { reply, seq: *self.driver.journal().last().borrow() },
