@@ -207,6 +207,25 @@ mod tests {
         }
     }
 
+    /// One of the same name in a verb would be taken for the global one, and never be set.
+    #[test]
+    fn no_verb_has_an_argument_of_a_global_flags_name() {
+        fn own(command: &clap::Command, globals: &[&str], clashes: &mut Vec<String>) {
+            for verb in command.get_subcommands() {
+                let ids = verb.get_arguments().map(|arg| arg.get_id().as_str());
+                clashes.extend(ids.filter(|id| globals.contains(id)).map(|id| format!("{} {id}", verb.get_name())));
+                own(verb, globals, clashes);
+            }
+        }
+        let top = command();
+        let globals: Vec<&str> =
+            top.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().as_str()).collect();
+        assert!(globals.contains(&"json"));
+        let mut clashes = Vec::new();
+        own(&top, &globals, &mut clashes);
+        assert_eq!(clashes, Vec::<String>::new());
+    }
+
     #[test]
     fn global_flags_stand_before_or_after_the_verb() {
         for line in ["standup --json -q -C /x status", "standup status --json -q -C /x", "standup --json status -qC /x"]
