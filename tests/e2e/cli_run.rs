@@ -3,8 +3,7 @@
 use crate::cli_trial::Trial;
 
 /// Says when it begins and ends, works, and commits.
-const WORKS: &str =
-    "echo begin >> $HOME/seen; sleep 0.1; echo work > done.txt; git add -A; git commit -qm work; echo end >> $HOME/seen";
+const WORKS: &str = "echo begin >> $HOME/seen; sleep 0.1; echo work > done.txt; git add -A; git commit -qm work; echo end >> $HOME/seen";
 
 fn trial(build: u32, review: u32) -> Trial {
     let trial = Trial::new();

@@ -7,7 +7,7 @@ use standup::model::input::Command as Wish;
 use standup::model::message::Delivery;
 use standup::model::state::RunKind;
 
-use crate::scene::{Scene, id, playing, poll, resting};
+use crate::scene::{Scene, git, id, playing, poll, resting};
 
 fn live(board: &Board) -> usize {
     board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.host().is_some())).count()
@@ -161,4 +161,22 @@ fn a_lock_that_a_child_of_a_killed_supervisor_still_holds_is_waited_for() {
     next.kill().expect("kill");
     next.wait().expect("wait");
     assert_eq!(line, "ready\n", "{}", lock.display());
+}
+
+#[test]
+fn a_worktree_that_a_crash_left_at_any_step_is_taken_up_or_back_though_its_base_has_moved() {
+    for at in ["worktree.registered", "worktree.checked-out", "worktree.whole", "prepare.done"] {
+        let mut scene = Scene::new(&playing(&["count=20", "exit=0"]));
+        scene.start_with(&[("STANDUP_FAILPOINT", &format!("{at}:abort"))]);
+        scene.start_tasks(1);
+        scene.wait_dead();
+        git(&scene.repo(), &["commit", "-q", "--allow-empty", "-m", "second"]);
+        scene.start();
+        let board = scene.until(at, |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.host().is_some()));
+        let attempt = board.tasks[&id(1)].attempt().expect("attempt");
+        assert_eq!(attempt.no.get(), 1, "{at}: the same attempt goes on");
+        let known = attempt.base_oid.as_ref().map(ToString::to_string);
+        assert_eq!(known, Some(git(&attempt.worktree, &["rev-parse", "HEAD"])), "{at}");
+        assert_eq!(git(&attempt.worktree, &["status", "--porcelain"]), "", "{at}");
+    }
 }
