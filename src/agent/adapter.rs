@@ -88,6 +88,9 @@ pub struct Adapter {
     /// Lines of a screen that explain a state without being one.
     #[serde(default)]
     pub hint: Vec<HintRule>,
+    /// Lines of a screen that move while nothing happens: spinners, clocks, tips.
+    #[serde(default)]
+    pub spin: Vec<SpinRule>,
 }
 
 /// How a CLI's version is learned.
@@ -364,6 +367,18 @@ pub struct HintRule {
     pub says: HintSays,
 }
 
+/// A line of a screen that moves while nothing happens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpinRule {
+    /// Patterns over a line.
+    pub any: Vec<String>,
+    /// What of such a line counts all the same: its pieces (between brackets and dots) with this
+    /// word, as a count of tokens.
+    #[serde(default)]
+    pub keep: Option<String>,
+}
+
 /// Why a text is no adapter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AdapterError {
@@ -536,6 +551,7 @@ fn check_patterns(adapter: &Adapter) -> Result<(), AdapterError> {
     }
     all.extend(adapter.title.iter().map(|r| ("title".to_owned(), r.any.as_slice())));
     all.extend(adapter.hint.iter().map(|r| ("hint".to_owned(), r.any.as_slice())));
+    all.extend(adapter.spin.iter().map(|r| ("spin".to_owned(), r.any.as_slice())));
     all.extend(adapter.report.iter().map(|r| ("report".to_owned(), std::slice::from_ref(&r.msg))));
     for (key, patterns) in all {
         // A pattern of stars alone would match every line and so say something of every screen.

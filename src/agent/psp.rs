@@ -225,6 +225,13 @@ impl Board {
         self.root.as_ref()
     }
 
+    /// Whether a report says nothing new.
+    #[must_use]
+    pub fn holds(&self, report: &Report) -> bool {
+        let record = report.id.as_ref().map_or(self.root.as_ref(), |id| self.parts.get(id));
+        record.is_some_and(|record| record.report == *report)
+    }
+
     /// What it says of its parts.
     pub fn parts(&self) -> impl Iterator<Item = (&str, &Record)> {
         self.parts.iter().map(|(id, record)| (id.as_str(), record))

@@ -70,6 +70,36 @@ pub struct Hint {
     pub text: String,
 }
 
+/// What of a screen stands still while nothing happens: the same text twice says that nothing did.
+#[must_use]
+pub fn still(adapter: &Adapter, screen: &str) -> String {
+    let mut out = String::new();
+    for line in screen.lines().map(|l| plain::line(l, MAX_LINE)).filter(|l| !l.is_empty()) {
+        match adapter.spin.iter().find(|rule| plain::any(&rule.any, &line)) {
+            Some(rule) => {
+                let word = rule.keep.as_deref().unwrap_or_default();
+                let kept = line.split(['(', ')', '·', '•']).filter(|piece| !word.is_empty() && piece.contains(word));
+                kept.for_each(|piece| out.push_str(piece.trim()));
+            }
+            None => out.push_str(&line),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// A line without what counts time in it: `retrying in 2s`, `(4s • esc to interrupt)`.
+fn timeless(line: &str) -> String {
+    let is_span = |word: &str| {
+        let word = word.trim_end_matches([',', ')']);
+        word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with(['s', 'm', 'h'])
+    };
+    let bare = line.split_once(" (").filter(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let words: Vec<&str> = bare.map_or(line, |(before, _)| before).split(' ').collect();
+    let counts = |n: usize| is_span(words[n]) || (words[n] == "in" && words.get(n + 1).is_some_and(|w| is_span(w)));
+    (0..words.len()).filter(|&n| !counts(n)).map(|n| words[n]).collect::<Vec<_>>().join(" ")
+}
+
 /// What a screen shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
@@ -95,6 +125,7 @@ fn hint(adapter: &Adapter, lines: &[String]) -> Option<Hint> {
         let rest = lines[i + 1..].iter().take(MAX_WRAPPED).take_while(|line| !line.starts_with(MARKS));
         let whole = std::iter::once(&lines[i]).chain(rest).map(String::as_str).collect::<Vec<_>>().join(" ");
         let text = whole.trim_start_matches(|c| MARKS.contains(&c) || c == ' ').to_owned();
+        let text = if rule.says == HintSays::Retrying { timeless(&text) } else { text };
         Some(Hint { says: rule.says, text })
     })
 }

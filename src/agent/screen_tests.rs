@@ -124,7 +124,7 @@ fn lines_that_explain_are_found_and_whole() {
         ("claude", "retrying", HintSays::Retrying, "429 Number of", "attempt 3/3"),
         ("claude", "failed", HintSays::Failed, "API Error: Request rejected (429)", "rate limit"),
         ("claude", "too long", HintSays::Failed, "Prompt is too long", "/clear to start fresh"),
-        ("codex", "retrying, busy", HintSays::Retrying, "Server is busy, reconnecting 5/5", "interrupt)"),
+        ("codex", "retrying, busy", HintSays::Retrying, "Server is busy, reconnecting 5/5", "reconnecting 5/5"),
         ("codex", "failed", HintSays::Failed, "exceeded retry limit", "429 Too Many Requests"),
         ("codex", "usage limit", HintSays::Limit, "You’ve hit your usage limit.", "or try again later."),
         ("codex", "refused key", HintSays::Failed, "unexpected status 401 Unauthorized", "responses"),

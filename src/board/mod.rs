@@ -4,5 +4,8 @@
 //! terminals, files, sockets.
 
 pub mod doc;
+pub mod report;
+#[cfg(test)]
+mod story;
 pub mod text;
 pub mod view;

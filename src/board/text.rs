@@ -275,6 +275,17 @@ pub fn source_name(source: Source) -> &'static str {
 
 /// `green 12 tests`, `red 1/12 failed`
 fn verdict_part(v: &doc::Verdict) -> Part {
+    let tone = match v.outcome {
+        VerdictOutcome::Green => Tone::Good,
+        VerdictOutcome::Red | VerdictOutcome::Error => Tone::Bad,
+        VerdictOutcome::Stale | VerdictOutcome::None => Tone::Warn,
+    };
+    Part::new(tone, verdict_text(v))
+}
+
+/// `green 12 tests`, `red 1/12 failed`
+#[must_use]
+pub(super) fn verdict_text(v: &doc::Verdict) -> String {
     let sum = v.checks.iter().filter_map(|c| c.tests).fold(TestCounts::default(), |a, b| TestCounts {
         total: a.total + b.total,
         passed: a.passed + b.passed,
@@ -287,13 +298,8 @@ fn verdict_part(v: &doc::Verdict) -> Part {
         (total, 0) => format!(" {total} tests"),
         (total, failed) => format!(" {failed}/{total} failed"),
     };
-    let tone = match v.outcome {
-        VerdictOutcome::Green => Tone::Good,
-        VerdictOutcome::Red | VerdictOutcome::Error => Tone::Bad,
-        VerdictOutcome::Stale | VerdictOutcome::None => Tone::Warn,
-    };
     let name = if v.outcome == VerdictOutcome::None { "unverified" } else { view::outcome_name(v.outcome) };
-    Part::new(tone, format!("{name}{tests}"))
+    format!("{name}{tests}")
 }
 
 /// `standup show`

@@ -130,6 +130,7 @@ verbs! {
     Retry retry,
     Cancel cancel,
     Verify verify,
+    Report report,
     Agents agents,
     Config config,
     Trust trust,

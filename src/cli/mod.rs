@@ -11,6 +11,7 @@ mod context;
 pub mod error;
 #[cfg(test)]
 mod sample;
+mod since;
 mod tail;
 mod task;
 pub mod ui;

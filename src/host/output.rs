@@ -17,6 +17,10 @@ use crate::wire::host::{
 /// Output has settled after this long without any.
 const SETTLE: Duration = Duration::from_millis(150);
 
+/// Output that does not settle is looked at this often all the same: a spinner turns ten times a
+/// second, and what stands beside it (a retry, a dialog) would not be seen for as long as it turns.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
 /// Titles, bells and keystrokes are signalled at most four times a second.
 const SIGNAL_EVERY: Duration = Duration::from_millis(250);
 
@@ -227,6 +231,12 @@ impl Host {
             self.shown = None;
             return;
         }
+        self.show_screen(Instant::now());
+    }
+
+    /// Tells watchers what the screen shows, where that is news.
+    fn show_screen(&mut self, now: Instant) {
+        self.looked_at = now;
         let Some(screen) = &self.screen else { return };
         let mut text = screen.text();
         if text.len() > MAX_SCREEN {
@@ -309,6 +319,9 @@ impl Host {
         if activity {
             let bytes = std::mem::take(&mut self.unreported_bytes);
             self.signal(&FromHost::Activity(Activity { bytes, total_bytes: self.output_bytes }));
+            if self.settle_at.is_some() && now.saturating_duration_since(self.looked_at) >= LOOK_EVERY {
+                self.show_screen(now);
+            }
         }
     }
 

@@ -109,6 +109,8 @@ pub(super) struct Host {
     pub(super) input_at: Option<Instant>,
     pub(super) unreported_bytes: u64,
     pub(super) shown: Option<String>,
+    /// When the screen was last looked at.
+    pub(super) looked_at: Instant,
     pub(super) settle_at: Option<Instant>,
     pub(super) flush_at: Option<Instant>,
     pub(super) title_throttle: Throttle,
@@ -245,6 +247,7 @@ impl Host {
             input_at: None,
             unreported_bytes: 0,
             shown: None,
+            looked_at: Instant::now(),
             settle_at: None,
             flush_at: None,
             title_throttle: Throttle::default(),

@@ -131,6 +131,22 @@ pub fn descendants(root: u32) -> Vec<ProcessId> {
     family.into_iter().filter_map(ProcessId::of).filter(|id| id.is_alive()).collect()
 }
 
+/// The name of a process as the kernel keeps it, cut at 15 bytes; not to be trusted.
+#[must_use]
+pub fn name(pid: u32) -> Option<String> {
+    let bytes = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+/// How long ago a process of this start began, in milliseconds, the machine's sleep included.
+#[must_use]
+pub fn age_ms(start: u64) -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let (seconds, rest) = text.split_whitespace().next()?.split_once('.')?;
+    let up_ms = seconds.parse::<u64>().ok()? * 1_000 + rest.get(..2)?.parse::<u64>().ok()? * 10;
+    Some(up_ms.saturating_sub(start * 1_000 / rustix::param::clock_ticks_per_second().max(1)))
+}
+
 /// The program a process runs, where it may be read.
 #[must_use]
 pub fn executable(pid: u32) -> Option<PathBuf> {
@@ -158,6 +174,14 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_has_a_name_and_an_age() {
+        let own = ProcessId::own();
+        assert!(name(own.pid).is_some_and(|name| !name.is_empty()));
+        assert!(age_ms(own.start).is_some_and(|age| age < 3_600_000), "tests do not take an hour");
+        assert!(age_ms(0) > age_ms(own.start));
+    }
 
     #[test]
     fn this_process_is_alive_and_another_start_time_is_not() {

@@ -4,6 +4,7 @@
 //! **Invariant:** nothing is typed but through the host's guard, with the number of the last signal
 //! that was weighed; and the state is looked at once more right before.
 
+mod looking;
 mod typing;
 
 use std::collections::BTreeMap;
@@ -30,8 +31,7 @@ use crate::model::attempt::HostFacts;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
 use crate::model::state::{RunKind, RunState};
-use crate::model::time::{Mono, Now, Span};
-use crate::os::process::{Stat, descendants};
+use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::{clock, file};
 use crate::wire::host::{AgentState, Decoder, Frame, FromHost, Hello, RefusedWhy, Role, Status, ToHost, VERSIONS};
 
@@ -48,6 +48,16 @@ const STATUS_MAX: u64 = 64 << 10;
 /// moment later: a question at the end would come after the checks had begun. On a busy machine
 /// the program takes hundreds of milliseconds to start.
 const LAST_WORDS: Span = Span::secs(2);
+
+/// CPU time is told in ticks of 10 ms: over less than this, one tick more looks like work.
+const CPU_WINDOW: Span = Span::secs(5);
+
+/// How often a turn that runs is looked at where nothing else gives reason to: a tool that ends, or
+/// one that is the reason for silence, tells nobody. Reading /proc takes under a millisecond.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// How long before the turn by our account a tool of it may have begun: a report is a moment late.
+const TURN_SLACK: Span = Span::secs(2);
 
 /// Between the first two looks for a conversation whose id the CLI chose by itself; twice as long
 /// each time. Looks are made only when the agent does something.
@@ -163,6 +173,10 @@ struct Host {
     began: bool,
     session: Option<String>,
     cpu: Option<(u64, Mono)>,
+    /// When its processes are looked at again although nothing was heard.
+    look_at: Instant,
+    /// How long the file of its conversation was.
+    transcript: Option<u64>,
     typing: Option<Typing>,
     greeting: Option<String>,
     /// Whether an interrupt of ours may have put an old prompt back where the next text is typed.
@@ -206,6 +220,8 @@ impl Host {
             began: false,
             session: None,
             cpu: None,
+            look_at: Instant::now(),
+            transcript: None,
             typing: None,
             greeting,
             composer_dirty: false,
@@ -263,7 +279,8 @@ impl Host {
             Instant::now() + due.since(now.mono).to_std()
         });
         let by_record = self.unrecorded.map(|(_, until)| until);
-        by_state.into_iter().chain(by_typing).chain(by_words).chain(by_record).min()
+        let by_look = self.is_looked_at(&state).then_some(self.look_at);
+        by_state.into_iter().chain(by_typing).chain(by_words).chain(by_record).chain(by_look).min()
     }
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
@@ -336,7 +353,8 @@ impl Host {
     /// How things stood before we came: reports that we missed are weighed at their age.
     fn status(&mut self, status: &Status, now: Now) {
         for recent in &status.recent {
-            let at = Now { mono: Mono(now.mono.0 - i64::try_from(recent.age_ms).unwrap_or(0)), ..now };
+            let age = i64::try_from(recent.age_ms).unwrap_or(0);
+            let at = Now { mono: Mono(now.mono.0 - age), wall: Wall(now.wall.0 - age), ..now };
             self.osc(recent.osc.number, &recent.osc.payload.0, at);
         }
         if !status.title.is_empty() {
@@ -356,7 +374,14 @@ impl Host {
             return;
         }
         match psp::parse(payload) {
-            Ok(psp::Sequence::Report(report)) => self.weigher.observe(at, Seen::Psp(report)),
+            Ok(psp::Sequence::Report(report)) => {
+                let over = report.state == psp::State::Done;
+                self.weigher.observe(at, Seen::Psp(report));
+                if over {
+                    // What it left running is known before anybody is told that it is done.
+                    self.sample();
+                }
+            }
             Ok(_) => {}
             Err(error) => tracing::debug!(attempt = %self.attempt, %error, "a state report that is none"),
         }
@@ -422,27 +447,6 @@ impl Host {
     /// Whether a turn is over of which it is not yet told what was said.
     fn awaits_words(&self, state: &RunState, now: Now) -> bool {
         self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
-    }
-
-    /// CPU time and living children, looked at only when something else gives reason to look.
-    fn sample(&mut self) {
-        let now = clock::now();
-        let agent = self.facts.agent.pid;
-        let family = descendants(agent);
-        let own = Stat::read(agent).map_or(0, |s| s.cpu_ticks);
-        let ticks = own + family.iter().filter_map(|p| Stat::read(p.pid)).map(|s| s.cpu_ticks).sum::<u64>();
-        let sessions: Vec<u32> = family.iter().filter_map(|p| Stat::read(p.pid)).map(|s| s.session).collect();
-        if let Some((before, at)) = self.cpu {
-            let ms = now.mono.since(at).0.max(1);
-            let used = ticks.saturating_sub(before) * 1_000 / rustix::param::clock_ticks_per_second().max(1);
-            let percent = u32::try_from(used * 100 / ms).unwrap_or(u32::MAX);
-            self.weigher.observe(now, Seen::Cpu { percent });
-        }
-        self.cpu = Some((ticks, now.mono));
-        // Tools run in sessions of their own; the CLI's own helpers stay in the agent's.
-        let home = Stat::read(agent).map_or(0, |s| s.session);
-        let alive = sessions.iter().any(|s| *s != home);
-        self.weigher.observe(now, Seen::ToolChild { alive });
     }
 
     fn look_at_status_file(&mut self) {

@@ -128,3 +128,26 @@ fn down_starts_nothing_though_the_supervisor_was_killed_while_it_dispatched() {
     let status = trial.run(&["status", "--json"]).ok().json();
     assert_eq!((&status["dispatch"], &status["tasks"][0]["attempt"]), (&false.into(), &serde_json::Value::Null));
 }
+
+#[test]
+fn the_stand_up_is_told_without_a_supervisor_and_counts_from_when_it_is_asked() {
+    let trial = Trial::with_agent();
+    assert!(trial.run(&["report"]).ok().out.ends_with("Nothing to report.\n"));
+    trial.run(&["add", "Nothing to ask"]).ok();
+    trial.run(&["add", "Later", "--after", "T1"]).ok();
+    trial.run(&["run"]);
+    trial.run(&["down", "--all"]).ok();
+    let report = trial.run(&["report"]).ok();
+    for told in ["no supervisor runs", "\nready\n  T1   Nothing to ask", "checks green", "\nwaiting\n  T2"] {
+        assert!(report.out.contains(told), "{told}: {report:?}");
+    }
+    let json = trial.run(&["report", "--since", "yesterday", "--json"]).ok().json();
+    assert_eq!((json["kind"].as_str(), json["supervised"].as_bool()), (Some("report"), Some(false)));
+    assert_eq!(json["ready"][0]["verdict"], "green");
+    assert!(trial.run(&["report", "--markdown"]).ok().out.contains("\n## Ready\n\n- **T1** Nothing to ask"));
+    let none = trial.run(&["report", "--since", "1ms"]).ok();
+    assert!(!none.out.contains("\ndid\n"), "{none:?}");
+    trial.run(&["report", "--since", "soon"]).failed(2, "write how long ago");
+    trial.run(&["report", "--since", "2999-01-01"]).failed(2, "is in the future");
+    trial.run(&["report", "--markdown", "--json"]).failed(2, "cannot be used with");
+}

@@ -5,6 +5,7 @@ mod asks;
 mod faults;
 mod stage;
 mod terminal;
+mod truth;
 mod turns;
 
 use std::fs;

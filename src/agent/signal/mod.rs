@@ -7,6 +7,7 @@
 //! **Invariant:** [`Weigher::state`] is a function of what was observed and of `now`; between two
 //! observations it changes only at [`Weigher::wake_at`]. Must not know: policy, checks, columns.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::state::{Ask, RunKind, Source};
@@ -21,6 +22,9 @@ use super::status_file::{Status, StatusFile};
 use super::{limit, plain, title};
 
 mod weigh;
+
+/// The longest name of a program that is kept, in characters.
+const MAX_NAME: usize = 40;
 
 /// Something that was seen of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +48,10 @@ pub enum Observation {
     },
     /// A file of its worktree changed.
     Files,
-    /// Whether a child of the turn lives (a tool it runs).
-    ToolChild {
-        /// Whether one does.
-        alive: bool,
-    },
+    /// The tool of this turn that runs, by its program's name; `None` once none does.
+    ToolChild(Option<String>),
+    /// The file of its conversation grew.
+    Transcript,
     /// We interrupted its turn.
     Interrupted,
     /// Its conversation, as the file that its process holds open says.
@@ -129,10 +132,24 @@ struct HookClaim {
     at: Now,
 }
 
+/// What shows that something happens, whatever its agent says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sign {
+    Report,
+    Output,
+    Screen,
+    Cpu,
+    Files,
+    Transcript,
+    Tool,
+}
+
 /// The last screen.
 #[derive(Debug, Clone)]
 struct Seen {
     reading: Reading,
+    /// What of it does not move by itself.
+    still: String,
     /// Since when its dialog stands unchanged.
     since: Now,
     at: Now,
@@ -159,7 +176,11 @@ pub struct Weigher {
     title: Option<(TitleSays, Now)>,
     seen: Option<Seen>,
     last_sign: Now,
-    tool_child: bool,
+    /// When each kind of sign was last seen.
+    signs: BTreeMap<Sign, Now>,
+    tool_child: Option<String>,
+    /// When the turn began that runs, or that ran last.
+    turn_began: Option<Now>,
     interrupted: Option<Now>,
     evidence: Evidence,
     lost: Option<Now>,
@@ -191,7 +212,9 @@ impl Weigher {
             title: None,
             seen: None,
             last_sign: launched,
-            tool_child: false,
+            signs: BTreeMap::new(),
+            tool_child: None,
+            turn_began: None,
             interrupted: None,
             evidence,
             lost: None,
@@ -211,22 +234,28 @@ impl Weigher {
             Observation::Screen(text) => self.screen(&text, now),
             Observation::Output => {
                 self.evidence.output = true;
-                self.sign(now);
+                // A spinner writes as long as its process lives: of a CLI that says what it does,
+                // bytes show nothing. What they put on the screen does.
+                if !self.rules.adapter.reports {
+                    self.sign(Sign::Output, now);
+                }
             }
             Observation::Cpu { percent } => {
                 if percent > self.rules.adapter.idle_cpu_percent {
-                    self.sign(now);
+                    self.sign(Sign::Cpu, now);
                 }
             }
             Observation::Files => {
                 self.evidence.changed = true;
-                self.sign(now);
+                self.sign(Sign::Files, now);
             }
-            Observation::ToolChild { alive } => {
-                if self.tool_child && !alive {
-                    self.last_sign = now;
+            Observation::Transcript => self.sign(Sign::Transcript, now),
+            Observation::ToolChild(name) => {
+                let name = name.map(|name| plain::line(&name, MAX_NAME));
+                if self.tool_child != name {
+                    self.sign(Sign::Tool, now);
                 }
-                self.tool_child = alive;
+                self.tool_child = name;
             }
             Observation::Interrupted => self.interrupted = Some(now),
             Observation::Session(id) => {
@@ -285,8 +314,15 @@ impl Weigher {
         self.foreign
     }
 
-    fn sign(&mut self, now: Now) {
+    /// When the turn began that runs, or that ran last; `None` before the first.
+    #[must_use]
+    pub fn turn_began(&self) -> Option<Now> {
+        self.turn_began
+    }
+
+    fn sign(&mut self, sign: Sign, now: Now) {
         self.last_sign = now;
+        self.signs.insert(sign, now);
         self.evidence.acted.get_or_insert(now);
     }
 
@@ -296,7 +332,8 @@ impl Weigher {
     }
 
     /// A new turn: what was said of the one before is no longer so.
-    fn begin(&mut self) {
+    fn begin(&mut self, now: Now) {
+        self.turn_began = Some(now);
         self.background = None;
         self.last_message = None;
         self.failure = None;
@@ -316,14 +353,17 @@ impl Weigher {
     }
 
     fn psp(&mut self, report: psp::Report, now: Now) {
-        self.sign(now);
+        // The same again is what a stuck program says, too.
+        if !self.board.holds(&report) {
+            self.sign(Sign::Report, now);
+        }
         if report.id.is_none() {
             let before = self.board.root().map(|r| r.report.state);
             let in_turn = matches!(before, Some(psp::State::Working | psp::State::Blocked));
             match report.state {
                 psp::State::Working => {
                     if !in_turn {
-                        self.begin();
+                        self.begin(now);
                     }
                     self.psp_finished = false;
                     self.turn(Source::Osc7501, now);
@@ -351,10 +391,10 @@ impl Weigher {
         };
         let before = self.status.as_ref().map(|(f, at)| (f.status, *at));
         if before.is_none_or(|(status, _)| status != file.status) {
-            self.sign(now);
+            self.sign(Sign::Report, now);
             if file.status == Status::Busy && !matches!(before, Some((Status::Waiting(_), _))) {
                 if self.board.root().is_none() {
-                    self.begin();
+                    self.begin(now);
                 }
                 self.status_busy = Some(now);
             }
@@ -375,6 +415,10 @@ impl Weigher {
 
     fn screen(&mut self, text: &str, now: Now) {
         let reading = screen::read(&self.rules.adapter, text);
+        let still = screen::still(&self.rules.adapter, text);
+        if self.seen.as_ref().is_none_or(|seen| seen.still != still) {
+            self.sign(Sign::Screen, now);
+        }
         let same = self.seen.as_ref().filter(|s| s.reading.prompt == reading.prompt && reading.prompt.is_some());
         let since = same.map_or(now, |s| s.since);
         if let Some(hint) = &reading.hint
@@ -387,7 +431,7 @@ impl Weigher {
                 self.fail(&text, now);
             }
         }
-        self.seen = Some(Seen { reading, since, at: now });
+        self.seen = Some(Seen { reading, still, since, at: now });
     }
 
     fn failed_now(&self) -> bool {
@@ -403,7 +447,7 @@ impl Weigher {
         }
         self.session = Some(event.session);
         self.transcript = event.transcript.or(self.transcript.take());
-        self.sign(now);
+        self.sign(Sign::Report, now);
         if event.agent_id.is_some() {
             // A part's acts are signs of life; only the whole says what the whole does.
             return;
@@ -413,7 +457,7 @@ impl Weigher {
             Event::SessionStart { source } if source == "compact" => return,
             Event::SessionStart { .. } => (Says::AtRest, String::new()),
             Event::PromptSubmitted { .. } => {
-                self.begin();
+                self.begin(now);
                 (Says::Working, String::new())
             }
             Event::ToolStart { tool } | Event::ToolEnd { tool } => (Says::Working, tool),
@@ -483,5 +527,7 @@ pub fn prose_question(message: &str) -> Option<String> {
     (bare.ends_with('?') || bare.ends_with('？')).then(|| plain::line(line, 500))
 }
 
+#[cfg(test)]
+mod lies;
 #[cfg(test)]
 mod tests;

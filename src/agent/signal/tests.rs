@@ -6,13 +6,13 @@ use crate::model::time::{Boot, Mono};
 use super::*;
 
 /// 20 November 2026, 22:30 UTC.
-const T0: i64 = 1_795_213_800_000;
+pub(super) const T0: i64 = 1_795_213_800_000;
 
-fn at(ms: i64) -> Now {
+pub(super) fn at(ms: i64) -> Now {
     Now { wall: Wall(T0 + ms), mono: Mono(ms), boot: Boot(1) }
 }
 
-fn rules(agent: &str) -> Rules {
+pub(super) fn rules(agent: &str) -> Rules {
     Rules {
         adapter: Arc::new(builtin(agent).expect(agent)),
         silence: Span::mins(10),
@@ -24,40 +24,40 @@ fn rules(agent: &str) -> Rules {
 }
 
 /// A weigher and a clock that each observation moves on by 100 ms.
-struct Scene {
-    weigher: Weigher,
-    ms: i64,
+pub(super) struct Scene {
+    pub(super) weigher: Weigher,
+    pub(super) ms: i64,
 }
 
 impl Scene {
-    fn of(agent: &str) -> Self {
+    pub(super) fn of(agent: &str) -> Self {
         Self { weigher: Weigher::new(rules(agent), at(0)), ms: 0 }
     }
 
-    fn see(&mut self, observation: Observation) -> &mut Self {
+    pub(super) fn see(&mut self, observation: Observation) -> &mut Self {
         self.ms += 100;
         self.weigher.observe(at(self.ms), observation);
         self
     }
 
-    fn psp(&mut self, payload: &str) -> &mut Self {
+    pub(super) fn psp(&mut self, payload: &str) -> &mut Self {
         let psp::Sequence::Report(report) = psp::parse(payload.as_bytes()).expect(payload) else { panic!("a query") };
         self.see(Observation::Psp(report))
     }
 
-    fn hook(&mut self, name: &str, more: &str) -> &mut Self {
+    pub(super) fn hook(&mut self, name: &str, more: &str) -> &mut Self {
         let json = format!(r#"{{"session_id":"s1","cwd":"/w","hook_event_name":"{name}"{more}}}"#);
         let event = hook::parse(Dialect::Claude, json.as_bytes()).expect(&json).expect("an event");
         self.see(Observation::Hook(event))
     }
 
-    fn status(&mut self, status: &str) -> &mut Self {
+    pub(super) fn status(&mut self, status: &str) -> &mut Self {
         let json = format!(r#"{{"pid":1,"sessionId":"s1","cwd":"/w","status":{status}}}"#);
         let file = crate::agent::status_file::parse(json.as_bytes()).expect(&json);
         self.see(Observation::Status(Some(file)))
     }
 
-    fn screen(&mut self, agent: &str, label: &str) -> &mut Self {
+    pub(super) fn screen(&mut self, agent: &str, label: &str) -> &mut Self {
         let recorded = include_str!("../../../tests/recordings/screens.txt");
         let head = format!("=== {agent} | {label} | ");
         let (_, rest) = recorded.split_once(&head).unwrap_or_else(|| panic!("{head}"));
@@ -66,30 +66,30 @@ impl Scene {
         self.see(Observation::Screen(text.to_owned()))
     }
 
-    fn after(&mut self, span: Span) -> &mut Self {
+    pub(super) fn after(&mut self, span: Span) -> &mut Self {
         self.ms += i64::try_from(span.0).expect("a span");
         self
     }
 
-    fn state(&self) -> RunState {
+    pub(super) fn state(&self) -> RunState {
         self.weigher.state(at(self.ms))
     }
 
-    fn kind(&self) -> (RunKind, Option<Source>) {
+    pub(super) fn kind(&self) -> (RunKind, Option<Source>) {
         let state = self.state();
         (state.kind, state.source)
     }
 
-    fn is(&self, kind: RunKind, source: Source) {
+    pub(super) fn is(&self, kind: RunKind, source: Source) {
         assert_eq!(self.kind(), (kind, Some(source)), "{:#?}", self.weigher.explain(at(self.ms)));
     }
 
-    fn start(&self) -> Start {
+    pub(super) fn start(&self) -> Start {
         self.weigher.start(at(self.ms))
     }
 }
 
-const BLOCKED: &str = "state=blocked:app=claude-code:kind=permission:msg=YXBwcm92ZSBCYXNoOiB0b3VjaCB4";
+pub(super) const BLOCKED: &str = "state=blocked:app=claude-code:kind=permission:msg=YXBwcm92ZSBCYXNoOiB0b3VjaCB4";
 const BLOCKED_TRUST: &str = "state=blocked:app=claude-code:kind=permission:msg=dHJ1c3QgdGhpcyBmb2xkZXI=";
 
 #[test]
@@ -150,7 +150,7 @@ fn done_is_a_lie_while_background_work_runs_but_not_for_ever() {
     let task = r#","background_tasks":[{"id":"b","type":"shell","status":"running","description":"npm run dev"}]"#;
     s.hook("Stop", task).is(RunKind::Working, Source::Osc7501);
     assert_eq!(s.state().text, "npm run dev");
-    s.see(Observation::ToolChild { alive: true }).after(Span::mins(10));
+    s.see(Observation::ToolChild(Some("cargo".into()))).after(Span::mins(10));
     assert!(s.state().turn_over, "a server that never ends does not hold the checks back for ever");
 
     let mut s = Scene::of("claude");
@@ -392,7 +392,7 @@ fn auth_is_a_login() {
 fn retrying_is_working_with_a_word_why() {
     let mut s = Scene::of("claude");
     s.psp("state=working:app=c").screen("claude", "retrying").is(RunKind::Working, Source::Osc7501);
-    assert!(s.state().text.contains("retrying in 2s"));
+    assert!(s.state().text.ends_with("retrying · attempt 3/3"));
 }
 
 #[test]
@@ -417,8 +417,8 @@ fn silence_is_quiet_unless_a_tool_lives() {
     s.ms = wake.0;
     s.is(RunKind::Quiet, Source::Activity);
     s.see(Observation::Cpu { percent: 5 }).is(RunKind::Quiet, Source::Activity);
-    s.see(Observation::ToolChild { alive: true }).is(RunKind::Working, Source::Osc7501);
-    s.see(Observation::ToolChild { alive: false }).is(RunKind::Working, Source::Osc7501);
+    s.see(Observation::ToolChild(Some("cargo".into()))).is(RunKind::Working, Source::Osc7501);
+    s.see(Observation::ToolChild(None)).is(RunKind::Working, Source::Osc7501);
     s.after(Span::mins(10)).is(RunKind::Quiet, Source::Activity);
     s.see(Observation::Cpu { percent: 80 }).is(RunKind::Working, Source::Osc7501);
     s.psp("state=done:app=c").after(Span::mins(60)).is(RunKind::Idle, Source::Osc7501);
@@ -541,7 +541,7 @@ mod always {
             screen.prop_map(Observation::Screen),
             Just(Observation::Output),
             Just(Observation::Interrupted),
-            any::<bool>().prop_map(|alive| Observation::ToolChild { alive }),
+            any::<bool>().prop_map(|alive| Observation::ToolChild(alive.then(|| "cargo".to_owned()))),
         ]
     }
 

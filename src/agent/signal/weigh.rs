@@ -8,7 +8,7 @@ use crate::agent::status_file::Status;
 use crate::model::state::{Ask, RunKind, RunState, Source};
 use crate::model::time::{Mono, Now, Span};
 
-use super::{Says, SignalView, TitleSays, Trouble, Weigher};
+use super::{Says, Sign, SignalView, TitleSays, Trouble, Weigher};
 
 /// How long a CLI that reports may take to its first report. Twenty at once on two cores took 29 s.
 const START_GRACE: Span = Span::secs(60);
@@ -68,19 +68,41 @@ impl Weigher {
             })
             .collect();
         for (source, at, text) in [
-            (Source::Activity, self.last_sign, "last sign of life"),
-            (Source::Process, self.evidence.end.map_or(self.launched, |(_, at)| at), "process"),
+            (Source::Activity, self.last_sign, self.signs_told(now)),
+            (Source::Process, self.evidence.end.map_or(self.launched, |(_, at)| at), "process".to_owned()),
         ] {
             let counted = decision.by == Some(source);
             let kind = if counted { decision.state.kind } else { RunKind::Unknown };
             let why = if counted { decision.why.clone() } else { "says nothing by itself".to_owned() };
             let age = now.mono.since(at.mono);
             if !views.iter().any(|v| v.source == source) {
-                views.push(SignalView { age, ..view(source, kind, text.to_owned(), counted, why) });
+                views.push(SignalView { age, ..view(source, kind, text, counted, why) });
             }
         }
         views.sort_by_key(|v| v.source);
         views
+    }
+
+    /// `screen 3s ago, cpu 2m ago; cargo runs`
+    fn signs_told(&self, now: Now) -> String {
+        let name = |sign: &Sign| match sign {
+            Sign::Report => "report",
+            Sign::Output => "output",
+            Sign::Screen => "screen",
+            Sign::Cpu => "cpu",
+            Sign::Files => "files",
+            Sign::Transcript => "transcript",
+            Sign::Tool => "tool",
+        };
+        let mut signs: Vec<(&Sign, &Now)> = self.signs.iter().collect();
+        signs.sort_by_key(|(sign, at)| (std::cmp::Reverse(at.mono), **sign));
+        let ages = signs.iter().map(|(sign, at)| format!("{} {} ago", name(sign), now.mono.since(at.mono)));
+        let told = ages.collect::<Vec<_>>().join(", ");
+        let told = if told.is_empty() { "no sign of life yet".to_owned() } else { told };
+        match &self.tool_child {
+            Some(tool) => format!("{told}; {tool} runs"),
+            None => told,
+        }
     }
 
     /// When the state may change by time alone.
@@ -93,6 +115,8 @@ impl Weigher {
         let mut times = vec![self.launched.mono + START_GRACE, self.last_sign.mono + silence];
         times.extend(self.title.map(|(_, at)| at.mono + TITLE_FRESH));
         times.extend(self.background.as_ref().map(|(_, at)| at.mono + silence));
+        times.extend(self.board.root().map(|record| record.at.mono + silence));
+        times.extend(self.status.as_ref().map(|(_, at)| at.mono + silence));
         if let Some(seen) = &self.seen {
             times.push(seen.since.mono + DIALOG_STANDS);
         }
@@ -104,6 +128,12 @@ impl Weigher {
             times.extend(until);
         }
         times.into_iter().filter(|at| *at > now.mono).min()
+    }
+
+    /// Whether its turn is over but for work that it left running.
+    #[must_use]
+    pub fn is_held(&self, now: Now) -> bool {
+        self.holder(now).is_some_and(|claim| claim.says == Says::Background)
     }
 
     /// What is wrong with the last turn, while nothing newer happened.
@@ -123,7 +153,7 @@ impl Weigher {
     fn claims(&self, now: Now) -> Vec<Claim> {
         let mut claims: Vec<Claim> = Vec::new();
         claims.extend(self.psp_claim(now));
-        claims.extend(self.status_claim());
+        claims.extend(self.status_claim(now));
         claims.extend(self.hook_claim(now));
         claims.extend(self.title_claim(now));
         let better = claims.iter().find(|c| c.void.is_none()).cloned();
@@ -160,16 +190,20 @@ impl Weigher {
             psp::State::Error => Says::Failed,
             psp::State::Done | psp::State::Idle if part.is_some() => Says::Background,
             psp::State::Done if self.background_holds(now) => Says::Background,
+            psp::State::Done if self.tool_holds(record.at, now) => Says::Background,
             psp::State::Done => Says::TurnOver,
             // Codex goes from done to idle at the next key: the turn is over all the same.
             psp::State::Idle if self.psp_finished && self.background_holds(now) => Says::Background,
+            psp::State::Idle if self.psp_finished && self.tool_holds(record.at, now) => Says::Background,
             psp::State::Idle if self.psp_finished => Says::TurnOver,
             psp::State::Idle | psp::State::Clear => Says::AtRest,
         };
         let mut text = report.msg.clone();
         if says == Says::Background {
             let part = part.map(|(_, r)| r.report.title.clone());
-            text = part.or_else(|| self.background.as_ref().map(|(b, _)| b.join(", "))).unwrap_or_default();
+            let listed = self.background.as_ref().map(|(b, _)| b.join(", "));
+            let tool = || self.tool_child.as_ref().map(|tool| format!("{tool} runs on"));
+            text = part.or(listed).or_else(tool).unwrap_or_default();
         }
         Some(Claim { source: Source::Osc7501, says, text, at: record.at, void: None })
     }
@@ -190,11 +224,17 @@ impl Weigher {
         self.background.as_ref().is_some_and(|(_, at)| now.mono.since(at.mono) < self.rules.silence)
     }
 
-    fn status_claim(&self) -> Option<Claim> {
+    /// So does a tool of the turn that outlives its end, of which only its process tells.
+    fn tool_holds(&self, ended: Now, now: Now) -> bool {
+        self.tool_child.is_some() && now.mono.since(ended.mono) < self.rules.silence
+    }
+
+    fn status_claim(&self, now: Now) -> Option<Claim> {
         let (file, at) = self.status.as_ref()?;
         let says = match file.status {
             Status::Busy => Says::Working,
             Status::Waiting(ask) => Says::Waiting(ask),
+            Status::Idle if self.status_turn_over() && self.tool_holds(*at, now) => Says::Background,
             Status::Idle if self.status_turn_over() => Says::TurnOver,
             Status::Idle => Says::AtRest,
         };
@@ -342,14 +382,23 @@ impl Weigher {
         if let Some(hint) = retrying.filter(|_| says == Says::Working) {
             state.text.clone_from(&hint.text);
         }
-        let silent = now.mono.since(self.last_sign.mono);
-        if silent < self.rules.silence || self.tool_child {
+        if now.mono.since(self.last_sign.mono) < self.rules.silence {
             return state;
         }
-        RunState {
-            text: format!("nothing seen of it for {silent}"),
-            ..RunState::plain(RunKind::Quiet, Some(Source::Activity), self.last_sign)
+        if let Some(tool) = &self.tool_child {
+            // The reason is shown; deadlines and the wall clock still bound it.
+            if state.text.is_empty() {
+                state.text = format!("{tool} runs; nothing else is seen of it");
+            }
+            return state;
         }
+        // No span in words: it would be another state every second. Its age is told with it.
+        let text = match retrying {
+            Some(hint) => format!("it does nothing but retry: {}", hint.text),
+            None if self.evidence.output && self.rules.adapter.reports => "nothing but its spinner moves".to_owned(),
+            None => "nothing is seen of it".to_owned(),
+        };
+        RunState { text, ..RunState::plain(RunKind::Quiet, Some(Source::Activity), self.last_sign) }
     }
 
     /// Nothing but bytes, CPU, files and the process.

@@ -1,0 +1,121 @@
+//! The same two days, as everyone reads them.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::board::story::{START, at, two_days};
+use crate::board::text::{Paint, Tone};
+use crate::model::attempt::Proc;
+use crate::model::time::Now;
+use crate::wire::control::Supervisor;
+
+struct Bare(usize);
+
+impl Paint for Bare {
+    fn paint(&self, _: Tone, text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn columns(&self) -> usize {
+        self.0
+    }
+}
+
+/// 48 hours after the start.
+const HOURS_48: i64 = 48 * 60;
+
+fn scene(supervised: bool) -> Scene {
+    let supervisor =
+        Supervisor { process: Proc { pid: 1, start: 1 }, since: Now::default(), version: "0".into(), banners: vec![] };
+    Scene {
+        repo: PathBuf::from("/repo"),
+        base: None,
+        supervisor: supervised.then_some(supervisor),
+        banners: vec![],
+        now: at(HOURS_48),
+    }
+}
+
+fn of(since_minutes: i64, supervised: bool) -> Report {
+    let story = two_days();
+    let mut window = Window::new(at(since_minutes).wall);
+    story.log.iter().for_each(|logged| window.take(logged));
+    let mut board = story.board();
+    let hold = |task: u32, because, text: &str| Hold {
+        task: TaskId::new(task).expect("from 1"),
+        because,
+        text: text.to_owned(),
+    };
+    board.holds = vec![hold(7, HoldKind::Needs, "needs T5"), hold(8, HoldKind::Build, "build is full 3/3")];
+    report(&board, &window, &scene(supervised))
+}
+
+#[test]
+fn the_last_day_on_a_terminal() {
+    insta::assert_snapshot!(text::text(&of(24 * 60, true), &Bare(80)));
+}
+
+#[test]
+fn the_last_day_as_markdown() {
+    insta::assert_snapshot!(markdown::markdown(&of(24 * 60, true)));
+}
+
+#[test]
+fn the_last_day_as_a_document() {
+    let json = serde_json::to_string_pretty(&of(24 * 60, true)).expect("plain data");
+    insta::assert_snapshot!(json);
+}
+
+#[test]
+fn a_task_stands_in_one_place() {
+    let report = of(0, true);
+    let mut seen: Vec<TaskId> = report.waiting.iter().map(|w| w.task).collect();
+    for (name, entries) in sections(&report).into_iter().filter(|(name, _)| *name != "did") {
+        for entry in entries {
+            assert!(!seen.contains(&entry.task), "{} again in {name}", entry.task);
+            seen.push(entry.task);
+        }
+    }
+    assert_eq!(seen.len(), 9);
+}
+
+#[test]
+fn without_a_supervisor_no_state_is_claimed() {
+    let report = of(24 * 60, false);
+    let text = text::text(&report, &Bare(80));
+    assert!(text.contains("nobody knows what agents are doing"), "{text}");
+    let live = report.doing.iter().chain(&report.blocked).chain(&report.needs_you).chain(&report.late);
+    let begun: Vec<&Entry> = live.filter(|entry| entry.column != Column::Backlog).collect();
+    assert!(begun.len() == 4 && begun.iter().all(|entry| entry.state.kind == RunKind::Unknown), "{text}");
+}
+
+#[test]
+fn what_happened_before_is_not_told_again() {
+    let report = of(HOURS_48 - 5, true);
+    assert!(report.done.is_empty() && report.canceled.is_empty());
+    let did: Vec<String> = report.did.iter().map(|e| e.task.to_string()).collect();
+    assert!(did.is_empty(), "{did:?}");
+    assert_eq!(report.ready.len(), 1, "what waits is told until it is dealt with");
+}
+
+#[test]
+fn nothing_is_nothing() {
+    let report = report(&Board::default(), &Window::new(Wall(START)), &scene(true));
+    assert!(text::text(&report, &Bare(80)).ends_with("Nothing to report.\n"));
+    assert!(markdown::markdown(&report).ends_with("\nNothing to report.\n"));
+}
+
+#[test]
+fn lines_fit_and_steer_nothing() {
+    let report = of(0, true);
+    for columns in [40, 60, 80, 120, 200] {
+        let text = text::text(&report, &Bare(columns));
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        for line in text.lines().filter(|line| !line.starts_with('!')) {
+            assert!(crate::model::text::width(line) <= columns, "{columns}: {line}");
+        }
+    }
+    let markdown = markdown::markdown(&report);
+    assert!(markdown.chars().all(|c| c == '\n' || !c.is_control()), "{markdown:?}");
+    assert!(!markdown.contains("@everyone") && !markdown.contains("\n# not"), "{markdown}");
+}

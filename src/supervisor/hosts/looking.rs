@@ -1,0 +1,86 @@
+//! What no agent reports of itself: the CPU time of its processes, the tool that runs, the growth
+//! of its conversation.
+//!
+//! **Invariant:** a look costs a walk over /proc and is made when something else gives reason to,
+//! or at long intervals while a turn runs; never while an agent rests. Must not know: what follows
+//! from what is seen.
+
+use tokio::time::Instant;
+
+use super::{CPU_WINDOW, Host, LOOK_EVERY, TURN_SLACK};
+use crate::agent::signal::Observation as Seen;
+use crate::model::state::{RunKind, RunState};
+use crate::model::time::{Now, Wall};
+use crate::os::clock;
+use crate::os::process::{ProcessId, Stat, age_ms, descendants, name};
+
+/// Programs that only run others: what they run is the better name.
+const WRAPPERS: [&str; 8] = ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "codex-linux-san"];
+
+impl Host {
+    /// Looks at its processes, at its conversation, and says when to look again.
+    pub(super) fn sample(&mut self) {
+        let now = clock::now();
+        let agent = self.facts.agent.pid;
+        let family = descendants(agent);
+        self.sample_cpu(agent, &family, now);
+        let tool = self.tool(agent, &family, now);
+        self.weigher.observe(now, Seen::ToolChild(tool));
+        self.sample_transcript(now);
+        // The end of what holds a finished turn back is waited for; silence may be told later.
+        let calm = (self.voice.silence.to_std() / 20).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+        self.look_at = Instant::now() + if self.weigher.is_held(now) { LOOK_EVERY.0 } else { calm };
+    }
+
+    /// Whether its state may change by what only a look tells.
+    pub(super) fn is_looked_at(&self, state: &RunState) -> bool {
+        matches!(state.kind, RunKind::Working | RunKind::Quiet)
+    }
+
+    fn sample_cpu(&mut self, agent: u32, family: &[ProcessId], now: Now) {
+        let own = Stat::read(agent).map_or(0, |s| s.cpu_ticks);
+        let ticks = own + family.iter().filter_map(|p| Stat::read(p.pid)).map(|s| s.cpu_ticks).sum::<u64>();
+        let Some((before, at)) = self.cpu else {
+            self.cpu = Some((ticks, now.mono));
+            return;
+        };
+        let window = now.mono.since(at);
+        if window < CPU_WINDOW {
+            return;
+        }
+        let used = ticks.saturating_sub(before) * 1_000 / rustix::param::clock_ticks_per_second().max(1);
+        let percent = u32::try_from(used * 100 / window.0.max(1)).unwrap_or(u32::MAX);
+        self.cpu = Some((ticks, now.mono));
+        self.weigher.observe(now, Seen::Cpu { percent });
+    }
+
+    /// The tool of this turn that runs. Tools run in sessions of their own, the CLI's own helpers
+    /// in the agent's; what is older than the turn is a server that was left running before it.
+    fn tool(&self, agent: u32, family: &[ProcessId], now: Now) -> Option<String> {
+        let home = Stat::read(agent)?.session;
+        let began = self.weigher.turn_began()?;
+        let turn = span_since(now.wall, began.wall).saturating_add(TURN_SLACK.0);
+        let tools: Vec<u32> = family
+            .iter()
+            .filter(|p| Stat::read(p.pid).is_some_and(|s| s.session != home))
+            .filter(|p| age_ms(p.start).is_none_or(|age| age <= turn))
+            .map(|p| p.pid)
+            .collect();
+        let names: Vec<String> = tools.into_iter().filter_map(name).collect();
+        let first = names.first().cloned();
+        names.into_iter().find(|name| !WRAPPERS.contains(&name.as_str())).or(first)
+    }
+
+    fn sample_transcript(&mut self, now: Now) {
+        let Some(path) = self.weigher.transcript() else { return };
+        let Ok(length) = std::fs::metadata(path).map(|meta| meta.len()) else { return };
+        if self.transcript.replace(length).is_some_and(|before| before < length) {
+            self.weigher.observe(now, Seen::Transcript);
+        }
+    }
+}
+
+/// By the wall clock: a process ages while the machine sleeps, and so does a turn.
+fn span_since(now: Wall, then: Wall) -> u64 {
+    now.since(then).0
+}
