@@ -325,12 +325,6 @@ impl Attempt {
         self.mode == Mode::Checkpoint && self.plan.as_ref().is_none_or(|plan| plan.approved_at.is_none())
     }
 
-    /// Whether it was stopped only to be started again after the verdict on its plan.
-    #[must_use]
-    pub fn is_between_plan_and_build(&self) -> bool {
-        matches!(self.end(), Some(End::Stopped { why: StopWhy::Planned, .. }))
-    }
-
     /// A person's yes, if it was said of the bytes that are in the worktree now.
     #[must_use]
     pub fn approved(&self) -> Option<&Approval> {
@@ -361,10 +355,16 @@ impl Attempt {
         }
     }
 
-    /// Whether its agent ended well and its work is still to be checked.
+    /// Whether its agent ended well, or a person who stopped it finished its work, and that is
+    /// still to be checked.
     #[must_use]
     pub fn is_to_be_checked(&self) -> bool {
-        self.finished && matches!(self.end(), Some(End::Exited { exit }) if exit.is_success())
+        let well = match self.end() {
+            Some(End::Exited { exit }) => exit.is_success(),
+            Some(End::Stopped { .. }) => true,
+            Some(End::Failed { .. } | End::Lost { .. }) | None => false,
+        };
+        self.finished && well
     }
 
     /// Whether the last verdict no longer speaks of the bytes in the worktree.

@@ -111,11 +111,9 @@ impl Task {
     #[must_use]
     pub fn occupies_build(&self) -> bool {
         match self.column {
-            Column::Build | Column::Design => self.attempt().is_some_and(|a| {
-                let told = || self.messages.iter().any(|m| m.attempt == a.no && m.is_queued());
-                let goes_on = a.is_between_plan_and_build() && told();
-                a.is_active() || a.checking.is_some() || a.is_to_be_checked() || goes_on
-            }),
+            Column::Build | Column::Design => {
+                self.attempt().is_some_and(|a| a.is_active() || a.checking.is_some() || a.is_to_be_checked())
+            }
             Column::Takeover => self.lease.as_ref().is_some_and(|lease| lease.counts),
             Column::Backlog | Column::Review | Column::Done | Column::Canceled => false,
         }

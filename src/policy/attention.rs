@@ -1,6 +1,6 @@
 //! Who needs you: one reason a task at a time, raised once, cleared when it is gone.
 
-use crate::model::attempt::{Attempt, End, Phase};
+use crate::model::attempt::{Attempt, End, Phase, StopWhy};
 use crate::model::board::Task;
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
@@ -100,7 +100,9 @@ fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
 }
 
 fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
-    if attempt.is_active() && attempt.run.kind == RunKind::Waiting {
+    // What is about to be resumed asks nobody any more.
+    let leaves = attempt.stopping == Some(StopWhy::Planned);
+    if attempt.is_active() && attempt.run.kind == RunKind::Waiting && !leaves {
         let kind = match attempt.run.ask {
             Some(Ask::Permission) => NeedKind::Permission,
             Some(Ask::Trust) => NeedKind::Trust,

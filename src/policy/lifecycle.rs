@@ -428,7 +428,7 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
     let tail = if exit.is_success() { String::new() } else { tail };
     let plans = attempt.plans();
     turn.attempt_event(id, Event::AgentExited { exit, leftovers, tail });
-    if plans {
+    if plans && exit.is_success() {
         plan::turn_over(turn, id);
     } else if exit.is_success() && !dealt_with {
         turn.attempt_event(id, Event::WorkFinished { by: "the agent exited 0".into() });

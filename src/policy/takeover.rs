@@ -190,8 +190,10 @@ fn summary(changes: &Changes) -> Vec<String> {
 
 /// Why messages of a task that is in a person's hands wait.
 pub(super) fn hold_text(id: TaskId, lease: Option<&Lease>, waiting: usize) -> String {
+    if lease.is_some_and(|lease| lease.returning.is_some()) {
+        return "being handed back; what changed is looked at first".to_owned();
+    }
     let whose = match lease {
-        Some(lease) if lease.returning.is_some() => "being handed back".to_owned(),
         Some(lease) if lease.by == By::Rule => format!("taken over for you: {}", lease.reason),
         _ => "in your hands".to_owned(),
     };

@@ -12,7 +12,7 @@ pub(crate) fn event(record: &Record) -> String {
         (Some(task), None) => task.to_string(),
         _ => "board".into(),
     };
-    format!("{about} {}", what(&record.event))
+    format!("{about} {}", what(&record.event).replace('\n', " | "))
 }
 
 fn what(event: &Event) -> String {
