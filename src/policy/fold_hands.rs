@@ -54,7 +54,7 @@ pub(super) fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) {
         }
         Event::PlanRejected { .. } => turn_begins(attempt),
         Event::WorkApproved { tree } => attempt.approval = Some(Approval { at: at.wall, tree: tree.clone() }),
-        Event::WorkRejected { .. } => attempt.approval = None,
+        Event::WorkRejected { .. } => (attempt.approval, attempt.finished) = (None, false),
         _ => {}
     }
 }
