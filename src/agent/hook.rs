@@ -23,6 +23,9 @@ const MAX_PROMPTS: usize = 8;
 /// Pieces of background work that are named.
 const MAX_BACKGROUND: usize = 16;
 
+/// The tool by which Claude Code asks to leave planning.
+const PLAN_TOOL: &str = "ExitPlanMode";
+
 /// How Codex's hidden thread that makes a title begins; its reports are none of the agent's.
 const TITLE_THREAD: &str = "Generate a concise, single-line task title";
 
@@ -137,6 +140,8 @@ pub struct HookEvent {
     /// Prompts that were read by now, oldest first and the newest of them, where the end of a turn
     /// tells: so a text that was typed into a running turn is seen to have arrived.
     pub prompts: Vec<String>,
+    /// The plan that its plan tool wants approved.
+    pub plan: Option<String>,
 }
 
 /// Why a payload says nothing.
@@ -220,6 +225,7 @@ fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookE
         agent_id: fields.get("agent_id").map(|id| plain::line(id, 80)),
         transcript: fields.get("transcript_path").map(str::to_owned),
         prompts: Vec::new(),
+        plan: plan(name, fields),
     }))
 }
 
@@ -254,7 +260,17 @@ fn notify(fields: Fields<'_>) -> Result<Option<HookEvent>, HookError> {
             .filter_map(Value::as_str)
             .map(bounded)
             .collect(),
+        plan: None,
     }))
+}
+
+/// The plan of a request to leave planning.
+fn plan(event: &str, fields: Fields<'_>) -> Option<String> {
+    if event != "PermissionRequest" || fields.get("tool_name") != Some(PLAN_TOOL) {
+        return None;
+    }
+    let input = fields.0.get("tool_input")?.as_object()?;
+    Fields(input).text("plan")
 }
 
 fn is_title(prompt: &str) -> bool {

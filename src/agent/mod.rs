@@ -22,6 +22,7 @@ pub mod psp;
 pub mod quote;
 pub mod screen;
 pub mod signal;
+pub mod stage;
 pub mod status_file;
 pub mod title;
 pub mod transcript;

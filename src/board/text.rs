@@ -1,10 +1,10 @@
 //! The board as text: first who needs you, then who works, what is ready, and why the rest waits.
 
 use crate::model::board::HoldKind;
-use crate::model::event::NeedKind;
+use crate::model::event::{By, NeedKind};
 use crate::model::state::{RunKind, Source};
 use crate::model::task::Column;
-use crate::model::text::{clean, clean_line, width};
+use crate::model::text::{clean, clean_line, clean_lines, width};
 use crate::model::time::{Now, Span, Wall};
 use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
 
@@ -70,7 +70,7 @@ pub fn status(doc: &doc::Status, now: Now, paint: &dyn Paint) -> String {
     let with_source = paint.columns() >= WIDE;
     section(doc, "works", &mut out, |t| is_at_work(t) && calm(t), |t| work_line(doc, t, with_source));
     section(doc, "ready for review", &mut out, |t| t.column == Column::Review && calm(t), review_line);
-    section(doc, "in your hands", &mut out, |t| t.column == Column::Takeover && calm(t), |_| Vec::new());
+    section(doc, "in your hands", &mut out, |t| t.column == Column::Takeover && calm(t), |t| taken_line(t, now));
     let waits =
         |t: &doc::Task| t.needs_you.is_none() && (t.column == Column::Backlog || (!is_at_work(t) && in_work(t)));
     section(doc, "waits", &mut out, waits, |t| vec![wait_line(doc, t)]);
@@ -206,6 +206,16 @@ fn diff_parts(t: &doc::Task) -> impl Iterator<Item = Part> {
     pieces.into_iter().map(|piece| Part::new(Tone::Plain, piece))
 }
 
+fn taken_line(t: &doc::Task, now: Now) -> Vec<Part> {
+    let Some(taken) = &t.takeover else { return Vec::new() };
+    let mut parts = vec![Part::new(Tone::Plain, format!("for {}", age(now, taken.since)))];
+    if !taken.reason.is_empty() {
+        parts.push(Part::new(Tone::Plain, clean_line(&taken.reason)));
+    }
+    parts.push(Part::new(Tone::Dim, bare_state_text(&t.state)));
+    parts
+}
+
 fn wait_line(doc: &doc::Status, t: &doc::Task) -> Part {
     let why = match (hold(doc, t), t.state.kind) {
         (Some(hold), _) => clean_line(&hold.text),
@@ -321,7 +331,9 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
         next_steps(t, need.kind).iter().for_each(|step| out.hint(step));
     }
+    show_hands(doc, now, &mut out);
     show_attempt(doc, now, &mut out);
+    show_plan(doc, now, &mut out);
     show_verdict(t, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
@@ -347,6 +359,40 @@ fn show_timeline(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     let room = out.paint.columns().max(NARROWEST) - 12;
     for m in &moments[left_out..] {
         out.note(&format!("{:>7}  {}", age(now, m.at), clean(&m.text, room)));
+    }
+}
+
+/// What a person holds of the task.
+fn show_hands(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
+    let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {}", clean_line(reason)) };
+    if let Some(taken) = &doc.task.takeover {
+        let whose = if taken.by == By::Rule { "taken over for you" } else { "in your hands" };
+        out.heading(&format!("{whose} {}{}", age(now, taken.since), because(&taken.reason)), Tone::Warn);
+        out.hint(&format!("standup handback {} --note \"…\"", doc.task.id));
+    }
+    if let Some(paused) = &doc.task.paused {
+        out.heading(&format!("paused {}{}", age(now, paused.since), because(&paused.reason)), Tone::Warn);
+        out.hint(&format!("standup resume {}", doc.task.id));
+    }
+    if let Some(approval) = doc.task.attempt.as_ref().and_then(|a| a.approval.as_ref()) {
+        let stale = if approval.stale { ", but the files have changed since" } else { "" };
+        let text = format!("approved {} at tree {}{stale}", age(now, approval.at), approval.tree.short());
+        out.heading(&text, if approval.stale { Tone::Warn } else { Tone::Good });
+    }
+}
+
+fn show_plan(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
+    let Some(plan) = &doc.plan else { return };
+    let stands = match plan.approved_at {
+        Some(at) => format!("approved {}", age(now, at)),
+        None if plan.open => "waits for your verdict".to_owned(),
+        None => "being worked on".to_owned(),
+    };
+    out.heading(&format!("plan, {stands}"), Tone::Bold);
+    clean_lines(&plan.text).lines().for_each(|line| out.note(line));
+    if plan.open {
+        out.hint(&format!("standup approve {}", doc.task.id));
+        out.hint(&format!("standup reject {} --note \"…\"", doc.task.id));
     }
 }
 

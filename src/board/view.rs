@@ -6,6 +6,7 @@ use crate::model::attempt::{Attempt, DiffStat, End, Phase};
 use crate::model::board::{Board, Task};
 use crate::model::event::{Event, NeedKind};
 use crate::model::id::TaskId;
+use crate::model::lease::Changes;
 use crate::model::message::Delivery;
 use crate::model::name::AgentName;
 use crate::model::settings::Limit;
@@ -85,6 +86,13 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
             kind: n.kind,
             question: n.question.clone(),
         }),
+        takeover: task.lease.as_ref().map(|lease| doc::Takeover {
+            by: lease.by,
+            since: lease.since,
+            reason: lease.reason.clone(),
+            from: lease.from,
+        }),
+        paused: task.paused.as_ref().map(|p| doc::Paused { since: p.since, reason: p.reason.clone() }),
     }
 }
 
@@ -152,6 +160,11 @@ fn attempt(attempt: &Attempt, scene: &Scene) -> doc::Attempt {
             Some(End::Stopped { exit, .. }) => *exit,
             _ => None,
         },
+        approval: attempt.approval.as_ref().map(|approval| doc::Approval {
+            at: approval.at,
+            tree: approval.tree.clone(),
+            stale: attempt.approved().is_none(),
+        }),
     }
 }
 
@@ -215,6 +228,15 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         attempts: found.attempts.iter().map(past).collect(),
         timeline: log.iter().map(moment).collect(),
         violations: Vec::new(),
+        plan: found.attempt().and_then(|a| a.plan.as_ref()).map(|plan| doc::Plan {
+            text: plan.text.clone(),
+            at: plan.at,
+            open: plan.is_open,
+            approved_at: plan.approved_at,
+        }),
+        requires: board.surroundings.as_ref().map_or_else(Vec::new, |s| {
+            crate::policy::required(&s.settings, found.attempt().map_or(found.spec.mode, |a| a.mode))
+        }),
         unconfined,
     })
 }
@@ -317,7 +339,46 @@ pub fn sentence(event: &Event) -> String {
         Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
         Event::NeedsYouCleared {} => "no longer needs you".into(),
         Event::DiffObserved { diff, .. } => diff_text(diff),
+        _ => sentence_of_hands(event),
     }
+}
+
+/// What a person did with their own hands.
+fn sentence_of_hands(event: &Event) -> String {
+    match event {
+        Event::TakenOver { reason, .. } if reason.is_empty() => "taken over".into(),
+        Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
+        Event::WorktreeMarked { mark } => match &mark.head {
+            Some(head) => format!("the worktree stood at {}", head.short()),
+            None => "the worktree stood without a commit".into(),
+        },
+        Event::HandbackAsked { .. } => "to be handed back".into(),
+        Event::HandedBack { changes, note } => {
+            let changed = changes.as_ref().map_or("nobody knows what changed".into(), changes_text);
+            if note.is_empty() { format!("handed back: {changed}") } else { format!("handed back: {changed}; {note}") }
+        }
+        Event::TaskPaused { reason } if reason.is_empty() => "paused".into(),
+        Event::TaskPaused { reason } => format!("paused: {reason}"),
+        Event::TaskResumed {} => "no longer paused".into(),
+        Event::PlanProposed { text } if text.is_empty() => "ended its turn without a plan".into(),
+        Event::PlanProposed { text } => format!("proposes a plan: {}", first_line(text)),
+        Event::PlanApproved {} => "the plan was approved".into(),
+        Event::PlanRejected { note } => format!("the plan was sent back: {}", first_line(note)),
+        Event::WorkApproved { tree } => format!("approved at tree {}", tree.short()),
+        Event::WorkRejected { note } => format!("rejected: {}", first_line(note)),
+        other => other.name().replace('-', " "),
+    }
+}
+
+/// What changed, on one line.
+#[must_use]
+pub fn changes_text(changes: &Changes) -> String {
+    if changes.is_empty() {
+        return "nothing changed".into();
+    }
+    let plural = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let files = format!("{} +{} -{}", plural(changes.files, "file"), changes.insertions, changes.deletions);
+    format!("{files}, {}", plural(changes.commits, "commit"))
 }
 
 /// The first line of a text, and a sign where there are more.

@@ -42,6 +42,8 @@ pub(super) fn task(n: u32, slug: &str) -> Task {
         check_ins: Vec::new(),
         needs_you: None,
         wanted: None,
+        lease: None,
+        paused: None,
     }
 }
 

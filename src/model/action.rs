@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{Exit, HostFacts, StopWhy};
 use super::id::{ActionId, AttemptId, CheckRun, MsgId};
+use super::lease::{Changes, Mark};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::settings::CheckSettings;
 use super::task::{Mode, TaskSpec};
@@ -62,6 +63,12 @@ pub enum Action {
         prompt: Option<String>,
         /// Ports it may use.
         ports: Vec<u16>,
+        /// Whether it may only plan.
+        #[serde(default)]
+        plans: bool,
+        /// The plan that a person approved, for one that is not resumed; may be empty.
+        #[serde(default)]
+        plan: Option<String>,
     },
     /// End the agent, everything it started, and the host.
     /// *Again:* no host of this name lives → its exit record counts.
@@ -102,6 +109,14 @@ pub enum Action {
         host: HostId,
         /// Where it worked.
         worktree: PathBuf,
+    },
+    /// See where the worktree stands, and what changed since it stood elsewhere.
+    /// *Again:* it is looked at again.
+    Survey {
+        /// Where.
+        worktree: PathBuf,
+        /// Since when; `None` where only the present matters.
+        since: Option<Mark>,
     },
 }
 
@@ -186,6 +201,13 @@ pub enum Outcome {
     Swept {
         /// Processes ended.
         ended: u32,
+    },
+    /// `Survey`: this is what there is.
+    Surveyed {
+        /// Where the worktree stands.
+        mark: Mark,
+        /// What changed, where that was asked and can be told.
+        changes: Option<Changes>,
     },
     /// It failed, and left nothing behind.
     Failed {

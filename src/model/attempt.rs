@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::id::{ActionId, AttemptNo, CheckRun};
+use super::lease::{Approval, Plan};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
@@ -74,6 +75,17 @@ pub enum StopWhy {
     Idle,
     /// `down --all`.
     Down,
+    /// Its plan was judged: it goes on at once in the same session, with leave to build or to plan
+    /// anew, which is fixed at its start.
+    Planned,
+}
+
+impl StopWhy {
+    /// Whether it is brought back for what waits to be said to it.
+    #[must_use]
+    pub fn goes_on(self) -> bool {
+        matches!(self, Self::Idle | Self::Planned)
+    }
 }
 
 /// How an attempt's last process ended.
@@ -251,6 +263,12 @@ pub struct Attempt {
     pub taken: Option<Mono>,
     /// When it last came to rest in Review.
     pub rested: Option<Mono>,
+    /// What it wants to do, where it has to say so first.
+    #[serde(default)]
+    pub plan: Option<Plan>,
+    /// A person's yes to its work.
+    #[serde(default)]
+    pub approval: Option<Approval>,
 }
 
 impl Attempt {
@@ -296,7 +314,21 @@ impl Attempt {
             tree: None,
             taken: None,
             rested: None,
+            plan: None,
+            approval: None,
         }
+    }
+
+    /// Whether it may only plan, as yet.
+    #[must_use]
+    pub fn plans(&self) -> bool {
+        self.mode == Mode::Checkpoint && self.plan.as_ref().is_none_or(|plan| plan.approved_at.is_none())
+    }
+
+    /// A person's yes, if it was said of the bytes that are in the worktree now.
+    #[must_use]
+    pub fn approved(&self) -> Option<&Approval> {
+        self.approval.as_ref().filter(|approval| self.tree.as_ref() == Some(&approval.tree))
     }
 
     /// The living host, if any.
@@ -323,10 +355,16 @@ impl Attempt {
         }
     }
 
-    /// Whether its agent ended well and its work is still to be checked.
+    /// Whether its agent ended well, or a person who stopped it finished its work, and that is
+    /// still to be checked.
     #[must_use]
     pub fn is_to_be_checked(&self) -> bool {
-        self.finished && matches!(self.end(), Some(End::Exited { exit }) if exit.is_success())
+        let well = match self.end() {
+            Some(End::Exited { exit }) => exit.is_success(),
+            Some(End::Stopped { .. }) => true,
+            Some(End::Failed { .. } | End::Lost { .. }) | None => false,
+        };
+        self.finished && well
     }
 
     /// Whether the last verdict no longer speaks of the bytes in the worktree.

@@ -9,6 +9,7 @@ use super::checkin::{CheckIn, Via};
 use super::event::{By, NeedKind};
 use super::id::{AttemptId, AttemptNo, TaskId};
 use super::input::Surroundings;
+use super::lease::{Lease, Paused};
 use super::message::Message;
 use super::name::AgentName;
 use super::task::{Column, TaskSpec};
@@ -78,6 +79,12 @@ pub struct Task {
     pub needs_you: Option<NeedsYou>,
     /// What a person wants started and has not begun.
     pub wanted: Option<Wanted>,
+    /// Who holds its agent's input, while it stands in Takeover.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// Shall rest until a person says otherwise.
+    #[serde(default)]
+    pub paused: Option<Paused>,
 }
 
 /// How many check-ins a task keeps on the board; the log has them all.
@@ -100,11 +107,29 @@ impl Task {
     }
 
     /// Whether its newest attempt takes a place in Build: it has a process, its checks run, or they
-    /// are going to.
+    /// are going to. One that was taken over counts as it did before.
     #[must_use]
     pub fn occupies_build(&self) -> bool {
-        matches!(self.column, Column::Build | Column::Design)
-            && self.attempt().is_some_and(|a| a.is_active() || a.checking.is_some() || a.is_to_be_checked())
+        match self.column {
+            Column::Build | Column::Design => {
+                self.attempt().is_some_and(|a| a.is_active() || a.checking.is_some() || a.is_to_be_checked())
+            }
+            Column::Takeover => self.lease.as_ref().is_some_and(|lease| lease.counts),
+            Column::Backlog | Column::Review | Column::Done | Column::Canceled => false,
+        }
+    }
+
+    /// Whether a person holds its agent's input: nothing is typed, no reminder goes out, no limit
+    /// trips.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        self.column == Column::Takeover
+    }
+
+    /// Whether its agent only plans: nothing is built before a person approved the plan.
+    #[must_use]
+    pub fn is_planning(&self) -> bool {
+        self.column == Column::Design && self.attempt().is_some_and(Attempt::plans)
     }
 }
 

@@ -8,6 +8,7 @@ use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
 use super::board::Wanted;
 use super::checkin::{CheckIn, Via};
 use super::id::{ActionId, AttemptId, AttemptNo, CheckRun, MsgId, TaskId};
+use super::lease::{Changes, Mark};
 use super::message;
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::state::RunState;
@@ -298,6 +299,63 @@ pub enum Event {
         /// At this tree.
         tree: Option<Oid>,
     },
+    /// The agent's input was taken over; the card was moved just before.
+    TakenOver {
+        /// Who took it.
+        by: By,
+        /// Why.
+        reason: String,
+        /// The action that looks where the worktree stands.
+        action: ActionId,
+    },
+    /// Where the worktree stood at the takeover was seen.
+    WorktreeMarked {
+        /// There.
+        mark: Mark,
+    },
+    /// A person wants to hand it back; the input stays theirs until what changed has been seen.
+    HandbackAsked {
+        /// What the agent is to be told besides.
+        note: String,
+        /// The action that looks what changed.
+        action: ActionId,
+    },
+    /// The agent's input was handed back.
+    HandedBack {
+        /// What changed since the takeover, where that could be seen.
+        changes: Option<Changes>,
+        /// What the person said.
+        note: String,
+    },
+    /// The task shall rest.
+    TaskPaused {
+        /// Why.
+        reason: String,
+    },
+    /// It may go on.
+    TaskResumed {},
+    /// The agent says what it wants to do.
+    PlanProposed {
+        /// The plan; empty where it gave none.
+        text: String,
+    },
+    /// A person approved the plan.
+    PlanApproved {},
+    /// A person sent the plan back.
+    PlanRejected {
+        /// Why.
+        note: String,
+    },
+    /// A person approved the work as it is.
+    WorkApproved {
+        /// At this tree.
+        tree: Oid,
+    },
+    /// A person sent the work back.
+    WorkRejected {
+        /// Why.
+        note: String,
+    },
 }
 
 impl Event {
@@ -342,6 +400,17 @@ impl Event {
             Self::NeedsYouRaised { .. } => "needs-you-raised",
             Self::NeedsYouCleared {} => "needs-you-cleared",
             Self::DiffObserved { .. } => "diff-observed",
+            Self::TakenOver { .. } => "taken-over",
+            Self::WorktreeMarked { .. } => "worktree-marked",
+            Self::HandbackAsked { .. } => "handback-asked",
+            Self::HandedBack { .. } => "handed-back",
+            Self::TaskPaused { .. } => "task-paused",
+            Self::TaskResumed {} => "task-resumed",
+            Self::PlanProposed { .. } => "plan-proposed",
+            Self::PlanApproved {} => "plan-approved",
+            Self::PlanRejected { .. } => "plan-rejected",
+            Self::WorkApproved { .. } => "work-approved",
+            Self::WorkRejected { .. } => "work-rejected",
         }
     }
 

@@ -170,6 +170,44 @@ pub enum Command {
         /// Whether to interrupt.
         now: bool,
     },
+    /// Take over its agent's input.
+    Takeover {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        reason: String,
+    },
+    /// Give it back.
+    Handback {
+        /// Which.
+        task: TaskId,
+        /// What the agent is to be told besides; may be empty.
+        note: String,
+    },
+    /// Say nothing to its agent and start none, until told otherwise.
+    Pause {
+        /// Which.
+        task: TaskId,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Go on with a paused task.
+    Resume {
+        /// Which.
+        task: TaskId,
+    },
+    /// Say yes: to the plan in Design, to the work in Review.
+    Approve {
+        /// Which.
+        task: TaskId,
+    },
+    /// Send the plan or the work back.
+    Reject {
+        /// Which.
+        task: TaskId,
+        /// What is to be different.
+        note: String,
+    },
 }
 
 /// A task to be added.
@@ -231,6 +269,11 @@ pub enum Observation {
         diff: DiffStat,
         /// At this tree.
         tree: Option<Oid>,
+    },
+    /// It says what it wants to do.
+    Plan {
+        /// The plan.
+        text: String,
     },
     /// The agent ended by itself.
     Exited {

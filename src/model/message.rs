@@ -13,6 +13,8 @@ pub enum From {
     Person,
     /// The checks.
     Checks,
+    /// What you changed while you had the agent's input. Goes before everything else.
+    Handback,
 }
 
 /// How far a message has come. Typed at most once, whatever happens.

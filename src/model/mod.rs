@@ -10,6 +10,7 @@ pub mod checkin;
 pub mod event;
 pub mod id;
 pub mod input;
+pub mod lease;
 pub mod message;
 pub mod name;
 pub mod settings;

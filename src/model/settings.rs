@@ -365,6 +365,17 @@ impl Mode {
             Self::Own => "own",
         }
     }
+
+    /// How often an agent reports, where the brief does not say: the less is handed over, the
+    /// oftener.
+    #[must_use]
+    pub fn check_in_every(self, configured: Span) -> Span {
+        match self {
+            Self::Delegate => configured,
+            Self::Checkpoint => Span(configured.0 * 2 / 3),
+            Self::Own => Span(configured.0 / 3),
+        }
+    }
 }
 
 impl std::fmt::Display for Mode {

@@ -1,8 +1,8 @@
 //! Who needs you: one reason a task at a time, raised once, cleared when it is gone.
 
-use crate::model::attempt::{Attempt, End, Phase};
+use crate::model::attempt::{Attempt, End, Phase, StopWhy};
 use crate::model::board::Task;
-use crate::model::event::{Event, NeedKind};
+use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::message::{Delivery, From, Message};
 use crate::model::state::{Ask, RunKind};
@@ -10,6 +10,7 @@ use crate::model::task::Column;
 use crate::model::time::Span;
 use crate::model::verdict::VerdictOutcome;
 
+use super::plan;
 use super::turn::Turn;
 
 /// An agent that shows no sign of a turn after this long is looked at by a person. Both CLIs
@@ -54,6 +55,11 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     if task.column.is_closed() || task.column == Column::Backlog || task.wanted.is_some() {
         return None;
     }
+    if let Some(lease) = &task.lease {
+        // A person who holds it needs no telling.
+        let text = format!("{}; take it over or hand it back", lease.reason);
+        return (lease.by == By::Rule).then_some((NeedKind::Question, text));
+    }
     let attempt = task.attempt()?;
     if let Phase::Live { since, began: false, .. } = &attempt.phase {
         let due = since.mono + START_EVIDENCE;
@@ -68,7 +74,10 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     }
     let task = turn.task(id)?;
     let attempt = task.attempt()?;
-    ended_badly(task, attempt).or_else(|| asks(attempt)).or_else(|| stuck(turn, task, attempt))
+    ended_badly(task, attempt)
+        .or_else(|| plan::question(turn, task, attempt))
+        .or_else(|| asks(attempt))
+        .or_else(|| stuck(turn, task, attempt))
 }
 
 /// Whether it took up a prompt so recently that its state cannot be expected to show it.
@@ -91,7 +100,9 @@ fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
 }
 
 fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
-    if attempt.is_active() && attempt.run.kind == RunKind::Waiting {
+    // What is about to be resumed asks nobody any more.
+    let leaves = attempt.stopping == Some(StopWhy::Planned);
+    if attempt.is_active() && attempt.run.kind == RunKind::Waiting && !leaves {
         let kind = match attempt.run.ask {
             Some(Ask::Permission) => NeedKind::Permission,
             Some(Ask::Trust) => NeedKind::Trust,
@@ -105,6 +116,10 @@ fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
 
 fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
     if !matches!(task.column, Column::Build | Column::Design) || attempt.checking.is_some() {
+        return None;
+    }
+    // What shall rest may rest.
+    if task.paused.is_some() {
         return None;
     }
     if turn.is_told(AttemptId { task: task.id, no: attempt.no }) || attempt.finished || attempt.stopping.is_some() {

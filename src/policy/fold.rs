@@ -10,6 +10,9 @@ use crate::model::task::{Column, TaskSpec};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
+#[path = "fold_hands.rs"]
+mod hands;
+
 /// Applies one event. Unknown tasks and attempts are passed over: the log is older than any rule.
 pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
     count_ids(board, &record.event);
@@ -44,6 +47,8 @@ fn count_ids(board: &mut Board, event: &Event) {
         | Event::LaunchPlanned { action: id, .. }
         | Event::MessageTyping { action: id, .. }
         | Event::HostLost { action: id, .. }
+        | Event::TakenOver { action: id, .. }
+        | Event::HandbackAsked { action: id, .. }
         | Event::StopAsked { action: Some(id), .. } => action(id),
         Event::ChecksStarted { run, action: id, .. } => {
             action(id);
@@ -68,6 +73,8 @@ fn new_task(id: crate::model::id::TaskId, spec: &TaskSpec, at: Now) -> Task {
         check_ins: Vec::new(),
         needs_you: None,
         wanted: None,
+        lease: None,
+        paused: None,
     }
 }
 
@@ -75,6 +82,7 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
     match event {
         Event::TaskEdited { spec } => task.spec = (**spec).clone(),
         Event::TaskMoved { to, by, reason, .. } => {
+            hands::lease(task, *to, *by, reason, at);
             task.column = *to;
             task.moved_by = *by;
             task.moved_because.clone_from(reason);
@@ -97,7 +105,7 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
         Event::NeedsYouCleared {} => task.needs_you = None,
         Event::StartAsked { wanted } => task.wanted = Some(wanted.clone()),
         Event::StartWithdrawn {} => task.wanted = None,
-        _ => {}
+        _ => hands::apply_to_task(task, event, at),
     }
 }
 
@@ -140,7 +148,7 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
                 task.check_ins.remove(0);
             }
         }
-        _ => {}
+        _ => hands::apply_to_lease(task, event),
     }
     let in_review = task.column == Column::Review;
     if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == id.no) {
@@ -197,6 +205,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.run = state.clone();
             attempt.taken = None;
             if state.kind == RunKind::Working {
+                hands::turn_begins(attempt);
                 // A new turn: what was finished before it is not what there is after it.
                 attempt.rested = None;
                 attempt.finished = false;
@@ -226,7 +235,10 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.diff = Some(*diff);
             attempt.tree.clone_from(tree);
         }
-        _ => apply_end(attempt, event, at),
+        _ => {
+            hands::apply_to_one(attempt, event, at);
+            apply_end(attempt, event, at);
+        }
     }
     false
 }

@@ -2,7 +2,7 @@
 
 use crate::model::action::{Action, Ended, Outcome};
 use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy};
-use crate::model::board::Wanted;
+use crate::model::board::{Task, Wanted};
 use crate::model::checkin::{CheckIn, Claim, Via};
 use crate::model::event::{By, Event};
 use crate::model::id::{ActionId, AttemptId, TaskId};
@@ -10,11 +10,11 @@ use crate::model::input::Observation;
 use crate::model::message::{Delivery, From, Message};
 use crate::model::name::{HostId, Oid};
 use crate::model::state::{RunKind, RunState};
-use crate::model::task::Column;
+use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, attention};
+use super::{admission, attention, plan, takeover};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -52,6 +52,7 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         Outcome::PerhapsTyped => message_event(turn, attempt, id, |msg| Event::MessageUnconfirmed { msg }),
         Outcome::Checked { verdict, feedback } => judged(turn, attempt, verdict, feedback),
         Outcome::Swept { .. } => {}
+        Outcome::Surveyed { mark, changes } => takeover::surveyed(turn, attempt, id, Some((mark, changes))),
         Outcome::Failed { stage, error } => failed(turn, attempt, id, stage, error),
     }
 }
@@ -71,6 +72,7 @@ fn owner(turn: &Turn<'_>, id: ActionId) -> Option<AttemptId> {
                 Some(AttemptId { task: task.id, no: message.attempt })
             })
         })
+        .or_else(|| takeover::owner(turn, id))
 }
 
 fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
@@ -131,7 +133,7 @@ fn withdraw_outdated(turn: &mut Turn<'_>, id: AttemptId) {
             Some(End::Stopped { why, .. }) => Some(*why),
             _ => a.stopping,
         };
-        why.is_some_and(|why| why != StopWhy::Idle)
+        why.is_some_and(|why| !why.goes_on())
     });
     if !stopped && !task.column.is_closed() {
         return;
@@ -161,6 +163,8 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
         None if resume => Some(GO_ON.to_owned()),
         None => None,
     };
+    let plans = attempt.plans();
+    let plan = attempt.plan.filter(|plan| !resume && plan.approved_at.is_some()).map(|plan| plan.text);
     let action_for_host = Action::Launch {
         host,
         agent: attempt.agent,
@@ -172,6 +176,8 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
         resume,
         prompt,
         ports: attempt.ports,
+        plans,
+        plan,
     };
     turn.order(action, id, action_for_host);
 }
@@ -198,6 +204,9 @@ fn message_event(
 }
 
 fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, error: String) {
+    if takeover::owner(turn, action).is_some() {
+        return takeover::surveyed(turn, id, action, None);
+    }
     let Some(attempt) = turn.board.attempt(id) else { return };
     if let Some(checking) = attempt.checking.as_ref().filter(|c| c.action == action) {
         let run = checking.run;
@@ -255,6 +264,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::CheckIn { check_in, via } => checked_in(turn, id, check_in, via),
         Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
+        Observation::Plan { text } => plan::proposed(turn, id, &text),
         Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {
@@ -323,6 +333,9 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     }
     if turn_ended {
         began(turn, id, "the agent reports that its turn is over".into());
+        if turn.current(id).is_some_and(Attempt::plans) {
+            return plan::turn_over(turn, id);
+        }
         if let Some(text) = asks {
             turn.attempt_event(id, Event::QuestionAsked { text });
         }
@@ -378,7 +391,7 @@ fn checked_in(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via) {
         None if asked => turn.attempt_event(id, Event::QuestionSettled {}),
         None => {}
     }
-    if claim == Claim::Ready {
+    if claim == Claim::Ready && !turn.current(id).is_some_and(Attempt::plans) {
         turn.attempt_event(id, Event::WorkFinished { by: "it says ready".into() });
     }
 }
@@ -417,8 +430,11 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
         return;
     }
     let tail = if exit.is_success() { String::new() } else { tail };
+    let plans = attempt.plans();
     turn.attempt_event(id, Event::AgentExited { exit, leftovers, tail });
-    if exit.is_success() && !dealt_with {
+    if plans && exit.is_success() {
+        plan::turn_over(turn, id);
+    } else if exit.is_success() && !dealt_with {
         turn.attempt_event(id, Event::WorkFinished { by: "the agent exited 0".into() });
     }
 }
@@ -470,13 +486,31 @@ fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String
     let outcome = verdict.outcome;
     turn.attempt_event(id, Event::VerdictReached { run: checking.run, verdict });
     let Some(attempt) = turn.current(id) else { return };
+    if turn.task(id.task).is_some_and(Task::is_taken_over) {
+        // It is read after the handback, where nothing has changed by then.
+        if outcome == VerdictOutcome::Red && !checking.asked {
+            tell(turn, id, feedback);
+        }
+        return;
+    }
+    let own = attempt.mode == Mode::Own;
     let at_rest = !attempt.is_active() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
     let counts = (!checking.asked || at_rest) && attempt.asks.is_none() && !ended_badly(attempt) && !turn.is_told(id);
-    let building = turn.task(id.task).is_some_and(|t| matches!(t.column, Column::Build | Column::Design));
+    let building =
+        turn.task(id.task).is_some_and(|t| matches!(t.column, Column::Build | Column::Design) && !t.is_planning());
     if !counts || !building {
         return;
     }
     match outcome {
+        // Its work ends with the person whose work it is; nobody else carries it on.
+        VerdictOutcome::Green | VerdictOutcome::None | VerdictOutcome::Red if own => {
+            let reason = match outcome {
+                VerdictOutcome::Green => "its turn is over and checks are green",
+                VerdictOutcome::Red => "its turn is over and checks are red",
+                _ => "its turn is over",
+            };
+            takeover::take(turn, id, By::Rule, reason.to_owned());
+        }
         VerdictOutcome::Green => to_review(turn, id.task, "checks are green"),
         VerdictOutcome::None => to_review(turn, id.task, "no checks are configured"),
         VerdictOutcome::Red => tell(turn, id, feedback),
@@ -523,7 +557,7 @@ fn check_finished(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let Some(attempt) = task.attempt() else { return false };
     // In Review a verdict is reached again only where the bytes have changed.
     let place = match task.column {
-        Column::Build | Column::Design => true,
+        Column::Build | Column::Design => !task.is_planning(),
         Column::Review => attempt.is_stale(),
         Column::Backlog | Column::Done | Column::Canceled | Column::Takeover => false,
     };

@@ -9,14 +9,19 @@ pub mod overlap;
 pub mod rest;
 
 mod admission;
+mod approval;
 mod attention;
 mod command;
 mod fold;
 mod lifecycle;
 mod machine;
 mod messages;
+mod pause;
+mod plan;
 mod reconcile;
+mod takeover;
 mod turn;
 
 pub use admission::agent_for;
+pub use approval::required;
 pub use machine::{Machine, Step};

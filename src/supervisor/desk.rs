@@ -79,16 +79,18 @@ impl Desk {
         let world = self.world.clone();
         let hosts = blocking(move || effects::found(&world)).await?;
         self.look_where_silent(&hosts).await;
+        self.read_plans(&hosts).await;
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
                 self.world.set_ports(id, a.ports.clone());
                 let facts = a.host()?.clone();
-                Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone()))
+                Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone(), a.plans()))
             })
             .collect();
-        for (id, facts, agent, worktree, session) in live {
-            let voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
+        for (id, facts, agent, worktree, session, plans) in live {
+            let mut voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
+            voice.plans = plans;
             effects::adopt(&self.world, id, facts, voice);
         }
         self.tend(&mut Waiting::new());
@@ -115,6 +117,20 @@ impl Desk {
             let world = self.world.clone();
             if let Some(seen) = blocking(move || effects::look(&world, attempt)).await {
                 self.input(Input::Observed { attempt, seen });
+            }
+        }
+    }
+
+    /// Plans of agents that ended while nobody looked.
+    async fn read_plans(&mut self, hosts: &BTreeMap<HostId, HostFound>) {
+        let ended = |facts: &HostFacts| matches!(hosts.get(&facts.id), Some(HostFound::Ended(_)));
+        let planned: Vec<_> = newest(self.driver.board())
+            .filter(|(_, a)| a.plans() && a.host().is_some_and(ended))
+            .map(|(id, a)| (id, a.worktree.clone()))
+            .collect();
+        for (attempt, worktree) in planned {
+            if let Some(text) = blocking(move || effects::plan_in(&worktree)).await {
+                self.input(Input::Observed { attempt, seen: Observation::Plan { text } });
             }
         }
     }
@@ -291,6 +307,8 @@ impl Desk {
         effects::cancel_unwanted(&self.world, |action| checking.contains(&action));
         let stopping = newest(board).filter(|(_, a)| a.stopping.is_some()).map(|(id, _)| id).collect();
         self.world.follow(|id| board.attempt(id).is_some_and(Attempt::is_active), stopping);
+        let taken = board.tasks.values().filter(|t| t.is_taken_over()).filter_map(Task::attempt_id).collect();
+        self.world.follow_leases(taken);
         let quiet = newest(board).all(|(_, a)| !a.is_active());
         if self.ending && quiet {
             self.over = true;

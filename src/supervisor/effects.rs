@@ -7,6 +7,7 @@ mod launch;
 mod prepare;
 mod preview;
 mod stop;
+mod survey;
 
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ use super::world::World;
 pub(super) use check::{look, observe};
 pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
-pub use preview::{Preview, preview};
+pub use preview::{Preview, Shell, preview, shell};
+pub(super) use survey::plan_in;
 
 /// The real effects.
 pub(super) struct Effects {
@@ -100,6 +102,7 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
             let ended = blocking(move || stop::sweep(&for_work, &host)).await;
             Outcome::Swept { ended }
         }
+        Action::Survey { since, .. } => survey::survey(world, attempt, since).await,
     }
 }
 
@@ -118,6 +121,10 @@ async fn type_it(
     let Some(handle) = world.host(attempt) else {
         return Outcome::NotTyped { why: format!("host {host} is not connected") };
     };
+    // Decided before the takeover, it must not be typed after it.
+    if world.is_taken_over(attempt) {
+        return Outcome::NotTyped { why: "the task was taken over".into() };
+    }
     let (done, answered) = oneshot::channel();
     handle.ask(Ask::Type { msg, text, now, done }).await;
     let answered = answered.await;

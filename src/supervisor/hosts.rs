@@ -87,6 +87,8 @@ pub(super) struct Voice {
     pub worktree: PathBuf,
     /// Whether a notify program of ours tells of the end of its turns.
     pub notified: bool,
+    /// Whether it only plans.
+    pub plans: bool,
 }
 
 /// How a typing went.
@@ -414,6 +416,7 @@ impl Host {
             prompts.push(text.clone());
         }
         let of_part = event.agent_id.is_some();
+        let plan = event.plan.clone().filter(|_| self.voice.plans);
         let foreign = self.weigher.foreign();
         self.weigher.observe(now, Seen::Hook(event));
         // What another conversation in the same place was told was not told to this agent.
@@ -423,6 +426,17 @@ impl Host {
         for text in prompts {
             self.observed(Observation::PromptTaken { text: Some(text) }).await;
         }
+        if let Some(text) = plan {
+            self.observed(Observation::Plan { text }).await;
+        }
+    }
+
+    /// What its turn ended with, where that is a plan: its file, else its last words.
+    fn plan(&self, state: &RunState) -> Option<String> {
+        if !self.voice.plans || !state.turn_over || state.kind != RunKind::Idle {
+            return None;
+        }
+        super::effects::plan_in(&self.voice.worktree).or_else(|| self.weigher.last_message().map(str::to_owned))
     }
 
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
@@ -491,6 +505,9 @@ impl Host {
         let over = matches!(told.state.kind, RunKind::Exited | RunKind::Lost);
         if !same && !over {
             let (state, readable, asks) = (told.state.clone(), told.readable, told.asks.clone());
+            if let Some(text) = self.plan(&state) {
+                self.observed(Observation::Plan { text }).await;
+            }
             self.told = Some(told);
             self.observed(Observation::State { state, readable, asks }).await;
         }

@@ -18,4 +18,4 @@ pub mod token;
 mod watching;
 mod world;
 
-pub use effects::{Preview, preview};
+pub use effects::{Preview, Shell, preview, shell};

@@ -55,6 +55,7 @@ pub(super) struct World {
     looks: Mutex<BTreeMap<AttemptId, Look>>,
     held: Mutex<Held>,
     stopping: Mutex<BTreeSet<AttemptId>>,
+    taken: Mutex<BTreeSet<AttemptId>>,
     ports: Mutex<BTreeMap<AttemptId, Vec<u16>>>,
     cancels: Mutex<BTreeMap<AttemptId, (ActionId, Arc<AtomicBool>)>>,
 }
@@ -95,6 +96,7 @@ impl World {
             looks: Mutex::default(),
             held: Mutex::default(),
             stopping: Mutex::default(),
+            taken: Mutex::default(),
             ports: Mutex::default(),
             cancels: Mutex::default(),
         }
@@ -191,6 +193,16 @@ impl World {
     /// Takes an attempt's slot: for its host, or to drop it.
     pub(super) fn take_slot(&self, attempt: AttemptId) -> Option<Slot> {
         lock(&self.held).by_attempt.remove(&attempt)
+    }
+
+    /// Follows the board: remembers whose input is in a person's hands.
+    pub(super) fn follow_leases(&self, taken: BTreeSet<AttemptId>) {
+        *lock(&self.taken) = taken;
+    }
+
+    /// Whether an attempt's input is in a person's hands.
+    pub(super) fn is_taken_over(&self, attempt: AttemptId) -> bool {
+        lock(&self.taken).contains(&attempt)
     }
 
     /// Follows the board: gives back the slots of attempts that will have no host, and remembers

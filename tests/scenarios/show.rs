@@ -12,7 +12,7 @@ pub(crate) fn event(record: &Record) -> String {
         (Some(task), None) => task.to_string(),
         _ => "board".into(),
     };
-    format!("{about} {}", what(&record.event))
+    format!("{about} {}", what(&record.event).replace('\n', " | "))
 }
 
 fn what(event: &Event) -> String {
@@ -53,7 +53,11 @@ fn what(event: &Event) -> String {
         }
         Event::ChecksDropped { run, why } => format!("checks {run} dropped: {why}"),
         Event::MessageQueued { msg, from, text, .. } => {
-            let from = if *from == From::Checks { "checks" } else { "person" };
+            let from = match from {
+                From::Person => "person",
+                From::Checks => "checks",
+                From::Handback => "handback",
+            };
             format!("message {msg} queued from {from}: {text}")
         }
         Event::MessageTyping { msg, .. } => format!("message {msg} is being typed"),
@@ -79,15 +83,31 @@ fn what(event: &Event) -> String {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
             format!("{} files differ at tree {tree}", diff.files)
         }
+        Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
+        Event::WorktreeMarked { mark } => format!("marked at tree {}", &mark.tree.as_str()[38..]),
+        Event::HandbackAsked { note, .. } => format!("handback asked: {note}"),
+        Event::HandedBack { changes, note } => {
+            let files = changes.as_ref().map_or("unknown".into(), |c| c.files.to_string());
+            format!("handed back, {files} files changed: {note}")
+        }
+        Event::TaskPaused { reason } => format!("paused: {reason}"),
+        Event::TaskResumed {} => "resumed".into(),
+        Event::PlanProposed { text } => format!("proposes the plan {text:?}"),
+        Event::PlanApproved {} => "plan approved".into(),
+        Event::PlanRejected { note } => format!("plan rejected: {note}"),
+        Event::WorkApproved { tree } => format!("work approved at tree {}", &tree.as_str()[38..]),
+        Event::WorkRejected { note } => format!("work rejected: {note}"),
     }
 }
 
 pub(crate) fn order(order: &Order) -> String {
     let what = match &order.action {
         Action::Prepare { agent, .. } => format!("prepare a worktree for {agent}"),
-        Action::Launch { host, resume, prompt, .. } => {
+        Action::Launch { host, resume, prompt, plans, plan, .. } => {
             let how = if *resume { "resume in" } else { "launch" };
-            format!("{how} {host}{}", prompt.as_ref().map(|p| format!(" with {p:?}")).unwrap_or_default())
+            let only = if *plans { ", only to plan" } else { "" };
+            let along = plan.as_ref().map(|p| format!(" and the plan {p:?}")).unwrap_or_default();
+            format!("{how} {host}{}{along}{only}", prompt.as_ref().map(|p| format!(" with {p:?}")).unwrap_or_default())
         }
         Action::Stop { host, .. } => format!("stop {host}"),
         Action::Type { host, msg, now, .. } => {
@@ -95,6 +115,10 @@ pub(crate) fn order(order: &Order) -> String {
         }
         Action::Check { run, .. } => format!("run checks {run}"),
         Action::Sweep { host, .. } => format!("sweep up after {host}"),
+        Action::Survey { since, .. } => match since {
+            None => "see where the worktree stands".into(),
+            Some(mark) => format!("see what changed since tree {}", &mark.tree.as_str()[38..]),
+        },
     };
     format!("order {} {}: {what}", order.id, order.attempt)
 }

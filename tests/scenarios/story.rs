@@ -10,6 +10,7 @@ use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
 use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId, TaskId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Observation, Surroundings};
+use standup::model::lease::{Changes, Mark};
 use standup::model::name::{AgentName, CheckName, HostId, Oid, Pattern, Slug};
 use standup::model::settings::{AgentSettings, CheckSettings, Limit, Mode, Priority, ReportFormat, Route, Settings};
 use standup::model::state::{Ask, RunKind, RunState, Source};
@@ -278,6 +279,12 @@ impl Story {
             "retry" => Command::Retry { task: task()?, agent: line.words.get(1).map(|name| agent(name)) },
             "cancel" => Command::Cancel { task: task()?, reason: line.word_or(1, "").to_owned() },
             "verify" => Command::Verify { task: task()? },
+            "takeover" => Command::Takeover { task: task()?, reason: line.word_or(1, "").to_owned() },
+            "handback" => Command::Handback { task: task()?, note: line.word_or(1, "").to_owned() },
+            "pause" => Command::Pause { task: task()?, reason: line.word_or(1, "").to_owned() },
+            "resume" => Command::Resume { task: task()? },
+            "approve" => Command::Approve { task: task()? },
+            "reject" => Command::Reject { task: task()?, note: line.word_or(1, "").to_owned() },
             "send" => Command::Send { task: task()?, text: line.word(1)?.into(), now: line.word_or(2, "") == "now" },
             _ => return Ok(None),
         }))
@@ -309,6 +316,7 @@ impl Story {
             "not-typed" => ("type", Outcome::NotTyped { why: error(1) }),
             "perhaps-typed" => ("type", Outcome::PerhapsTyped),
             "checked" => ("check", self.checked(line)?),
+            "surveyed" => ("survey", surveyed(line)?),
             "swept" => ("sweep", Outcome::Swept { ended: 0 }),
             "failed" => {
                 let which = line.word(1)?;
@@ -385,6 +393,7 @@ impl Story {
                 told(state(RunKind::Waiting, false, line.word(2)?, Some(ask)), None)
             }
             "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
+            "plan" => Observation::Plan { text: line.word(1)?.into() },
             "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
             "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
             "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
@@ -434,6 +443,7 @@ impl Story {
                         Action::Type { .. } => "type",
                         Action::Check { .. } => "check",
                         Action::Sweep { .. } => "sweep",
+                        Action::Survey { .. } => "survey",
                     }
         };
         self.orders.values().rfind(fits).ok_or_else(|| format!("there is no open order to {which} for {of}"))
@@ -448,6 +458,15 @@ fn facts(id: HostId) -> HostFacts {
 fn ended(code: &str, output: bool) -> Result<Ended, String> {
     let exit = Exit { code: Some(code.parse().map_err(|e| format!("{e}"))?), signal: None };
     Ok(Ended { exit, leftovers: 0, output, tail: String::new() })
+}
+
+/// `surveyed T1 tree=2 files=3`: where the worktree stands, and how many files changed since.
+fn surveyed(line: &Line) -> Result<Outcome, String> {
+    let mark = Mark { head: None, tree: oid(line.with.get("tree").map_or("0", String::as_str)) };
+    let files = line.with.get("files").map(|n| n.parse().map_err(|e| format!("{e}"))).transpose()?;
+    let paths = |files: u64| (0..files.min(2)).map(|n| format!("M file{n}")).collect();
+    let changes = files.map(|files| Changes { files, paths: paths(files), dirty: files > 0, ..Changes::default() });
+    Ok(Outcome::Surveyed { mark, changes })
 }
 
 fn check_in(line: &Line) -> Result<CheckIn, String> {
@@ -493,7 +512,9 @@ fn spec(line: &Line, title: &str) -> Result<TaskSpec, String> {
         brief: TextRef(title.into()),
         key: line.with.get("key").cloned(),
         agent: line.with.get("agent").map(|name| agent(name)),
-        mode: Mode::Delegate,
+        mode: line.with.get("mode").map_or(Ok(Mode::Delegate), |word| {
+            Mode::WORDS.iter().find(|(w, _)| w == word).map(|(_, m)| *m).ok_or("no such mode")
+        })?,
         priority,
         needs: line.list("needs").into_iter().map(id).collect::<Result<_, _>>()?,
         touches: patterns(&line.list("touches"))?,

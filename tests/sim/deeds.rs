@@ -9,6 +9,7 @@ use standup::model::attempt::{Exit, HostFacts, Proc};
 use standup::model::event::Event;
 use standup::model::id::{ActionId, AttemptId, MsgId};
 use standup::model::input::{Input, Observation};
+use standup::model::lease::{Changes, Mark};
 use standup::model::name::HostId;
 use standup::model::state::{RunKind, RunState, Source};
 use standup::model::verdict::{Verdict, VerdictOutcome};
@@ -34,6 +35,7 @@ impl World {
             Action::Type { host, msg, text, .. } => self.type_it(id, &host, msg, text),
             Action::Check { .. } => self.run_checks(id, attempt),
             Action::Sweep { .. } => self.done(id, Outcome::Swept { ended: 0 }),
+            Action::Survey { since, .. } => self.survey(id, attempt, since),
         }
     }
 
@@ -163,6 +165,17 @@ impl World {
         }
     }
 
+    fn survey(&mut self, id: ActionId, attempt: AttemptId, since: Option<Mark>) {
+        if !self.calm && self.rng.percent(10) {
+            self.done(id, Outcome::Failed { stage: "look".into(), error: "cannot read the tree".into() });
+            return;
+        }
+        let mark = Mark { head: None, tree: oid(self.trees.get(&attempt).copied().unwrap_or(0)) };
+        let files = since.as_ref().map(|before| u64::from(before.tree != mark.tree));
+        let changes = files.map(|files| Changes { files, ..Changes::default() });
+        self.deliver(0, 40_000, Input::Done { id, outcome: Outcome::Surveyed { mark, changes } });
+    }
+
     fn run_checks(&mut self, id: ActionId, attempt: AttemptId) {
         let tree = self.trees.get(&attempt).copied().unwrap_or(0);
         let dice = if self.calm { 0 } else { self.rng.below(100) };
@@ -239,6 +252,8 @@ impl World {
             Action::Type { .. } => "type",
             Action::Check { .. } => "check",
             Action::Sweep { .. } => "sweep",
+            Action::Survey { since: None, .. } => "mark",
+            Action::Survey { since: Some(_), .. } => "survey",
         });
         let life = self.life;
         let high = if self.rng.percent(10) { 20_000 } else { 1_000 };

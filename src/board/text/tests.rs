@@ -52,11 +52,14 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
             agent_session: None,
             started_at: Some(Wall(1_000)),
             exit: None,
+            approval: None,
         }),
         checkin: None,
         verdict: None,
         diff: None,
         needs_you: None,
+        takeover: None,
+        paused: None,
     }
 }
 
@@ -245,6 +248,8 @@ fn one_task_is_shown_with_its_evidence() {
             moment(100_000, "verdict-reached", "checks: red (test)"),
         ],
         violations: vec![],
+        plan: None,
+        requires: vec![],
         unconfined: Some("it runs with approvals skipped".into()),
     };
     insta::assert_snapshot!(super::show(&show, NOW, &Marked(80)));

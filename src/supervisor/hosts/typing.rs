@@ -212,6 +212,7 @@ mod tests {
         let id = HostId::new("T1-1-1").expect("a name");
         let facts = HostFacts { id, nonce: String::new(), host: nobody, agent: nobody };
         let voice = Voice {
+            plans: false,
             adapter: Arc::new(builtin("codex").expect("built in")),
             silence: Span::mins(10),
             prompted: true,
