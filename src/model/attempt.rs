@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{ActionId, AttemptNo, CheckRun};
 use super::name::{AgentName, BranchName, HostId, Oid};
+use super::rhythm::{Rhythm, Tripped};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
 use super::time::{Mono, Now, Wall};
@@ -74,6 +75,8 @@ pub enum StopWhy {
     Idle,
     /// `down --all`.
     Down,
+    /// It crossed a limit.
+    Limit,
 }
 
 /// How an attempt's last process ended.
@@ -251,6 +254,18 @@ pub struct Attempt {
     pub taken: Option<Mono>,
     /// When it last came to rest in Review.
     pub rested: Option<Mono>,
+    /// Where it stands between two check-ins.
+    #[serde(default)]
+    pub rhythm: Rhythm,
+    /// Limits it has crossed, each once, oldest first.
+    #[serde(default)]
+    pub tripped: Vec<Tripped>,
+    /// What did not pass at the last red verdict, and how often in a row it was just that.
+    #[serde(default)]
+    pub failing: (Vec<String>, u32),
+    /// What it has touched that is off-limits, as last seen.
+    #[serde(default)]
+    pub touched: Vec<String>,
 }
 
 impl Attempt {
@@ -296,6 +311,10 @@ impl Attempt {
             tree: None,
             taken: None,
             rested: None,
+            rhythm: Rhythm::default(),
+            tripped: Vec::new(),
+            failing: (Vec::new(), 0),
+            touched: Vec::new(),
         }
     }
 

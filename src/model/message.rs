@@ -13,6 +13,8 @@ pub enum From {
     Person,
     /// The checks.
     Checks,
+    /// A check-in that is due.
+    Reminder,
 }
 
 /// How far a message has come. Typed at most once, whatever happens.

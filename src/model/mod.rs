@@ -12,6 +12,7 @@ pub mod id;
 pub mod input;
 pub mod message;
 pub mod name;
+pub mod rhythm;
 pub mod settings;
 pub mod state;
 pub mod task;

@@ -68,7 +68,11 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     }
     let task = turn.task(id)?;
     let attempt = task.attempt()?;
-    ended_badly(task, attempt).or_else(|| asks(attempt)).or_else(|| stuck(turn, task, attempt))
+    ended_badly(task, attempt)
+        .or_else(|| asks(attempt))
+        .or_else(|| super::limits::need(task, attempt))
+        .or_else(|| stuck(turn, task, attempt))
+        .or_else(|| super::checkin::need(task, attempt))
 }
 
 /// Whether it took up a prompt so recently that its state cannot be expected to show it.
@@ -126,7 +130,7 @@ fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(Need
             Some((NeedKind::Red, "files keep changing under the checks; do the checks write into the tree?".into()))
         }
         VerdictOutcome::Red => {
-            let limit = turn.settings()?.limits.red_verdicts;
+            let limit = super::limits::of(turn, task.id)?.red_verdicts;
             let lost = task
                 .messages
                 .iter()

@@ -14,7 +14,7 @@ use crate::model::task::Column;
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, attention};
+use super::{admission, attention, claim, limits};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -51,7 +51,9 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::PerhapsTyped => message_event(turn, attempt, id, |msg| Event::MessageUnconfirmed { msg }),
         Outcome::Checked { verdict, feedback } => judged(turn, attempt, verdict, feedback),
-        Outcome::Swept { .. } => {}
+        Outcome::Swept { .. } | Outcome::Left => {}
+        Outcome::Looked => claim::compare(turn, attempt, id),
+        Outcome::Failed { .. } if claim::is_look(turn, attempt, id) => claim::compare(turn, attempt, id),
         Outcome::Failed { stage, error } => failed(turn, attempt, id, stage, error),
     }
 }
@@ -71,6 +73,7 @@ fn owner(turn: &Turn<'_>, id: ActionId) -> Option<AttemptId> {
                 Some(AttemptId { task: task.id, no: message.attempt })
             })
         })
+        .or_else(|| claim::asker(turn, id))
 }
 
 fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
@@ -255,6 +258,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::CheckIn { check_in, via } => checked_in(turn, id, check_in, via),
         Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
+        Observation::OffLimits { paths } => limits::touched(turn, id, paths),
         Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {
@@ -465,6 +469,7 @@ fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String
     let Some(checking) = attempt.checking.clone() else { return };
     let outcome = verdict.outcome;
     turn.attempt_event(id, Event::VerdictReached { run: checking.run, verdict });
+    claim::judge_again(turn, id);
     let Some(attempt) = turn.current(id) else { return };
     let at_rest = !attempt.is_active() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
     let counts = (!checking.asked || at_rest) && attempt.asks.is_none() && !ended_badly(attempt) && !turn.is_told(id);
@@ -499,7 +504,7 @@ fn to_review(turn: &mut Turn<'_>, task: TaskId, reason: &str) {
 
 /// The failures go back to the agent, unless it was told often enough, or cannot be told.
 fn tell(turn: &mut Turn<'_>, id: AttemptId, feedback: String) {
-    let Some(limit) = turn.settings().map(|s| s.limits.red_verdicts) else { return };
+    let Some(limit) = limits::of(turn, id.task).map(|limits| limits.red_verdicts) else { return };
     let Some(attempt) = turn.current(id) else { return };
     let reached = turn.reads(attempt) && (attempt.is_active() || turn.resumes(attempt));
     if attempt.reds > limit || feedback.is_empty() || !reached {

@@ -10,13 +10,18 @@ pub mod rest;
 
 mod admission;
 mod attention;
+mod checkin;
+mod claim;
 mod command;
 mod fold;
 mod lifecycle;
+mod limits;
 mod machine;
 mod messages;
 mod reconcile;
+mod rhythm;
 mod turn;
 
 pub use admission::agent_for;
 pub use machine::{Machine, Step};
+pub use rhythm::interval;

@@ -169,6 +169,12 @@ impl<'a> Turn<'a> {
         messages::resumes(self.board, attempt)
     }
 
+    /// Whether a hook of ours is asked before an agent ends a turn.
+    pub(super) fn is_asked_at_stop(&self, attempt: &Attempt) -> bool {
+        let facts = self.board.surroundings.as_ref().and_then(|s| s.agents.get(&attempt.agent));
+        facts.is_some_and(|facts| facts.stop_hook)
+    }
+
     /// Whether what is typed into an agent's terminal reaches it as a message.
     pub(super) fn reads(&self, attempt: &Attempt) -> bool {
         let facts = self.board.surroundings.as_ref().and_then(|s| s.agents.get(&attempt.agent));

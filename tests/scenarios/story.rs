@@ -42,7 +42,10 @@ impl Default for Story {
         let mut agents = BTreeMap::new();
         for name in ["claude", "codex"] {
             settings.agents.insert(agent(name), settings_of(name));
-            agents.insert(agent(name), AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None });
+            agents.insert(
+                agent(name),
+                AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false },
+            );
         }
         settings.verify.checks.push(CheckSettings {
             name: CheckName::new("test").expect("a name"),
@@ -501,6 +504,7 @@ fn spec(line: &Line, title: &str) -> Result<TaskSpec, String> {
         labels: Vec::new(),
         base: None,
         check_in: None,
+        limits: standup::model::settings::LimitOverrides::default(),
         criteria: Vec::new(),
         checks: Vec::new(),
     })

@@ -524,6 +524,7 @@ pub(crate) fn spec(title: &str) -> TaskSpec {
         labels: Vec::new(),
         base: None,
         check_in: None,
+        limits: standup::model::settings::LimitOverrides::default(),
         criteria: Vec::new(),
         checks: Vec::new(),
     }
@@ -542,7 +543,7 @@ fn surroundings() -> Surroundings {
     settings.agents.insert(agent("claude"), settings_of("claude", Limit::Unlimited));
     settings.agents.insert(agent("codex"), settings_of("codex", Limit::of(2)));
     settings.wip.machine = Limit::of(6);
-    let facts = |resumes| AgentFacts { unusable: None, resumes, reads: true, unconfined: None };
+    let facts = |resumes| AgentFacts { unusable: None, resumes, reads: true, unconfined: None, stop_hook: false };
     let agents = BTreeMap::from([(agent("claude"), facts(true)), (agent("codex"), facts(true))]);
     Surroundings { settings, untrusted: None, worktrees: worktrees(), agents }
 }

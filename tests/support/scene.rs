@@ -392,6 +392,7 @@ pub(crate) fn spec(title: &str) -> TaskSpec {
         labels: Vec::new(),
         base: None,
         check_in: None,
+        limits: standup::model::settings::LimitOverrides::default(),
         criteria: Vec::new(),
         checks: Vec::new(),
     }

@@ -34,6 +34,7 @@ pub(in crate::cli) mod logs;
 pub(in crate::cli) mod man;
 pub(in crate::cli) mod r#move;
 pub(in crate::cli) mod next;
+pub(in crate::cli) mod nudge;
 pub(in crate::cli) mod reset;
 pub(in crate::cli) mod retry;
 pub(in crate::cli) mod run;

@@ -219,6 +219,7 @@ impl Stage {
             labels: Vec::new(),
             base: None,
             check_in: None,
+            limits: standup::model::settings::LimitOverrides::default(),
             criteria: Vec::new(),
             checks: Vec::new(),
         };

@@ -1,0 +1,160 @@
+//! Kill criteria: the first limit that an attempt crosses acts, and is recorded as the reason.
+//!
+//! **Invariant:** each limit trips once an attempt; once one has taken the work from an agent or
+//! ended it, no other acts. Must not know: how anything is measured.
+
+use crate::model::attempt::{Attempt, Phase, StopWhy};
+use crate::model::board::Task;
+use crate::model::event::{Event, NeedKind};
+use crate::model::id::{AttemptId, TaskId};
+use crate::model::message::From;
+use crate::model::rhythm::{LimitName, Tripped};
+use crate::model::settings::{LimitAction, Limits};
+use crate::model::task::Column;
+
+use super::lifecycle;
+use super::turn::Turn;
+
+/// How many paths a reason names; the event has them all.
+const NAMED: usize = 3;
+
+/// The limits of a task: the configured ones, with what its brief says in their place.
+pub(super) fn of(turn: &Turn<'_>, id: TaskId) -> Option<Limits> {
+    Some(turn.settings()?.limits.with(&turn.task(id)?.spec.limits))
+}
+
+/// Trips what was crossed.
+pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    turn.begun_ids().into_iter().any(|id| trip(turn, id))
+}
+
+/// What was seen of the files that no agent may touch.
+pub(super) fn touched(turn: &mut Turn<'_>, id: AttemptId, paths: Vec<String>) {
+    if turn.board.attempt(id).is_some_and(|a| a.touched != paths) {
+        turn.attempt_event(id, Event::OffLimitsTouched { paths });
+    }
+}
+
+fn trip(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let (Some(limits), Some((of, attempt))) = (of(turn, id), turn.newest(id)) else { return false };
+    let at_work = turn.task(id).is_some_and(|t| matches!(t.column, Column::Build | Column::Design));
+    if !at_work
+        || attempt.stopping.is_some()
+        || matches!(attempt.phase, Phase::Preparing { .. } | Phase::Launching { .. })
+    {
+        return false;
+    }
+    if attempt.tripped.iter().any(ends_it) {
+        return false;
+    }
+    let Some((limit, why)) = crossed(turn, of, limits) else { return false };
+    let action = if limit == LimitName::OffLimits { limits.off_limits } else { limits.action };
+    turn.attempt_event(of, Event::LimitTripped { limit, action, why });
+    match action {
+        LimitAction::Ask | LimitAction::Warn => {}
+        LimitAction::Takeover => take_over(turn, of),
+        LimitAction::Stop => lifecycle::stop(turn, of, StopWhy::Limit),
+    }
+    true
+}
+
+/// Whether a limit has ended an agent's work on its own.
+fn ends_it(tripped: &Tripped) -> bool {
+    matches!(tripped.action, LimitAction::Takeover | LimitAction::Stop) && !tripped.settled
+}
+
+/// Gives the work into a person's hands: what waits to be said to the agent by rule is withdrawn,
+/// its clock stands, and the person is asked for.
+fn take_over(turn: &mut Turn<'_>, id: AttemptId) {
+    let Some(task) = turn.task(id.task) else { return };
+    let by_rule = |m: &&crate::model::message::Message| m.is_queued() && m.from != From::Person;
+    let queued: Vec<_> = task.messages.iter().filter(by_rule).map(|m| (m.id, m.attempt)).collect();
+    for (msg, no) in queued {
+        let why = "a limit gave the work into your hands".to_owned();
+        turn.attempt_event(AttemptId { task: id.task, no }, Event::MessageWithdrawn { msg, why });
+    }
+}
+
+/// The first limit that is crossed and has not tripped yet, and why.
+fn crossed(turn: &mut Turn<'_>, id: AttemptId, limits: Limits) -> Option<(LimitName, String)> {
+    let attempt = turn.board.attempt(id)?;
+    let fresh = |limit: LimitName| !attempt.tripped.iter().any(|t| t.limit == limit);
+    let active = attempt.is_active();
+    let measured = [
+        (LimitName::OffLimits, off_limits(attempt)),
+        (LimitName::LateCheckIns, late(attempt, limits).filter(|_| active)),
+        (LimitName::SameFailure, same_failure(attempt, limits)),
+        (LimitName::RedVerdicts, red(attempt, limits)),
+        (LimitName::ChangedFiles, files(attempt, limits)),
+        (LimitName::ChangedLines, lines(attempt, limits)),
+    ];
+    let found = measured.into_iter().find_map(|(limit, why)| Some((limit, why?)).filter(|_| fresh(limit)));
+    if found.is_some() || !fresh(LimitName::WallClock) {
+        return found;
+    }
+    let at = attempt.rhythm.whole.reaches(limits.wall_clock, turn.now)?;
+    let why = || format!("it has been at work for {}; the limit is that", limits.wall_clock);
+    turn.is_due(at).then(|| (LimitName::WallClock, why()))
+}
+
+fn off_limits(attempt: &Attempt) -> Option<String> {
+    if attempt.touched.is_empty() {
+        return None;
+    }
+    let more = attempt.touched.len().saturating_sub(NAMED);
+    let named = attempt.touched.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Some(format!("it touches what is off-limits: {named}{more}"))
+}
+
+fn late(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (missed, limit) = (attempt.rhythm.missed, limits.late_check_ins);
+    (missed >= limit).then(|| format!("it has missed {missed} check-ins; the limit is {limit}"))
+}
+
+fn same_failure(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (what, times) = &attempt.failing;
+    if *times < limits.same_failure {
+        return None;
+    }
+    let named = what.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    Some(format!("the same fails {times} times in a row: {named}"))
+}
+
+/// A verdict more than it is told of: whoever is told often enough is not told again.
+fn red(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (reds, limit) = (attempt.reds, limits.red_verdicts);
+    (reds > limit).then(|| format!("checks are red {reds} times in a row; the limit is {limit}"))
+}
+
+fn files(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (files, limit) = (attempt.diff?.files, limits.changed_files);
+    (files > limit).then(|| format!("it changes {files} files; the limit is {limit}"))
+}
+
+fn lines(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (diff, limit) = (attempt.diff?, limits.changed_lines);
+    let lines = diff.insertions.saturating_add(diff.deletions);
+    (lines > limit).then(|| format!("it changes {lines} lines; the limit is {limit}"))
+}
+
+/// Why a person should decide how an attempt goes on that has crossed a limit.
+pub(super) fn need(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    if !matches!(task.column, Column::Build | Column::Design) {
+        return None;
+    }
+    // What is red often is asked about once the agent rests, with what the checks say.
+    let asks = |t: &&Tripped| {
+        !t.settled
+            && t.action != LimitAction::Warn
+            && !(t.limit == LimitName::RedVerdicts && t.action == LimitAction::Ask)
+    };
+    let tripped = attempt.tripped.iter().find(asks)?;
+    let kind = if tripped.limit == LimitName::OffLimits { NeedKind::OffLimits } else { NeedKind::Limit };
+    let done = match tripped.action {
+        LimitAction::Stop => "; it was stopped",
+        LimitAction::Takeover => "; it is in your hands",
+        LimitAction::Ask | LimitAction::Warn => "",
+    };
+    Some((kind, format!("{}{done}", tripped.why)))
+}
