@@ -93,6 +93,9 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
                 task.wanted = None;
             }
             if let Some(attempt) = task.attempts.last_mut() {
+                if matches!(to, Column::Build | Column::Design) {
+                    rhythm::begin_anew(attempt, at);
+                }
                 if *by == By::Person {
                     attempt.tripped.iter_mut().for_each(|t| t.settled = true);
                 }

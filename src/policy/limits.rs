@@ -47,8 +47,13 @@ fn trip(turn: &mut Turn<'_>, id: TaskId) -> bool {
     if attempt.tripped.iter().any(ends_it) {
         return false;
     }
+    let asked = attempt.tripped.iter().any(|t| !t.settled && t.action == LimitAction::Ask);
     let Some((limit, why)) = crossed(turn, of, limits) else { return false };
     let action = if limit == LimitName::OffLimits { limits.off_limits } else { limits.action };
+    // One question at a time: the first is the reason.
+    if asked && action == LimitAction::Ask {
+        return false;
+    }
     turn.attempt_event(of, Event::LimitTripped { limit, action, why });
     match action {
         LimitAction::Ask | LimitAction::Warn => {}
@@ -93,7 +98,7 @@ fn crossed(turn: &mut Turn<'_>, id: AttemptId, limits: Limits) -> Option<(LimitN
         return found;
     }
     let at = attempt.rhythm.whole.reaches(limits.wall_clock, turn.now)?;
-    let why = || format!("it has been at work for {}; the limit is that", limits.wall_clock);
+    let why = || format!("it has been at work for {}, which is the limit", limits.wall_clock);
     turn.is_due(at).then(|| (LimitName::WallClock, why()))
 }
 
@@ -138,18 +143,23 @@ fn lines(attempt: &Attempt, limits: Limits) -> Option<String> {
     (lines > limit).then(|| format!("it changes {lines} lines; the limit is {limit}"))
 }
 
-/// Why a person should decide how an attempt goes on that has crossed a limit.
-pub(super) fn need(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+/// Why a person should decide how an attempt goes on that a limit has ended or handed over.
+pub(super) fn ended(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    need(task, attempt, ends_it)
+}
+
+/// Why a person should look at an attempt that has crossed a limit and goes on.
+pub(super) fn asks(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    // What is red often is asked about once the agent rests, with what the checks say.
+    let asks = |t: &Tripped| !t.settled && t.action == LimitAction::Ask && t.limit != LimitName::RedVerdicts;
+    need(task, attempt, asks)
+}
+
+fn need(task: &Task, attempt: &Attempt, which: impl Fn(&Tripped) -> bool) -> Option<(NeedKind, String)> {
     if !matches!(task.column, Column::Build | Column::Design) {
         return None;
     }
-    // What is red often is asked about once the agent rests, with what the checks say.
-    let asks = |t: &&Tripped| {
-        !t.settled
-            && t.action != LimitAction::Warn
-            && !(t.limit == LimitName::RedVerdicts && t.action == LimitAction::Ask)
-    };
-    let tripped = attempt.tripped.iter().find(asks)?;
+    let tripped = attempt.tripped.iter().find(|t| which(t))?;
     let kind = if tripped.limit == LimitName::OffLimits { NeedKind::OffLimits } else { NeedKind::Limit };
     let done = match tripped.action {
         LimitAction::Stop => "; it was stopped",

@@ -126,10 +126,7 @@ pub(super) fn fold(task: &mut Task, no: AttemptNo, event: &Event, at: Now) {
         Event::MessageQueued { from: From::Person, .. } => {
             if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == no) {
                 attempt.tripped.iter_mut().for_each(|t| t.settled = true);
-                // The person has looked; what was missed is counted, and a new period begins.
-                if attempt.rhythm.late.take().is_some() {
-                    begin_period(&mut attempt.rhythm, at);
-                }
+                begin_anew(attempt, at);
             }
         }
         _ => {
@@ -175,12 +172,15 @@ fn fold_one(attempt: &mut Attempt, event: &Event, at: Now) {
         // A person brings it back, or has moved its card: it is dealt with.
         Event::LaunchPlanned { .. } => attempt.tripped.iter_mut().for_each(|t| t.settled = true),
         // Another process: what was asked of the one before is not asked of it.
-        Event::HostStarted { .. } => {
-            begin_period(rhythm, at);
-            rhythm.late = None;
-        }
+        Event::HostStarted { .. } => begin_anew(attempt, at),
         _ => {}
     }
+}
+
+/// A person has turned to it: a new period begins. What was missed stays counted.
+pub(super) fn begin_anew(attempt: &mut Attempt, at: Now) {
+    begin_period(&mut attempt.rhythm, at);
+    attempt.rhythm.late = None;
 }
 
 fn begin_period(rhythm: &mut Rhythm, at: Now) {

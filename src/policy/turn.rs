@@ -7,7 +7,7 @@ use crate::model::board::{Board, Task};
 use crate::model::event::{Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId, TaskId};
 use crate::model::input::{Refusal, Reply, Surroundings};
-use crate::model::message::Delivery;
+use crate::model::message::{Delivery, From, Message};
 use crate::model::settings::Settings;
 use crate::model::time::{Mono, Now};
 
@@ -148,7 +148,9 @@ impl<'a> Turn<'a> {
     pub(super) fn is_told(&self, id: AttemptId) -> bool {
         let Some(task) = self.task(id.task) else { return false };
         let Some(attempt) = self.board.attempt(id) else { return false };
-        task.messages.iter().filter(|m| m.attempt == id.no).any(|m| match m.delivery {
+        // A reminder changes nothing about what is to be done.
+        let mine = |m: &&Message| m.attempt == id.no && m.from != From::Reminder;
+        task.messages.iter().filter(mine).any(|m| match m.delivery {
             Delivery::Queued { .. } => attempt.is_active() || messages::may_resume(self.board, attempt, m.from),
             Delivery::Typing { .. } | Delivery::Typed { .. } => true,
             Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn => false,

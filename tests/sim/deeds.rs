@@ -14,7 +14,7 @@ use standup::model::state::{RunKind, RunState, Source};
 use standup::model::verdict::{Verdict, VerdictOutcome};
 use standup::supervisor::driver::Effects;
 
-use crate::world::{Act, Due, Host, World, exit, oid};
+use crate::world::{Act, Due, Host, World, changed, exit, oid};
 
 impl World {
     fn done(&mut self, id: ActionId, outcome: Outcome) {
@@ -34,6 +34,8 @@ impl World {
             Action::Type { host, msg, text, .. } => self.type_it(id, &host, msg, text),
             Action::Check { .. } => self.run_checks(id, attempt),
             Action::Sweep { .. } => self.done(id, Outcome::Swept { ended: 0 }),
+            Action::Leave { number, .. } => self.leave(id, attempt, number),
+            Action::Look {} => self.look(id, attempt),
         }
     }
 
@@ -163,6 +165,22 @@ impl World {
         }
     }
 
+    fn leave(&mut self, id: ActionId, attempt: AttemptId, number: u32) {
+        self.notes.insert((attempt, number));
+        self.done(id, Outcome::Left);
+    }
+
+    fn look(&mut self, id: ActionId, attempt: AttemptId) {
+        if !self.calm && self.rng.percent(5) {
+            self.done(id, Outcome::Failed { stage: "look".into(), error: "cannot read the tree".into() });
+            return;
+        }
+        let tree = self.trees.get(&attempt).copied().unwrap_or(0);
+        let seen = Observation::Diff { diff: changed(tree), tree: Some(oid(tree)) };
+        self.deliver(0, 200, Input::Observed { attempt, seen });
+        self.deliver(200, 400, Input::Done { id, outcome: Outcome::Looked });
+    }
+
     fn run_checks(&mut self, id: ActionId, attempt: AttemptId) {
         let tree = self.trees.get(&attempt).copied().unwrap_or(0);
         let dice = if self.calm { 0 } else { self.rng.below(100) };
@@ -239,6 +257,8 @@ impl World {
             Action::Type { .. } => "type",
             Action::Check { .. } => "check",
             Action::Sweep { .. } => "sweep",
+            Action::Leave { .. } => "leave",
+            Action::Look {} => "look",
         });
         let life = self.life;
         let high = if self.rng.percent(10) { 20_000 } else { 1_000 };

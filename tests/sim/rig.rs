@@ -11,7 +11,7 @@ use standup::model::event::{By, Event};
 use standup::model::id::TaskId;
 use standup::model::input::{AgentFacts, Command, Input, NewTask, Refusal, Reply, Surroundings};
 use standup::model::name::{AgentName, Pattern, Slug};
-use standup::model::settings::{AgentSettings, Limit, Priority, Settings};
+use standup::model::settings::{AgentSettings, Limit, LimitOverrides, Priority, Settings};
 use standup::model::task::{Column, Mode, TaskSpec, TextRef};
 use standup::model::time::{Mono, Wall};
 use standup::model::verdict::VerdictOutcome;
@@ -459,6 +459,7 @@ fn plain(board: &Board) -> Board {
     let mut board = board.clone();
     (board.surroundings, board.machine) = (None, standup::model::board::MachineSlots::default());
     board.holds.clear();
+    board.recovered = None;
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
         attempt.run.source = None;
@@ -524,7 +525,7 @@ pub(crate) fn spec(title: &str) -> TaskSpec {
         labels: Vec::new(),
         base: None,
         check_in: None,
-        limits: standup::model::settings::LimitOverrides::default(),
+        limits: LimitOverrides::default(),
         criteria: Vec::new(),
         checks: Vec::new(),
     }
