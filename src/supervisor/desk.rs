@@ -304,6 +304,9 @@ impl Desk {
             newest(board).filter(|(id, a)| is_of_interest(board, *id, a)).collect();
         let ids: BTreeSet<AttemptId> = wanted.iter().map(|(id, _)| *id).collect();
         for (id, attempt) in &wanted {
+            if let Some(task) = board.tasks.get(&id.task).filter(|_| !self.watched.contains(id)) {
+                self.world.guard(*id, &task.spec.off_limits);
+            }
             if !self.watched.contains(id) && begin_watching(&self.world, *id, attempt) {
                 self.watched.insert(*id);
             }
