@@ -144,6 +144,21 @@ pub struct HookEvent {
     pub plan: Option<String>,
 }
 
+impl HookEvent {
+    /// Whether it is the end of a turn that the hook's answer can keep from ending. A program that
+    /// is only notified is not asked.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        matches!(self.event, Event::TurnEnded { .. }) && self.dialect != Dialect::CodexNotify
+    }
+}
+
+/// What a hook at the end of a turn writes so that the turn goes on with this text.
+#[must_use]
+pub fn go_on(text: &str) -> String {
+    serde_json::json!({"decision": "block", "reason": text}).to_string()
+}
+
 /// Why a payload says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HookError {

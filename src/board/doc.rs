@@ -352,6 +352,8 @@ pub struct ShownCheckIn {
     pub facts: serde_json::Map<String, serde_json::Value>,
     /// Where the facts say otherwise.
     pub contradictions: Vec<String>,
+    /// Whether it repeats the one before with nothing new: then it does not count.
+    pub hollow: bool,
 }
 
 /// What was said to an agent.

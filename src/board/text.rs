@@ -145,7 +145,8 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         NeedKind::Red => vec![show, send],
         NeedKind::Exit if task.attempt.as_ref().is_some_and(|a| a.host_pid.is_some()) => vec![attach],
         NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), format!("standup retry {id}")],
-        NeedKind::Late | NeedKind::Limit | NeedKind::OffLimits => vec![show],
+        NeedKind::Late => vec![format!("standup nudge {id}"), attach, show],
+        NeedKind::Limit | NeedKind::OffLimits => vec![show, send],
     }
 }
 
@@ -476,6 +477,15 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         if let Some(q) = &c.question {
             out.note(&format!("         asks: {}", clean_line(q)));
         }
+        if let Some(seen) = seen_text(&c.facts) {
+            out.note(&format!("         seen: {seen}"));
+        }
+        if c.hollow {
+            out.note("         the same words again and nothing new: it does not count");
+        }
+        for said in &c.contradictions {
+            out.note(&out.paint.paint(Tone::Bad, &format!("         but: {}", clean_line(said))));
+        }
     }
     if !doc.messages.is_empty() {
         out.heading("messages", Tone::Bold);
@@ -492,6 +502,35 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         let mark = if c.met_claimed { "claimed" } else { "open" };
         out.note(&format!("#{} {mark:<8} {}", c.n, clean_line(&c.text)));
     }
+}
+
+/// What was observed since the check-in before, in a few words; `None` while nobody has looked.
+fn seen_text(facts: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+    let number = |name: &str, of: &str| facts.get(name)?.get(of)?.as_u64();
+    let mut parts = Vec::new();
+    for (name, one) in [("files", "file"), ("commits", "commit")] {
+        let (now, before) = (number(name, "now")?, number(name, "before").unwrap_or(0));
+        let plural = if now == 1 { "" } else { "s" };
+        let change = match now.cmp(&before) {
+            std::cmp::Ordering::Greater => format!(" (+{})", now - before),
+            std::cmp::Ordering::Less => format!(" (−{})", before - now),
+            std::cmp::Ordering::Equal => String::new(),
+        };
+        parts.push(format!("{now} {one}{plural}{change}"));
+    }
+    if facts.get("changed").and_then(serde_json::Value::as_bool) == Some(false) {
+        parts.push("no byte changed since".to_owned());
+    }
+    let checks = facts.get("checks")?;
+    match checks.get("outcome").and_then(serde_json::Value::as_str) {
+        Some(outcome) => parts.push(format!("checks {}", clean_line(outcome))),
+        None => parts.push("no checks yet".to_owned()),
+    }
+    let touched = facts.get("violations").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
+    if touched > 0 {
+        parts.push(format!("{touched} off-limits"));
+    }
+    Some(parts.join(", "))
 }
 
 /// How long ago, in one or two units.

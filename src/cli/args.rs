@@ -129,6 +129,7 @@ verbs! {
     Resume resume,
     Takeover takeover,
     Handback handback,
+    Nudge nudge,
     Move r#move,
     Stop stop,
     Retry retry,

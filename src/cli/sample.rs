@@ -29,6 +29,7 @@ pub(super) fn task(n: u32, slug: &str) -> Task {
             labels: Vec::new(),
             base: None,
             check_in: None,
+            limits: crate::model::settings::LimitOverrides::default(),
             criteria: Vec::new(),
             checks: Vec::new(),
         },

@@ -267,10 +267,13 @@ impl Follower {
 ///
 /// # Errors
 /// [`ClientError`]; the caller then writes to the outbox.
-pub fn report(path: &Path, token: &str, request: &Request) -> Result<(), ClientError> {
+pub fn report(path: &Path, token: &str, request: &Request) -> Result<Option<String>, ClientError> {
     let mut client = Client::open(path, token)?;
     client.set_patience(Some(AGENT_LIMIT))?;
-    client.ask(request).map(|_| ())
+    client.ask(request).map(|answer| match answer {
+        Answer::Say { output } => Some(output),
+        _ => None,
+    })
 }
 
 /// Starts a supervisor and waits until it can be asked.

@@ -102,6 +102,19 @@ pub enum Action {
         /// Ports they may use.
         ports: Vec<u16>,
     },
+    /// Put a reminder into the agent's inbox.
+    /// *Again:* the file of this number is written again, with the same words.
+    Leave {
+        /// Where it works.
+        worktree: PathBuf,
+        /// The number of the reminder; the file is named after it.
+        number: u32,
+        /// What it says.
+        text: String,
+    },
+    /// Look at what differs in the worktree, for a check-in to be compared with.
+    /// *Again:* the later look counts.
+    Look {},
     /// End whatever a dead host's agent left running, and sweep its git locks.
     /// *Again:* nothing is left to end.
     Sweep {
@@ -197,6 +210,10 @@ pub enum Outcome {
         /// The failures as one message for the agent; empty where there are none.
         feedback: String,
     },
+    /// `Leave`: it lies there.
+    Left,
+    /// `Look`: what was seen was told.
+    Looked,
     /// `Sweep`: nothing is left.
     Swept {
         /// Processes ended.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::id::{ActionId, AttemptNo, CheckRun};
 use super::lease::{Approval, Plan};
 use super::name::{AgentName, BranchName, HostId, Oid};
+use super::rhythm::{Rhythm, Tripped};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
 use super::time::{Mono, Now, Wall};
@@ -78,6 +79,8 @@ pub enum StopWhy {
     /// Its plan was judged: it goes on at once in the same session, with leave to build or to plan
     /// anew, which is fixed at its start.
     Planned,
+    /// It crossed a limit.
+    Limit,
 }
 
 impl StopWhy {
@@ -269,6 +272,18 @@ pub struct Attempt {
     /// A person's yes to its work.
     #[serde(default)]
     pub approval: Option<Approval>,
+    /// Where it stands between two check-ins.
+    #[serde(default)]
+    pub rhythm: Rhythm,
+    /// Limits it has crossed, each once, oldest first.
+    #[serde(default)]
+    pub tripped: Vec<Tripped>,
+    /// What did not pass at the last red verdict, and how often in a row it was just that.
+    #[serde(default)]
+    pub failing: (Vec<String>, u32),
+    /// What it has touched that is off-limits, as last seen.
+    #[serde(default)]
+    pub touched: Vec<String>,
 }
 
 impl Attempt {
@@ -316,6 +331,10 @@ impl Attempt {
             rested: None,
             plan: None,
             approval: None,
+            rhythm: Rhythm::default(),
+            tripped: Vec::new(),
+            failing: (Vec::new(), 0),
+            touched: Vec::new(),
         }
     }
 

@@ -12,8 +12,9 @@ use super::input::Surroundings;
 use super::lease::{Lease, Paused};
 use super::message::Message;
 use super::name::AgentName;
+use super::rhythm::Beside;
 use super::task::{Column, TaskSpec};
-use super::time::Wall;
+use super::time::{Mono, Wall};
 
 /// Why a person is needed, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct ReceivedCheckIn {
     pub via: Via,
     /// What it says.
     pub check_in: CheckIn,
+    /// What was observed.
+    #[serde(default)]
+    pub beside: Beside,
 }
 
 /// What a person wants started.
@@ -202,6 +206,9 @@ pub struct Board {
     pub next_msg: u64,
     /// The next check run.
     pub next_run: u64,
+    /// When this supervisor had seen every host; not stored.
+    #[serde(default)]
+    pub recovered: Option<Mono>,
 }
 
 impl Default for Board {
@@ -215,6 +222,7 @@ impl Default for Board {
             next_action: 1,
             next_msg: 1,
             next_run: 1,
+            recovered: None,
         }
     }
 }

@@ -11,8 +11,11 @@ use super::id::{ActionId, AttemptId, AttemptNo, CheckRun, MsgId, TaskId};
 use super::lease::{Changes, Mark};
 use super::message;
 use super::name::{AgentName, BranchName, HostId, Oid};
+use super::rhythm::{Facts, LimitName, NudgeWay};
+use super::settings::LimitAction;
 use super::state::RunState;
 use super::task::{Column, Mode, TaskSpec};
+use super::time::Span;
 use super::verdict::Verdict;
 
 /// Who moved a card.
@@ -356,6 +359,63 @@ pub enum Event {
         /// Why.
         note: String,
     },
+    /// What a check-in is compared with is being looked at.
+    FactsSought {
+        /// By this action.
+        action: ActionId,
+    },
+    /// A check-in was put beside what was observed.
+    CheckInCompared {
+        /// By this action.
+        action: ActionId,
+        /// What was observed.
+        facts: Box<Facts>,
+        /// Where that says otherwise.
+        contradictions: Vec<String>,
+        /// Whether it is the one before in the same words, and nothing is new.
+        hollow: bool,
+    },
+    /// The agent is reminded of its check-in.
+    NudgeIssued {
+        /// Which reminder of the attempt, from 1.
+        number: u32,
+        /// Who wants it.
+        by: By,
+        /// How it goes.
+        way: NudgeWay,
+        /// The action that leaves it in the inbox.
+        action: Option<ActionId>,
+    },
+    /// The agent's hook took the reminder.
+    NudgeGiven {
+        /// Which.
+        number: u32,
+    },
+    /// No check-in came in time, for all that was done.
+    CheckInMissed {
+        /// Why it is late, as a sentence.
+        why: String,
+    },
+    /// The machine was asleep: that time counts for nothing.
+    MachineSlept {
+        /// How long, in milliseconds.
+        #[serde(rename = "slept_ms")]
+        span: Span,
+    },
+    /// A limit was crossed.
+    LimitTripped {
+        /// Which.
+        limit: LimitName,
+        /// What is done about it.
+        action: LimitAction,
+        /// Why, as a sentence.
+        why: String,
+    },
+    /// It touches other things that are off-limits than before.
+    OffLimitsTouched {
+        /// All that it touches now.
+        paths: Vec<String>,
+    },
 }
 
 impl Event {
@@ -411,6 +471,14 @@ impl Event {
             Self::PlanRejected { .. } => "plan-rejected",
             Self::WorkApproved { .. } => "work-approved",
             Self::WorkRejected { .. } => "work-rejected",
+            Self::FactsSought { .. } => "facts-sought",
+            Self::CheckInCompared { .. } => "check-in-compared",
+            Self::NudgeIssued { .. } => "nudge-issued",
+            Self::NudgeGiven { .. } => "nudge-given",
+            Self::CheckInMissed { .. } => "check-in-missed",
+            Self::MachineSlept { .. } => "machine-slept",
+            Self::LimitTripped { .. } => "limit-tripped",
+            Self::OffLimitsTouched { .. } => "off-limits-touched",
         }
     }
 

@@ -10,9 +10,11 @@ use super::attempt::{DiffStat, HostFacts, StopWhy};
 use super::checkin::{CheckIn, Via};
 use super::id::{ActionId, AttemptId, MsgId, TaskId};
 use super::name::{AgentName, HostId, Oid};
+use super::rhythm::NudgeWay;
 use super::settings::Settings;
 use super::state::RunState;
 use super::task::{Column, TaskSpec};
+use super::time::Span;
 
 /// One thing the machine is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +53,11 @@ pub enum Input {
     },
     /// A deadline may have passed.
     Tick,
+    /// The machine was asleep for this long.
+    Slept {
+        /// How long.
+        span: Span,
+    },
 }
 
 /// What a restarted supervisor finds of a host.
@@ -87,6 +94,9 @@ pub struct AgentFacts {
     pub reads: bool,
     /// Why it is called unconfined; `None` where it is not.
     pub unconfined: Option<String>,
+    /// Whether a hook of ours is asked before it ends a turn.
+    #[serde(default)]
+    pub stop_hook: bool,
 }
 
 /// Facts stored by earlier versions say nothing of it.
@@ -208,6 +218,16 @@ pub enum Command {
         /// What is to be different.
         note: String,
     },
+    /// Remind its agent of its check-in.
+    Nudge {
+        /// Which.
+        task: TaskId,
+    },
+    /// An agent's turn is about to end: is there something to be said to it before?
+    AtStop {
+        /// Whose.
+        attempt: AttemptId,
+    },
 }
 
 /// A task to be added.
@@ -275,6 +295,11 @@ pub enum Observation {
         /// The plan.
         text: String,
     },
+    /// What it touches that is off-limits.
+    OffLimits {
+        /// All of it.
+        paths: Vec<String>,
+    },
     /// The agent ended by itself.
     Exited {
         /// The host that says so.
@@ -317,6 +342,16 @@ pub enum Reply {
         msg: MsgId,
         /// What it waits for; empty where nothing.
         waits: String,
+    },
+    /// This is to be said to the agent at once; to [`Command::AtStop`].
+    Say {
+        /// That; `None` where there is nothing.
+        text: Option<String>,
+    },
+    /// It is reminded.
+    Nudged {
+        /// How.
+        way: NudgeWay,
     },
 }
 

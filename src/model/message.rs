@@ -15,6 +15,8 @@ pub enum From {
     Checks,
     /// What you changed while you had the agent's input. Goes before everything else.
     Handback,
+    /// A check-in that is due.
+    Reminder,
 }
 
 /// How far a message has come. Typed at most once, whatever happens.

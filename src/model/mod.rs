@@ -13,6 +13,7 @@ pub mod input;
 pub mod lease;
 pub mod message;
 pub mod name;
+pub mod rhythm;
 pub mod settings;
 pub mod state;
 pub mod task;

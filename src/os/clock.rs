@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::model::time::{Boot, Mono, Now, Wall};
+use crate::model::time::{Boot, Mono, Now, Span, Wall};
 
 /// Reads both clocks and the identity of this boot.
 #[must_use]
@@ -21,6 +21,20 @@ fn wall() -> Wall {
         Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
     };
     Wall(ms)
+}
+
+/// How long the machine has slept in this boot. Grows by no more than the two readings are apart
+/// while it is awake; always 0 where the system does not tell.
+#[must_use]
+pub fn asleep() -> Span {
+    #[cfg(target_os = "linux")]
+    {
+        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let since_boot = Mono(boot.tv_sec * 1_000 + boot.tv_nsec / 1_000_000);
+        since_boot.since(mono())
+    }
+    #[cfg(not(target_os = "linux"))]
+    Span(0)
 }
 
 fn mono() -> Mono {

@@ -12,6 +12,7 @@ use crate::model::verdict::VerdictOutcome;
 
 use super::plan;
 use super::turn::Turn;
+use super::{checkin, limits};
 
 /// An agent that shows no sign of a turn after this long is looked at by a person. Both CLIs
 /// begin within 2 s on an idle machine; 20 of them at once on two cores took up to 29 s.
@@ -77,7 +78,11 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     ended_badly(task, attempt)
         .or_else(|| plan::question(turn, task, attempt))
         .or_else(|| asks(attempt))
+        .or_else(|| limits::ended(task, attempt))
         .or_else(|| stuck(turn, task, attempt))
+        .or_else(|| limits::asks(task, attempt))
+        .or_else(|| rests(turn, task, attempt))
+        .or_else(|| checkin::need(task, attempt))
 }
 
 /// Whether it took up a prompt so recently that its state cannot be expected to show it.
@@ -115,17 +120,22 @@ fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
 }
 
 fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
-    if !matches!(task.column, Column::Build | Column::Design) || attempt.checking.is_some() {
-        return None;
-    }
-    // What shall rest may rest.
-    if task.paused.is_some() {
-        return None;
-    }
-    if turn.is_told(AttemptId { task: task.id, no: attempt.no }) || attempt.finished || attempt.stopping.is_some() {
-        return None;
-    }
-    checks_stuck(turn, task, attempt).or_else(|| idle_stuck(task, attempt))
+    is_left(turn, task, attempt).then(|| checks_stuck(turn, task, attempt)).flatten()
+}
+
+fn rests(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    is_left(turn, task, attempt).then(|| idle_stuck(task, attempt)).flatten()
+}
+
+/// Whether nothing is under way for an attempt in Build.
+fn is_left(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> bool {
+    matches!(task.column, Column::Build | Column::Design)
+        && attempt.checking.is_none()
+        // What shall rest may rest.
+        && task.paused.is_none()
+        && !turn.is_told(AttemptId { task: task.id, no: attempt.no })
+        && !attempt.finished
+        && attempt.stopping.is_none()
 }
 
 fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
@@ -141,7 +151,7 @@ fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(Need
             Some((NeedKind::Red, "files keep changing under the checks; do the checks write into the tree?".into()))
         }
         VerdictOutcome::Red => {
-            let limit = turn.settings()?.limits.red_verdicts;
+            let limit = limits::of(turn, task.id)?.red_verdicts;
             let lost = task
                 .messages
                 .iter()
@@ -187,7 +197,7 @@ fn idle_stuck(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
         }
         _ => return None,
     }
-    let unknown = |m: &&Message| m.attempt == attempt.no && m.delivery == Delivery::Unknown;
+    let unknown = |m: &&Message| m.attempt == attempt.no && m.delivery == Delivery::Unknown && m.from != From::Reminder;
     Some(if !attempt.run.turn_over && attempt.run.text.is_empty() {
         (NeedKind::Question, "its turn was interrupted; tell it how to go on".into())
     } else if !attempt.run.turn_over {

@@ -48,6 +48,8 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
         Command::Resume { task } => pause::resume(turn, task),
         Command::Approve { task } => approval::approve(turn, task),
         Command::Reject { task, note } => approval::reject(turn, task, note),
+        Command::Nudge { task } => super::checkin::by_hand(turn, task),
+        Command::AtStop { attempt } => Ok(super::checkin::at_stop(turn, attempt)),
     }
 }
 

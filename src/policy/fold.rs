@@ -5,10 +5,13 @@ use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, Received
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
 use crate::model::message::{Delivery, Message};
+use crate::model::rhythm::Beside;
 use crate::model::state::{RunKind, RunState};
 use crate::model::task::{Column, TaskSpec};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Verdict, VerdictOutcome};
+
+use super::rhythm;
 
 #[path = "fold_hands.rs"]
 mod hands;
@@ -21,9 +24,11 @@ pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
         (Event::TaskAdded { spec }, Some(id), _) => {
             board.tasks.insert(id, new_task(id, spec, at));
         }
+        (Event::MachineSlept { .. }, ..) => rhythm::fold_sleep(board, at),
         (event, Some(id), None) => {
             if let Some(task) = board.tasks.get_mut(&id) {
                 apply_to_task(task, event, at);
+                rhythm::keep_time(task, at);
             }
         }
         (event, Some(id), Some(no)) => {
@@ -32,7 +37,9 @@ pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
                 board.machine.in_hand = false;
             }
             if let Some(task) = board.tasks.get_mut(&id) {
+                rhythm::fold(task, no, event, at);
                 apply_to_attempt(task, attempt, event, at);
+                rhythm::keep_time(task, at);
             }
         }
         (_, None, _) => {}
@@ -49,6 +56,8 @@ fn count_ids(board: &mut Board, event: &Event) {
         | Event::HostLost { action: id, .. }
         | Event::TakenOver { action: id, .. }
         | Event::HandbackAsked { action: id, .. }
+        | Event::FactsSought { action: id }
+        | Event::NudgeIssued { action: Some(id), .. }
         | Event::StopAsked { action: Some(id), .. } => action(id),
         Event::ChecksStarted { run, action: id, .. } => {
             action(id);
@@ -92,6 +101,12 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
                 task.wanted = None;
             }
             if let Some(attempt) = task.attempts.last_mut() {
+                if matches!(to, Column::Build | Column::Design) {
+                    rhythm::begin_anew(attempt, at);
+                }
+                if *by == By::Person {
+                    attempt.tripped.iter_mut().for_each(|t| t.settled = true);
+                }
                 attempt.rested = (*to == Column::Review).then_some(at.mono);
                 if *to == Column::Review {
                     attempt.reds = 0;
@@ -142,7 +157,9 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
         Event::MessageUnconfirmed { msg } => deliver(task, *msg, Delivery::Unknown),
         Event::MessageWithdrawn { msg, .. } => deliver(task, *msg, Delivery::Withdrawn),
         Event::CheckInReceived { check_in, via } => {
-            let received = ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in: check_in.clone() };
+            let beside = Beside::default();
+            let received =
+                ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in: check_in.clone(), beside };
             task.check_ins.push(received);
             if task.check_ins.len() > MAX_CHECK_INS {
                 task.check_ins.remove(0);
@@ -235,6 +252,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.diff = Some(*diff);
             attempt.tree.clone_from(tree);
         }
+        Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
         _ => {
             hands::apply_to_one(attempt, event, at);
             apply_end(attempt, event, at);
@@ -283,6 +301,7 @@ fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {
         VerdictOutcome::Green | VerdictOutcome::None => (attempt.reds, attempt.stales) = (0, 0),
         VerdictOutcome::Error => {}
     }
+    rhythm::count_failure(attempt, verdict);
     if let Some(tree) = &verdict.tree {
         attempt.tree = Some(tree.clone());
     }

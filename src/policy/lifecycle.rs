@@ -14,7 +14,7 @@ use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, attention, plan, takeover};
+use super::{admission, attention, claim, limits, plan, takeover};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -51,7 +51,9 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::PerhapsTyped => message_event(turn, attempt, id, |msg| Event::MessageUnconfirmed { msg }),
         Outcome::Checked { verdict, feedback } => judged(turn, attempt, verdict, feedback),
-        Outcome::Swept { .. } => {}
+        Outcome::Swept { .. } | Outcome::Left => {}
+        Outcome::Looked => claim::compare(turn, attempt, id),
+        Outcome::Failed { .. } if claim::is_look(turn, attempt, id) => claim::compare(turn, attempt, id),
         Outcome::Surveyed { mark, changes } => takeover::surveyed(turn, attempt, id, Some((mark, changes))),
         Outcome::Failed { stage, error } => failed(turn, attempt, id, stage, error),
     }
@@ -73,6 +75,7 @@ fn owner(turn: &Turn<'_>, id: ActionId) -> Option<AttemptId> {
             })
         })
         .or_else(|| takeover::owner(turn, id))
+        .or_else(|| claim::asker(turn, id))
 }
 
 fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
@@ -265,6 +268,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
+        Observation::OffLimits { paths } => limits::touched(turn, id, paths),
         Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {
@@ -485,6 +489,7 @@ fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String
     let Some(checking) = attempt.checking.clone() else { return };
     let outcome = verdict.outcome;
     turn.attempt_event(id, Event::VerdictReached { run: checking.run, verdict });
+    claim::judge_again(turn, id);
     let Some(attempt) = turn.current(id) else { return };
     if turn.task(id.task).is_some_and(Task::is_taken_over) {
         // It is read after the handback, where nothing has changed by then.
@@ -537,7 +542,7 @@ fn to_review(turn: &mut Turn<'_>, task: TaskId, reason: &str) {
 
 /// The failures go back to the agent, unless it was told often enough, or cannot be told.
 fn tell(turn: &mut Turn<'_>, id: AttemptId, feedback: String) {
-    let Some(limit) = turn.settings().map(|s| s.limits.red_verdicts) else { return };
+    let Some(limit) = limits::of(turn, id.task).map(|limits| limits.red_verdicts) else { return };
     let Some(attempt) = turn.current(id) else { return };
     let reached = turn.reads(attempt) && (attempt.is_active() || turn.resumes(attempt));
     if attempt.reds > limit || feedback.is_empty() || !reached {

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::agent::hook;
+use crate::agent::hook::{self, HookEvent};
 use crate::model::action::Order;
 use crate::model::attempt::{Attempt, HostFacts, Phase};
 use crate::model::board::{Board, Task};
 use crate::model::checkin::Via;
 use crate::model::id::{AttemptId, TaskId};
-use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode};
+use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode, Reply};
 use crate::model::name::HostId;
 use crate::model::task::Column;
-use crate::model::time::Mono;
+use crate::model::time::{Mono, Span};
 use crate::os::clock;
 use crate::store::layout;
 use crate::wire::control::{Answer, Known, Request, Signal, Supervisor};
@@ -38,6 +38,10 @@ const SETTINGS_EVERY: Duration = Duration::from_secs(1);
 /// agent is announced by nobody.
 const SLOTS_EVERY: Duration = Duration::from_secs(1);
 
+/// A machine that stood still for less than this did not sleep: the readings of two clocks are a
+/// moment apart.
+const SLEEP: Span = Span::secs(2);
+
 /// Someone who waits for the end.
 pub(super) type Waiting = VecDeque<oneshot::Sender<Answer>>;
 
@@ -51,6 +55,8 @@ pub(super) struct Desk {
     settings_wrong: Option<String>,
     settings_looked: Option<Instant>,
     slots_looked: Option<Instant>,
+    /// How long the machine had slept in this boot, as far as it was told.
+    asleep: Span,
     watched: BTreeSet<AttemptId>,
     ending: bool,
     over: bool,
@@ -67,6 +73,7 @@ impl Desk {
             settings_wrong: None,
             settings_looked: None,
             slots_looked: None,
+            asleep: clock::asleep(),
             watched: BTreeSet::new(),
             ending: false,
             over: false,
@@ -152,7 +159,18 @@ impl Desk {
     }
 
     pub(super) fn input(&mut self, input: Input) {
-        let _ = self.driver.turn(input, &[], clock::now());
+        let _ = self.turn(input, &[]);
+    }
+
+    /// One turn; a sleep of the machine is told first, or what is due would be judged without it.
+    fn turn(&mut self, input: Input, texts: &[String]) -> Result<Reply, Refusal> {
+        let asleep = clock::asleep();
+        let span = Span(asleep.0.saturating_sub(self.asleep.0));
+        if span >= SLEEP {
+            self.asleep = asleep;
+            let _ = self.driver.turn(Input::Slept { span }, &[], clock::now());
+        }
+        self.driver.turn(input, texts, clock::now())
     }
 
     pub(super) fn tick(&mut self) {
@@ -192,8 +210,8 @@ impl Desk {
                 return waiting.push_back(answer);
             }
             (Request::Down { why }, _) => {
-                let _ = self.driver.turn(Input::Command(Command::Dispatch { on: false }), &[], clock::now());
-                let _ = self.driver.turn(Input::Command(Command::StopAll { why }), &[], clock::now());
+                self.input(Input::Command(Command::Dispatch { on: false }));
+                self.input(Input::Command(Command::StopAll { why }));
                 self.ending = true;
                 return waiting.push_back(answer);
             }
@@ -225,7 +243,7 @@ impl Desk {
     }
 
     fn command(&mut self, command: Command, texts: &[String]) -> Answer {
-        match self.driver.turn(Input::Command(command), texts, clock::now()) {
+        match self.turn(Input::Command(command), texts) {
             Ok(reply) => Answer::Done { reply, seq: *self.driver.journal().last().borrow() },
             Err(refusal) => Answer::Refused(refusal),
         }
@@ -245,11 +263,14 @@ impl Desk {
         });
     }
 
-    fn hook(&self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value) -> Answer {
+    fn hook(&mut self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value) -> Answer {
         let bytes = payload.to_string();
         let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
         match parsed {
             Ok(Some(event)) => {
+                if let Some(output) = self.at_stop(attempt, &event) {
+                    return Answer::Say { output };
+                }
                 if let Some(handle) = self.world.host(attempt) {
                     handle.offer(Ask::Hook(event));
                 }
@@ -257,6 +278,20 @@ impl Desk {
             }
             Ok(None) => Answer::Ok {},
             Err(error) => refused(&error.to_string()),
+        }
+    }
+
+    /// What the hook at the end of a turn says, where there is something: the turn then goes on,
+    /// so its end is no news.
+    fn at_stop(&mut self, attempt: AttemptId, event: &HookEvent) -> Option<String> {
+        let own = |a: &Attempt| a.session.as_ref().is_none_or(|session| *session == event.session);
+        let of_agent = event.agent_id.is_none() && self.driver.board().attempt(attempt).is_some_and(own);
+        if !of_agent || !event.may_go_on() {
+            return None;
+        }
+        match self.turn(Input::Command(Command::AtStop { attempt }), &[]) {
+            Ok(Reply::Say { text }) => text.map(|text| hook::go_on(&text)),
+            _ => None,
         }
     }
 
@@ -292,6 +327,9 @@ impl Desk {
             newest(board).filter(|(id, a)| is_of_interest(board, *id, a)).collect();
         let ids: BTreeSet<AttemptId> = wanted.iter().map(|(id, _)| *id).collect();
         for (id, attempt) in &wanted {
+            if let Some(task) = board.tasks.get(&id.task).filter(|_| !self.watched.contains(id)) {
+                self.world.guard(*id, &task.spec.off_limits);
+            }
             if !self.watched.contains(id) && begin_watching(&self.world, *id, attempt) {
                 self.watched.insert(*id);
             }

@@ -9,6 +9,7 @@ mod preview;
 mod stop;
 mod survey;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -97,12 +98,29 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
             let wanted = check::Wanted { run, worktree, own, ports };
             check::check(world, attempt, id, wanted).await
         }
+        Action::Look {} => {
+            check::observe(world, attempt).await;
+            Outcome::Looked
+        }
+        Action::Leave { worktree, number, text } => leave(worktree, number, text).await,
         Action::Sweep { host, .. } => {
             let for_work = world.clone();
             let ended = blocking(move || stop::sweep(&for_work, &host)).await;
             Outcome::Swept { ended }
         }
         Action::Survey { since, .. } => survey::survey(world, attempt, since).await,
+    }
+}
+
+/// Puts a reminder where the agent finds it. One that cannot be left is as if it was never read.
+async fn leave(worktree: PathBuf, number: u32, text: String) -> Outcome {
+    let left = blocking(move || {
+        let name = format!("{number}.md");
+        crate::watch::inbox::leave(&worktree, name.as_ref(), &format!("{text}\n"))
+    });
+    match left.await {
+        Ok(()) => Outcome::Left,
+        Err(error) => Outcome::Failed { stage: "inbox".into(), error: chain(&error) },
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::git::{Shadow, Site};
 use crate::model::id::{ActionId, AttemptId};
 use crate::model::input::Input;
-use crate::model::name::Oid;
+use crate::model::name::{Oid, Pattern};
 use crate::model::settings::Limit;
 use crate::store::slots::{Slot, Slots};
 use crate::watch::Watcher;
@@ -53,6 +53,7 @@ pub(super) struct World {
     loaded: RwLock<Arc<Loaded>>,
     hosts: Mutex<BTreeMap<AttemptId, Handle>>,
     looks: Mutex<BTreeMap<AttemptId, Look>>,
+    guarded: Mutex<BTreeMap<AttemptId, Vec<Pattern>>>,
     held: Mutex<Held>,
     stopping: Mutex<BTreeSet<AttemptId>>,
     taken: Mutex<BTreeSet<AttemptId>>,
@@ -94,6 +95,7 @@ impl World {
             loaded: RwLock::new(Arc::new(loaded)),
             hosts: Mutex::default(),
             looks: Mutex::default(),
+            guarded: Mutex::default(),
             held: Mutex::default(),
             stopping: Mutex::default(),
             taken: Mutex::default(),
@@ -158,6 +160,19 @@ impl World {
         let look = Look { shadow, base: base.clone(), base_name: base_name.to_owned() };
         lock(&self.looks).insert(attempt, look.clone());
         look
+    }
+
+    /// Records what the brief of an attempt puts off-limits.
+    pub(super) fn guard(&self, attempt: AttemptId, off_limits: &[Pattern]) {
+        lock(&self.guarded).insert(attempt, off_limits.to_vec());
+    }
+
+    /// What an attempt must not touch: what its brief says, and what holds for all.
+    #[must_use]
+    pub(super) fn off_limits(&self, attempt: AttemptId) -> Vec<Pattern> {
+        let mut all = self.loaded().effective.settings.off_limits.clone();
+        all.extend(lock(&self.guarded).get(&attempt).into_iter().flatten().cloned());
+        all
     }
 
     /// Reserves a slot of this machine for the next start; says whether one is in hand, and how

@@ -169,6 +169,11 @@ pub enum Answer {
     },
     /// To [`Request::Follow`], again and again.
     Event(Box<Logged>),
+    /// To [`Request::Hook`], where the hook itself answers the CLI.
+    Say {
+        /// What it writes to its standard output.
+        output: String,
+    },
     /// To all others.
     Ok {},
     /// It was not carried out.

@@ -57,6 +57,7 @@ fn what(event: &Event) -> String {
                 From::Person => "person",
                 From::Checks => "checks",
                 From::Handback => "handback",
+                From::Reminder => "deadline",
             };
             format!("message {msg} queued from {from}: {text}")
         }
@@ -97,6 +98,21 @@ fn what(event: &Event) -> String {
         Event::PlanRejected { note } => format!("plan rejected: {note}"),
         Event::WorkApproved { tree } => format!("work approved at tree {}", &tree.as_str()[38..]),
         Event::WorkRejected { note } => format!("work rejected: {note}"),
+        Event::FactsSought { .. } => "facts sought".into(),
+        Event::CheckInCompared { contradictions, hollow, .. } => {
+            let hollow = if *hollow { ", hollow" } else { "" };
+            let but = contradictions.iter().map(|c| format!("; BUT {c}")).collect::<String>();
+            format!("check-in compared{hollow}{but}")
+        }
+        Event::NudgeIssued { number, by, way, .. } => {
+            let by = if *by == By::Person { " by a person" } else { "" };
+            format!("reminder {number}{by} goes by {}", format!("{way:?}").to_lowercase())
+        }
+        Event::NudgeGiven { number } => format!("reminder {number} given at its stop"),
+        Event::CheckInMissed { why } => format!("LATE: {why}"),
+        Event::MachineSlept { span } => format!("the machine slept {span}"),
+        Event::LimitTripped { limit, action, why } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
+        Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
     }
 }
 
@@ -114,6 +130,8 @@ pub(crate) fn order(order: &Order) -> String {
             format!("type message {msg} into {host}{}", if *now { ", interrupting" } else { "" })
         }
         Action::Check { run, .. } => format!("run checks {run}"),
+        Action::Leave { number, .. } => format!("leave reminder {number} in its inbox"),
+        Action::Look {} => "look at the worktree".into(),
         Action::Sweep { host, .. } => format!("sweep up after {host}"),
         Action::Survey { since, .. } => match since {
             None => "see where the worktree stands".into(),
@@ -139,6 +157,9 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         Ok(Reply::Attempt { attempt }) => Some(format!("reply: {attempt}")),
         Ok(Reply::Message { msg, waits }) if waits.is_empty() => Some(format!("reply: message {msg}")),
         Ok(Reply::Message { msg, waits }) => Some(format!("reply: message {msg}, which waits: {waits}")),
+        Ok(Reply::Say { text: Some(text) }) => Some(format!("reply: {text}")),
+        Ok(Reply::Say { text: None }) => Some("reply: nothing to say".into()),
+        Ok(Reply::Nudged { way }) => Some(format!("reply: reminded by {}", format!("{way:?}").to_lowercase())),
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
 }

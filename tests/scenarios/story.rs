@@ -12,7 +12,10 @@ use standup::model::id::{ActionId, AttemptId, TaskId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Observation, Surroundings};
 use standup::model::lease::{Changes, Mark};
 use standup::model::name::{AgentName, CheckName, HostId, Oid, Pattern, Slug};
-use standup::model::settings::{AgentSettings, CheckSettings, Limit, Mode, Priority, ReportFormat, Route, Settings};
+use standup::model::settings::{
+    AgentSettings, CheckSettings, Limit, LimitAction, LimitOverrides, Limits, Mode, Priority, ReportFormat, Route,
+    Settings,
+};
 use standup::model::state::{Ask, RunKind, RunState, Source};
 use standup::model::task::{TaskSpec, TextRef};
 use standup::model::time::{Boot, Mono, Now, Span, Wall};
@@ -43,7 +46,10 @@ impl Default for Story {
         let mut agents = BTreeMap::new();
         for name in ["claude", "codex"] {
             settings.agents.insert(agent(name), settings_of(name));
-            agents.insert(agent(name), AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None });
+            agents.insert(
+                agent(name),
+                AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false },
+            );
         }
         settings.verify.checks.push(CheckSettings {
             name: CheckName::new("test").expect("a name"),
@@ -77,6 +83,17 @@ impl Story {
             "slots" => {
                 self.slots_by_hand = line.word(0)? == "by-hand";
                 Ok(Vec::new())
+            }
+            "sleeps" => {
+                // The monotonic clock stands still.
+                let span: Span = line.word(0)?.parse().map_err(|e| format!("{e}"))?;
+                self.now.wall = Wall(self.now.wall.0 + i64::try_from(span.0).expect("fits"));
+                Ok(self.say(Input::Slept { span }))
+            }
+            "clock" => {
+                let by: i64 = line.word(0)?.parse().map_err(|e| format!("{e}"))?;
+                self.now.wall = Wall(self.now.wall.0 + by * 3_600_000);
+                Ok(self.say(Input::Tick))
             }
             "wait" => self.wait(line.word(0)?.parse().map_err(|e| format!("{e}"))?),
             "restart" | "reboot" => self.restart(&line),
@@ -151,6 +168,18 @@ impl Story {
             "build" => settings.wip.build = limit(line.word(1)?)?,
             "review" => settings.wip.review = limit(line.word(1)?)?,
             "machine" => settings.wip.machine = limit(line.word(1)?)?,
+            "every" => settings.check_in.every = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+            "nudges" => settings.check_in.nudges = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+            "grace" => settings.check_in.grace = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+            "limit" => set_limit(&mut settings.limits, line.word(1)?, line.word(2)?)?,
+            "stop-hook" => {
+                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
+                facts.stop_hook = line.word(2)? == "yes";
+            }
+            "reads" => {
+                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
+                facts.reads = line.word(2)? == "yes";
+            }
             "red" => settings.limits.red_verdicts = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "checks" if line.word(1)? == "none" => settings.verify.checks.clear(),
             "agent" if line.word(1)? == "none" => settings.agent = None,
@@ -285,6 +314,8 @@ impl Story {
             "resume" => Command::Resume { task: task()? },
             "approve" => Command::Approve { task: task()? },
             "reject" => Command::Reject { task: task()?, note: line.word_or(1, "").to_owned() },
+            "nudge" => Command::Nudge { task: task()? },
+            "at-stop" => Command::AtStop { attempt: self.attempt(line.word(0)?)? },
             "send" => Command::Send { task: task()?, text: line.word(1)?.into(), now: line.word_or(2, "") == "now" },
             _ => return Ok(None),
         }))
@@ -317,6 +348,8 @@ impl Story {
             "perhaps-typed" => ("type", Outcome::PerhapsTyped),
             "checked" => ("check", self.checked(line)?),
             "surveyed" => ("survey", surveyed(line)?),
+            "looked" => ("look", Outcome::Looked),
+            "left" => ("leave", Outcome::Left),
             "swept" => ("sweep", Outcome::Swept { ended: 0 }),
             "failed" => {
                 let which = line.word(1)?;
@@ -404,11 +437,14 @@ impl Story {
                     ended: ended(line.word(1)?, line.word_or(2, "output") == "output")?,
                 }
             }
+            "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
             "diff" => {
                 let files = line.word(1)?.parse().map_err(|e| format!("{e}"))?;
                 let tree = line.with.get("tree").map(|t| oid(t));
-                Observation::Diff { diff: DiffStat { files, dirty: files > 0, ..DiffStat::default() }, tree }
+                let lines = line.with.get("lines").map_or(Ok(0), |n| n.parse()).map_err(|e| format!("{e}"))?;
+                let stat = DiffStat { files, insertions: lines, dirty: files > 0, ..DiffStat::default() };
+                Observation::Diff { diff: stat, tree }
             }
             _ => return Ok(None),
         }))
@@ -442,12 +478,30 @@ impl Story {
                         Action::Stop { .. } => "stop",
                         Action::Type { .. } => "type",
                         Action::Check { .. } => "check",
+                        Action::Leave { .. } => "leave",
+                        Action::Look {} => "look",
                         Action::Sweep { .. } => "sweep",
                         Action::Survey { .. } => "survey",
                     }
         };
         self.orders.values().rfind(fits).ok_or_else(|| format!("there is no open order to {which} for {of}"))
     }
+}
+
+fn set_limit(limits: &mut Limits, which: &str, value: &str) -> Result<(), String> {
+    let number = || value.parse().map_err(|e| format!("{e}"));
+    let action = || LimitAction::WORDS.iter().find(|(word, _)| *word == value).map(|(_, a)| *a).ok_or("no such action");
+    match which {
+        "wall_clock" => limits.wall_clock = value.parse().map_err(|e| format!("{e}"))?,
+        "late_check_ins" => limits.late_check_ins = number()?,
+        "same_failure" => limits.same_failure = number()?,
+        "changed_lines" => limits.changed_lines = u64::from(number()?),
+        "changed_files" => limits.changed_files = u64::from(number()?),
+        "off_limits" => limits.off_limits = action()?,
+        "action" => limits.action = action()?,
+        other => return Err(format!("no limit is called {other}")),
+    }
+    Ok(())
 }
 
 fn facts(id: HostId) -> HostFacts {
@@ -486,7 +540,7 @@ fn check_in(line: &Line) -> Result<CheckIn, String> {
         next: String::new(),
         blockers: Vec::new(),
         question: line.words.get(3).cloned(),
-        met: Vec::new(),
+        met: line.list("met").into_iter().map(|n| n.parse().map_err(|e| format!("{e}"))).collect::<Result<_, _>>()?,
     })
 }
 
@@ -521,7 +575,11 @@ fn spec(line: &Line, title: &str) -> Result<TaskSpec, String> {
         off_limits: Vec::new(),
         labels: Vec::new(),
         base: None,
-        check_in: None,
+        check_in: line.with.get("check-in").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
+        limits: LimitOverrides {
+            wall_clock: line.with.get("wall-clock").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
+            ..LimitOverrides::default()
+        },
         criteria: Vec::new(),
         checks: Vec::new(),
     })
@@ -559,6 +617,7 @@ fn plain(board: &Board) -> Board {
     let mut board = board.clone();
     (board.surroundings, board.machine) = (None, standup::model::board::MachineSlots::default());
     board.holds.clear();
+    board.recovered = None;
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
         attempt.run.source = None;

@@ -15,7 +15,7 @@ use standup::model::state::{RunKind, RunState, Source};
 use standup::model::verdict::{Verdict, VerdictOutcome};
 use standup::supervisor::driver::Effects;
 
-use crate::world::{Act, Due, Host, World, exit, oid};
+use crate::world::{Act, Due, Host, World, changed, exit, oid};
 
 impl World {
     fn done(&mut self, id: ActionId, outcome: Outcome) {
@@ -36,6 +36,8 @@ impl World {
             Action::Check { .. } => self.run_checks(id, attempt),
             Action::Sweep { .. } => self.done(id, Outcome::Swept { ended: 0 }),
             Action::Survey { since, .. } => self.survey(id, attempt, since),
+            Action::Leave { number, .. } => self.leave(id, attempt, number),
+            Action::Look {} => self.look(id, attempt),
         }
     }
 
@@ -176,6 +178,22 @@ impl World {
         self.deliver(0, 40_000, Input::Done { id, outcome: Outcome::Surveyed { mark, changes } });
     }
 
+    fn leave(&mut self, id: ActionId, attempt: AttemptId, number: u32) {
+        self.notes.insert((attempt, number));
+        self.done(id, Outcome::Left);
+    }
+
+    fn look(&mut self, id: ActionId, attempt: AttemptId) {
+        if !self.calm && self.rng.percent(5) {
+            self.done(id, Outcome::Failed { stage: "look".into(), error: "cannot read the tree".into() });
+            return;
+        }
+        let tree = self.trees.get(&attempt).copied().unwrap_or(0);
+        let seen = Observation::Diff { diff: changed(tree), tree: Some(oid(tree)) };
+        self.deliver(0, 200, Input::Observed { attempt, seen });
+        self.deliver(200, 400, Input::Done { id, outcome: Outcome::Looked });
+    }
+
     fn run_checks(&mut self, id: ActionId, attempt: AttemptId) {
         let tree = self.trees.get(&attempt).copied().unwrap_or(0);
         let dice = if self.calm { 0 } else { self.rng.below(100) };
@@ -254,6 +272,8 @@ impl World {
             Action::Sweep { .. } => "sweep",
             Action::Survey { since: None, .. } => "mark",
             Action::Survey { since: Some(_), .. } => "survey",
+            Action::Leave { .. } => "leave",
+            Action::Look {} => "look",
         });
         let life = self.life;
         let high = if self.rng.percent(10) { 20_000 } else { 1_000 };

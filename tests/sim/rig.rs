@@ -11,7 +11,7 @@ use standup::model::event::{By, Event, Record};
 use standup::model::id::TaskId;
 use standup::model::input::{AgentFacts, Command, Input, NewTask, Refusal, Reply, Surroundings};
 use standup::model::name::{AgentName, Pattern, Slug};
-use standup::model::settings::{AgentSettings, Limit, Priority, Settings};
+use standup::model::settings::{AgentSettings, Limit, LimitOverrides, Priority, Settings};
 use standup::model::task::{Column, Mode, TaskSpec, TextRef};
 use standup::model::time::{Mono, Wall};
 use standup::model::verdict::VerdictOutcome;
@@ -503,6 +503,7 @@ fn plain(board: &Board) -> Board {
     let mut board = board.clone();
     (board.surroundings, board.machine) = (None, standup::model::board::MachineSlots::default());
     board.holds.clear();
+    board.recovered = None;
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
         attempt.run.source = None;
@@ -568,6 +569,7 @@ pub(crate) fn spec(title: &str) -> TaskSpec {
         labels: Vec::new(),
         base: None,
         check_in: None,
+        limits: LimitOverrides::default(),
         criteria: Vec::new(),
         checks: Vec::new(),
     }
@@ -586,7 +588,7 @@ fn surroundings() -> Surroundings {
     settings.agents.insert(agent("claude"), settings_of("claude", Limit::Unlimited));
     settings.agents.insert(agent("codex"), settings_of("codex", Limit::of(2)));
     settings.wip.machine = Limit::of(6);
-    let facts = |resumes| AgentFacts { unusable: None, resumes, reads: true, unconfined: None };
+    let facts = |resumes| AgentFacts { unusable: None, resumes, reads: true, unconfined: None, stop_hook: false };
     let agents = BTreeMap::from([(agent("claude"), facts(true)), (agent("codex"), facts(true))]);
     Surroundings { settings, untrusted: None, worktrees: worktrees(), agents }
 }

@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) trees: BTreeMap<AttemptId, u64>,
     pub(crate) fences: BTreeMap<TaskId, u32>,
     pub(crate) written: BTreeMap<MsgId, u32>,
+    /// Reminders left in inboxes.
+    pub(crate) notes: BTreeSet<(AttemptId, u32)>,
     pub(crate) in_hand: bool,
     pub(crate) assigned: BTreeSet<AttemptId>,
     pub(crate) foreign: u32,
@@ -103,6 +105,7 @@ impl World {
             trees: BTreeMap::new(),
             fences: BTreeMap::new(),
             written: BTreeMap::new(),
+            notes: BTreeSet::new(),
             in_hand: false,
             assigned: BTreeSet::new(),
             foreign: 0,
@@ -401,7 +404,7 @@ pub(crate) fn exit(code: Option<i32>) -> Ended {
     Ended { exit, leftovers: 0, output: true, tail: String::new() }
 }
 
-fn changed(n: u64) -> DiffStat {
+pub(crate) fn changed(n: u64) -> DiffStat {
     DiffStat { files: 1, insertions: n, dirty: true, ..DiffStat::default() }
 }
 

@@ -4,6 +4,7 @@
 mod scene;
 
 mod control;
+mod deadlines;
 mod reports;
 mod settings;
 mod starting;

@@ -233,6 +233,7 @@ fn one_task_is_shown_with_its_evidence() {
             met: vec![1],
             facts: serde_json::Map::new(),
             contradictions: vec![],
+            hollow: false,
         }],
         messages: vec![doc::Message {
             at: Wall(9_950_000),

@@ -36,6 +36,7 @@ pub(in crate::cli) mod logs;
 pub(in crate::cli) mod man;
 pub(in crate::cli) mod r#move;
 pub(in crate::cli) mod next;
+pub(in crate::cli) mod nudge;
 pub(in crate::cli) mod pause;
 pub(in crate::cli) mod reject;
 pub(in crate::cli) mod report;

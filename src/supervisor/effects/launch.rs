@@ -326,7 +326,7 @@ pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wro
         worktree: &wanted.worktree.display().to_string(),
         branch: wanted.branch.as_str(),
         brief_path: &brief_path,
-        check_in: wanted.spec.check_in.unwrap_or_else(|| wanted.mode.check_in_every(settings.check_in.every)),
+        check_in: crate::policy::interval(settings, &wanted.spec, wanted.mode),
         off_limits: &off_limits,
         checks: &checks,
         mode: wanted.mode,

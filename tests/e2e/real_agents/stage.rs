@@ -19,6 +19,7 @@ use standup::model::id::{MsgId, Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
 use standup::model::message::{Delivery, Message};
 use standup::model::name::{AgentName, Slug};
+use standup::model::settings::LimitOverrides;
 use standup::model::state::{RunKind, RunState, Source};
 use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
 use standup::os::locate::Dirs;
@@ -219,6 +220,7 @@ impl Stage {
             labels: Vec::new(),
             base: None,
             check_in: None,
+            limits: LimitOverrides::default(),
             criteria: Vec::new(),
             checks: Vec::new(),
         };
