@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
 use crate::model::board::{Board, Task};
+use crate::model::dialog::{Choice, Says, Way};
 use crate::model::event::{Event, NeedKind};
 use crate::model::id::TaskId;
 use crate::model::message::Delivery;
@@ -84,8 +85,19 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
             since: n.since,
             kind: n.kind,
             question: n.question.clone(),
+            options: n.options.iter().map(option).collect(),
         }),
     }
+}
+
+fn option(choice: &Choice) -> doc::Choice {
+    let answer = match (choice.says, choice.number) {
+        (Some(Says::Yes), _) => "yes".to_owned(),
+        (Some(Says::No), _) => "no".to_owned(),
+        (None, Some(n)) => n.to_string(),
+        (None, None) => choice.text.clone(),
+    };
+    doc::Choice { answer, text: choice.text.clone() }
 }
 
 /// Who works on a task, or was asked to; else the agent that would be taken, where there is but one.
@@ -314,9 +326,18 @@ pub fn sentence(event: &Event) -> String {
             with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
         }
         Event::HostLost { why, .. } => format!("lost: {why}"),
+        Event::NeedsYouRaised { question, refined: true, .. } => format!("asks: {}", first_line(question)),
         Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
         Event::NeedsYouCleared {} => "no longer needs you".into(),
         Event::DiffObserved { diff, .. } => diff_text(diff),
+        Event::AnswerGiven { choice, way, .. } => match way {
+            Way::Hook => format!("answered: {} (by its hook)", choice.text),
+            Way::Key => format!("answered: {} (by a key)", choice.text),
+        },
+        Event::AnswerWritten { .. } => "the answer is handed over".into(),
+        Event::AnswerTaken { .. } => "the answer arrived".into(),
+        Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),
+        Event::AnswerUnconfirmed { .. } => "it is not certain that the answer arrived".into(),
     }
 }
 

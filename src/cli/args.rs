@@ -125,6 +125,7 @@ verbs! {
     Wait wait,
     Next next,
     Send send,
+    Answer answer,
     Move r#move,
     Stop stop,
     Retry retry,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::dialog::{Answering, Dialog};
 use super::id::{ActionId, AttemptNo, CheckRun};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::state::{RunKind, RunState};
@@ -251,6 +252,12 @@ pub struct Attempt {
     pub taken: Option<Mono>,
     /// When it last came to rest in Review.
     pub rested: Option<Mono>,
+    /// The dialog in which it waits, as last seen.
+    #[serde(default)]
+    pub dialog: Option<Dialog>,
+    /// An answer to a dialog that is on its way.
+    #[serde(default)]
+    pub answer: Option<Answering>,
 }
 
 impl Attempt {
@@ -296,6 +303,8 @@ impl Attempt {
             tree: None,
             taken: None,
             rested: None,
+            dialog: None,
+            answer: None,
         }
     }
 

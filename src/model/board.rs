@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use super::checkin::{CheckIn, Via};
+use super::dialog::{Choice, DialogNo};
 use super::event::{By, NeedKind};
 use super::id::{AttemptId, AttemptNo, TaskId};
 use super::input::Surroundings;
@@ -23,6 +24,12 @@ pub struct NeedsYou {
     pub kind: NeedKind,
     /// The question.
     pub question: String,
+    /// What may be answered, where a dialog was recognised.
+    #[serde(default)]
+    pub options: Vec<Choice>,
+    /// The dialog that asks.
+    #[serde(default)]
+    pub dialog: Option<DialogNo>,
 }
 
 /// A report and how it came.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
 use super::board::Wanted;
 use super::checkin::{CheckIn, Via};
+use super::dialog::{Choice, DialogNo, Way};
 use super::id::{ActionId, AttemptId, AttemptNo, CheckRun, MsgId, TaskId};
 use super::message;
 use super::name::{AgentName, BranchName, HostId, Oid};
@@ -288,6 +289,15 @@ pub enum Event {
         kind: NeedKind,
         /// The question.
         question: String,
+        /// What may be answered.
+        #[serde(default)]
+        options: Vec<Choice>,
+        /// The dialog that asks.
+        #[serde(default)]
+        dialog: Option<DialogNo>,
+        /// Whether more became known of what was raised before.
+        #[serde(default)]
+        refined: bool,
     },
     /// Nobody is needed any more.
     NeedsYouCleared {},
@@ -297,6 +307,41 @@ pub enum Event {
         diff: DiffStat,
         /// At this tree.
         tree: Option<Oid>,
+    },
+    /// A person answered a dialog; the answer is about to be handed over.
+    AnswerGiven {
+        /// Its number, shared with messages.
+        msg: MsgId,
+        /// To which dialog.
+        dialog: DialogNo,
+        /// What.
+        choice: Choice,
+        /// How.
+        way: Way,
+        /// By this action.
+        action: ActionId,
+    },
+    /// The answer was handed over.
+    AnswerWritten {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The agent left the dialog after that.
+    AnswerTaken {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The answer was not handed over, and never will be.
+    AnswerWithheld {
+        /// Which.
+        msg: MsgId,
+        /// Why.
+        why: String,
+    },
+    /// Nothing shows that the answer arrived. It is not given again.
+    AnswerUnconfirmed {
+        /// Which.
+        msg: MsgId,
     },
 }
 
@@ -342,6 +387,11 @@ impl Event {
             Self::NeedsYouRaised { .. } => "needs-you-raised",
             Self::NeedsYouCleared {} => "needs-you-cleared",
             Self::DiffObserved { .. } => "diff-observed",
+            Self::AnswerGiven { .. } => "answer-given",
+            Self::AnswerWritten { .. } => "answer-written",
+            Self::AnswerTaken { .. } => "answer-taken",
+            Self::AnswerWithheld { .. } => "answer-withheld",
+            Self::AnswerUnconfirmed { .. } => "answer-unconfirmed",
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::action::{Ended, Outcome};
 use super::attempt::{DiffStat, HostFacts, StopWhy};
 use super::checkin::{CheckIn, Via};
+use super::dialog::Dialog;
 use super::id::{ActionId, AttemptId, MsgId, TaskId};
 use super::name::{AgentName, HostId, Oid};
 use super::settings::Settings;
@@ -170,6 +171,13 @@ pub enum Command {
         /// Whether to interrupt.
         now: bool,
     },
+    /// Answer the dialog in which its agent waits.
+    Answer {
+        /// Which.
+        task: TaskId,
+        /// `yes`, `no`, an option's number, its text, or how that begins.
+        choice: String,
+    },
 }
 
 /// A task to be added.
@@ -212,6 +220,11 @@ pub enum Observation {
     Session {
         /// The id.
         session: String,
+    },
+    /// The dialog in which it waits, or that it waits in none that is recognised.
+    Dialog {
+        /// Which.
+        dialog: Option<Dialog>,
     },
     /// A report.
     CheckIn {
@@ -274,6 +287,13 @@ pub enum Reply {
         msg: MsgId,
         /// What it waits for; empty where nothing.
         waits: String,
+    },
+    /// This answer is on its way.
+    Answer {
+        /// Which.
+        msg: MsgId,
+        /// The option that is taken.
+        option: String,
     },
 }
 

@@ -13,9 +13,9 @@ use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
 
 use super::turn::Turn;
-use super::{admission, lifecycle, messages};
+use super::{admission, answer, lifecycle, messages};
 
-type Answer = Result<Reply, Refusal>;
+pub(super) type Answer = Result<Reply, Refusal>;
 
 /// Carries out one command.
 pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
@@ -42,6 +42,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
         Command::Cancel { task, reason } => move_to(turn, task, Column::Canceled, reason),
         Command::Verify { task } => verify(turn, task),
         Command::Send { task, text, now } => send(turn, task, text, now),
+        Command::Answer { task, choice } => answer::give(turn, task, &choice),
     }
 }
 
@@ -79,7 +80,7 @@ fn rest(turn: &mut Turn<'_>) -> Answer {
     Ok(Reply::Ok {})
 }
 
-fn refuse<T>(code: RefusalCode, text: impl Into<String>, hints: &[String]) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(code: RefusalCode, text: impl Into<String>, hints: &[String]) -> Result<T, Refusal> {
     Err(Refusal { code, text: text.into(), hints: hints.to_vec() })
 }
 
@@ -90,7 +91,7 @@ fn require_task<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<&'a Task, Refusal>
     }
 }
 
-fn require_attempt<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<(AttemptId, &'a Attempt), Refusal> {
+pub(super) fn require_attempt<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<(AttemptId, &'a Attempt), Refusal> {
     require_task(turn, id)?;
     match turn.newest(id) {
         Some(found) => Ok(found),

@@ -2,6 +2,7 @@
 
 use crate::model::attempt::{Attempt, Checking, End, Judged, Phase};
 use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
+use crate::model::dialog::Answering;
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
 use crate::model::message::{Delivery, Message};
@@ -49,6 +50,10 @@ fn count_ids(board: &mut Board, event: &Event) {
             action(id);
             board.next_run = board.next_run.max(run.0 + 1);
         }
+        Event::AnswerGiven { msg, action: id, .. } => {
+            action(id);
+            board.next_msg = board.next_msg.max(msg.0 + 1);
+        }
         Event::MessageQueued { msg, .. } => board.next_msg = board.next_msg.max(msg.0 + 1),
         _ => {}
     }
@@ -91,8 +96,10 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
                 }
             }
         }
-        Event::NeedsYouRaised { kind, question } => {
-            task.needs_you = Some(NeedsYou { since: at.wall, kind: *kind, question: question.clone() });
+        Event::NeedsYouRaised { kind, question, options, dialog, refined } => {
+            let since = task.needs_you.as_ref().filter(|_| *refined).map_or(at.wall, |n| n.since);
+            let (question, options) = (question.clone(), options.clone());
+            task.needs_you = Some(NeedsYou { since, kind: *kind, question, options, dialog: *dialog });
         }
         Event::NeedsYouCleared {} => task.needs_you = None,
         Event::StartAsked { wanted } => task.wanted = Some(wanted.clone()),
@@ -196,6 +203,9 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         Event::StateChanged { state } => {
             attempt.run = state.clone();
             attempt.taken = None;
+            if state.kind != RunKind::Waiting {
+                attempt.dialog = None;
+            }
             if state.kind == RunKind::Working {
                 // A new turn: what was finished before it is not what there is after it.
                 attempt.rested = None;
@@ -225,6 +235,18 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         Event::DiffObserved { diff, tree } => {
             attempt.diff = Some(*diff);
             attempt.tree.clone_from(tree);
+        }
+        Event::AnswerGiven { msg, dialog, choice, action, .. } => {
+            let (msg, dialog, action) = (*msg, *dialog, *action);
+            attempt.answer = Some(Answering { msg, dialog, action, choice: choice.clone(), given: None });
+        }
+        Event::AnswerWritten { .. } => {
+            if let Some(answer) = &mut attempt.answer {
+                answer.given = Some(at.mono);
+            }
+        }
+        Event::AnswerTaken { .. } | Event::AnswerWithheld { .. } | Event::AnswerUnconfirmed { .. } => {
+            attempt.answer = None;
         }
         _ => apply_end(attempt, event, at),
     }
@@ -299,5 +321,6 @@ fn end(attempt: &mut Attempt, end: End, at: Now) {
     attempt.stop_error = None;
     attempt.taken = None;
     attempt.readable = false;
+    attempt.dialog = None;
     attempt.rested = Option::<Mono>::None;
 }

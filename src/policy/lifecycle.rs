@@ -14,7 +14,7 @@ use crate::model::task::Column;
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, attention};
+use super::{admission, answer, attention};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -32,6 +32,9 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::BranchTaken { error } => {
             branch_taken(turn, attempt, error);
+        }
+        Outcome::Typed | Outcome::NotTyped { .. } | Outcome::PerhapsTyped if answer::is_of(turn, attempt, id) => {
+            answer::done(turn, attempt, outcome);
         }
         Outcome::Launched { facts } => launched(turn, attempt, id, facts),
         Outcome::CameAndWent { facts, ended } => {
@@ -79,7 +82,8 @@ fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
         Phase::Live { .. } => attempt.stop_action == Some(id),
         Phase::Ended { .. } => false,
     };
-    phase || attempt.checking.as_ref().is_some_and(|c| c.action == id)
+    let answers = attempt.answer.as_ref().is_some_and(|a| a.action == id && a.given.is_none());
+    phase || answers || attempt.checking.as_ref().is_some_and(|c| c.action == id)
 }
 
 fn after_preparing(turn: &mut Turn<'_>, attempt: AttemptId) {
@@ -198,6 +202,9 @@ fn message_event(
 }
 
 fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, error: String) {
+    if answer::is_of(turn, id, action) {
+        return answer::done(turn, id, Outcome::NotTyped { why: error });
+    }
     let Some(attempt) = turn.board.attempt(id) else { return };
     if let Some(checking) = attempt.checking.as_ref().filter(|c| c.action == action) {
         let run = checking.run;
@@ -247,6 +254,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::Began { evidence } => began(turn, id, evidence),
         Observation::PromptTaken { text } => prompt_taken(turn, id, text.as_deref()),
         Observation::PromptWanted { text } => prompt_wanted(turn, id, text),
+        Observation::Dialog { dialog } => answer::dialog_seen(turn, id, dialog),
         Observation::Session { session } => {
             if turn.current(id).is_some_and(|a| a.session.as_deref() != Some(session.as_str())) {
                 turn.attempt_event(id, Event::SessionLearned { session });

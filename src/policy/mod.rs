@@ -9,6 +9,7 @@ pub mod overlap;
 pub mod rest;
 
 mod admission;
+mod answer;
 mod attention;
 mod command;
 mod fold;

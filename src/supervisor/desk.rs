@@ -25,6 +25,7 @@ use super::driver::Driver;
 use super::effects::{self, Effects, blocking};
 use super::hosts::Ask;
 use super::journal::StoreJournal;
+use super::permissions;
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
@@ -186,7 +187,13 @@ impl Desk {
                 Answer::Ok {}
             }
             (Request::Hook { dialect, payload }, Scope::Attempt(attempt)) => self.hook(attempt, &dialect, &payload),
-            (Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. }, _) => {
+            (Request::Permission { dialect, payload }, Scope::Attempt(attempt)) => {
+                return permissions::ask(&self.world, attempt, &dialect, &payload, answer);
+            }
+            (
+                Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. } | Request::Permission { .. },
+                _,
+            ) => {
                 refused("this request does not belong here")
             }
         };

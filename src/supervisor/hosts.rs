@@ -4,11 +4,13 @@
 //! **Invariant:** nothing is typed but through the host's guard, with the number of the last signal
 //! that was weighed; and the state is looked at once more right before.
 
+mod asking;
 mod typing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +18,9 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+pub(super) use asking::{Decision, Wanted as WantedAnswer};
 pub(super) use typing::number;
+use asking::Asking;
 use typing::{Stage, Typing};
 
 use super::effects::blocking;
@@ -33,7 +37,7 @@ use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span};
 use crate::os::process::{Stat, descendants};
 use crate::os::{clock, file};
-use crate::wire::host::{AgentState, Decoder, Frame, FromHost, Hello, RefusedWhy, Role, Status, ToHost, VERSIONS};
+use crate::wire::host::{AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, Status, ToHost, VERSIONS};
 
 /// The OSC number of in-band state reports.
 const PSP: u32 = 7501;
@@ -107,6 +111,14 @@ pub(super) enum Ask {
     Recorded(MsgId),
     /// A hook of the agent's CLI fired.
     Hook(HookEvent),
+    /// A hook of the agent's CLI asks for permission, and waits to be told.
+    Permission(HookEvent, oneshot::Sender<Decision>),
+    /// A hook that waited is gone.
+    HookGone,
+    /// Answer the dialog in which it waits.
+    Answer(WantedAnswer, oneshot::Sender<TypedHow>),
+    /// Tell whoever is attached.
+    Notice(String),
     /// Files of the worktree changed.
     Files,
     /// Every signal.
@@ -117,12 +129,18 @@ pub(super) enum Ask {
 #[derive(Clone)]
 pub(super) struct Handle {
     asks: mpsc::Sender<Ask>,
+    attached: Arc<AtomicU32>,
 }
 
 impl Handle {
     /// Asks; a host that is gone answers nothing.
     pub(super) async fn ask(&self, ask: Ask) {
         let _ = self.asks.send(ask).await;
+    }
+
+    /// How many people's terminals are attached.
+    pub(super) fn attached(&self) -> u32 {
+        self.attached.load(Ordering::Relaxed)
     }
 
     /// Asks without waiting; for observations that may be dropped under load.
@@ -143,13 +161,14 @@ pub(super) fn watch(
 ) -> Handle {
     let (asks, asked) = mpsc::channel(QUEUE);
     let host = Host::new(attempt, facts, voice, inputs);
+    let attached = host.attached.clone();
     tokio::spawn(async move {
         if let Err(error) = host.run(socket, asked).await {
             tracing::info!(%attempt, %error, "a host's connection ended");
         }
         gone();
     });
-    Handle { asks }
+    Handle { asks, attached }
 }
 
 struct Host {
@@ -174,6 +193,9 @@ struct Host {
     held: Vec<Observation>,
     /// When the conversation is looked for again, and how long after that.
     session_look: (Instant, Duration),
+    asking: Asking,
+    /// Terminals attached to it.
+    attached: Arc<AtomicU32>,
 }
 
 /// What the loop was told last.
@@ -212,6 +234,8 @@ impl Host {
             unrecorded: None,
             held: Vec::new(),
             session_look: (Instant::now(), SESSION_LOOK),
+            asking: Asking::new(),
+            attached: Arc::default(),
         }
     }
 
@@ -263,7 +287,7 @@ impl Host {
             Instant::now() + due.since(now.mono).to_std()
         });
         let by_record = self.unrecorded.map(|(_, until)| until);
-        by_state.into_iter().chain(by_typing).chain(by_words).chain(by_record).min()
+        by_state.into_iter().chain(self.asking.wake_at()).chain(by_typing).chain(by_words).chain(by_record).min()
     }
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
@@ -275,7 +299,7 @@ impl Host {
             match self.typing.as_ref().map(|t| t.stage) {
                 Some(Stage::Resting) => self.send_text(stream).await?,
                 Some(Stage::Asking { .. }) => self.settle_typing(TypedHow::No("the host does not answer".into())),
-                Some(Stage::Sent) | None => self.settle_typing(TypedHow::Perhaps),
+                Some(Stage::Sent | Stage::Pressed) | None => self.settle_typing(TypedHow::Perhaps),
             }
         }
         Ok(())
@@ -295,9 +319,11 @@ impl Host {
             }
             FromHost::Screen(screen) => {
                 self.sample();
+                self.asking.screen();
                 self.weigher.observe(now, Seen::Screen(screen.text));
             }
             FromHost::Activity(_) => self.weigher.observe(now, Seen::Output),
+            FromHost::Clients(clients) => self.attached.store(clients.attached, Ordering::Relaxed),
             FromHost::ClientInput(input) => self.seq = self.seq.max(input.seq),
             FromHost::Foreground(group) => self.seq = self.seq.max(group.seq),
             FromHost::AgentExit(exit) => {
@@ -305,7 +331,7 @@ impl Host {
                 self.weigher.observe(now, Seen::Exited(end));
             }
             FromHost::Typed(typed) if self.is_own(typed.msg_id) => {
-                self.composer_dirty = false;
+                self.composer_dirty &= self.typing.as_ref().is_some_and(|t| t.stage == Stage::Pressed);
                 // The text stands at a dialog that came in between, without Enter: a person must look.
                 self.settle_typing(if typed.withheld { TypedHow::Perhaps } else { TypedHow::Yes });
             }
@@ -349,6 +375,7 @@ impl Host {
             self.weigher.observe(now, Seen::Exited(End { code, signal }));
         }
         self.seq = self.seq.max(status.seq);
+        self.attached.store(status.clients, Ordering::Relaxed);
     }
 
     fn osc(&mut self, number: u32, payload: &[u8], at: Now) {
@@ -371,6 +398,11 @@ impl Host {
                 }
             }
             Ask::Hook(event) => self.hooked(event, now).await,
+            Ask::Permission(event, decide) => self.permission(event, decide).await,
+            // The round that follows looks who is still there.
+            Ask::HookGone => {}
+            Ask::Answer(wanted, done) => self.answer(wanted, done, stream).await?,
+            Ask::Notice(text) => send(stream, &ToHost::Notice(Notice { text })).await?,
             Ask::Files => self.weigher.observe(now, Seen::Files),
             Ask::Explain(answer) => {
                 self.sample();
@@ -478,6 +510,7 @@ impl Host {
         if self.awaits_words(&state, now) {
             return;
         }
+        self.tell_dialog(&state).await;
         let readable = message::may_type(&self.voice.adapter, &state).is_ok();
         let asks = if state.turn_over { self.weigher.asks_in_prose() } else { None };
         self.type_greeting(readable).await;

@@ -73,12 +73,21 @@ fn what(event: &Event) -> String {
         Event::StartWithdrawn {} => "start no longer wanted".into(),
         Event::AgentExited { exit, .. } => format!("agent ended ({exit})"),
         Event::HostLost { why, .. } => format!("host lost: {why}"),
-        Event::NeedsYouRaised { kind, question } => format!("NEEDS YOU ({kind:?}): {question}"),
+        Event::NeedsYouRaised { kind, question, options, refined, .. } => {
+            let options: Vec<&str> = options.iter().map(|o| o.text.as_str()).collect();
+            let options = if options.is_empty() { String::new() } else { format!(" [{}]", options.join(" | ")) };
+            format!("NEEDS YOU{} ({kind:?}): {question}{options}", if *refined { " still" } else { "" })
+        }
         Event::NeedsYouCleared {} => "needs you no longer".into(),
         Event::DiffObserved { diff, tree } => {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
             format!("{} files differ at tree {tree}", diff.files)
         }
+        Event::AnswerGiven { msg, choice, way, .. } => format!("answer {msg} given by {way:?}: {}", choice.text),
+        Event::AnswerWritten { msg } => format!("answer {msg} written"),
+        Event::AnswerTaken { msg } => format!("answer {msg} taken"),
+        Event::AnswerWithheld { msg, why } => format!("answer {msg} withheld: {why}"),
+        Event::AnswerUnconfirmed { msg } => format!("answer {msg} not confirmed"),
     }
 }
 
@@ -92,6 +101,9 @@ pub(crate) fn order(order: &Order) -> String {
         Action::Stop { host, .. } => format!("stop {host}"),
         Action::Type { host, msg, now, .. } => {
             format!("type message {msg} into {host}{}", if *now { ", interrupting" } else { "" })
+        }
+        Action::Answer { host, msg, choice, way, .. } => {
+            format!("give answer {msg} to {host} by {way:?}: {}", choice.text)
         }
         Action::Check { run, .. } => format!("run checks {run}"),
         Action::Sweep { host, .. } => format!("sweep up after {host}"),
@@ -115,6 +127,7 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         Ok(Reply::Attempt { attempt }) => Some(format!("reply: {attempt}")),
         Ok(Reply::Message { msg, waits }) if waits.is_empty() => Some(format!("reply: message {msg}")),
         Ok(Reply::Message { msg, waits }) => Some(format!("reply: message {msg}, which waits: {waits}")),
+        Ok(Reply::Answer { msg, option }) => Some(format!("reply: answer {msg}: {option}")),
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
 }

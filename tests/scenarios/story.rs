@@ -7,6 +7,7 @@ use standup::model::action::{Action, Ended, Order, Outcome};
 use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc, StopWhy};
 use standup::model::board::{Board, Hold};
 use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId, TaskId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Observation, Surroundings};
@@ -278,6 +279,7 @@ impl Story {
             "retry" => Command::Retry { task: task()?, agent: line.words.get(1).map(|name| agent(name)) },
             "cancel" => Command::Cancel { task: task()?, reason: line.word_or(1, "").to_owned() },
             "verify" => Command::Verify { task: task()? },
+            "answer" => Command::Answer { task: task()?, choice: line.word(1)?.into() },
             "send" => Command::Send { task: task()?, text: line.word(1)?.into(), now: line.word_or(2, "") == "now" },
             _ => return Ok(None),
         }))
@@ -308,6 +310,9 @@ impl Story {
             "typed" => ("type", Outcome::Typed),
             "not-typed" => ("type", Outcome::NotTyped { why: error(1) }),
             "perhaps-typed" => ("type", Outcome::PerhapsTyped),
+            "answered" => ("answer", Outcome::Typed),
+            "not-answered" => ("answer", Outcome::NotTyped { why: error(1) }),
+            "perhaps-answered" => ("answer", Outcome::PerhapsTyped),
             "checked" => ("check", self.checked(line)?),
             "swept" => ("sweep", Outcome::Swept { ended: 0 }),
             "failed" => {
@@ -385,6 +390,7 @@ impl Story {
                 told(state(RunKind::Waiting, false, line.word(2)?, Some(ask)), None)
             }
             "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
+            "dialog" => Observation::Dialog { dialog: dialog(line)? },
             "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
             "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
             "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
@@ -432,6 +438,7 @@ impl Story {
                         Action::Launch { .. } => "launch",
                         Action::Stop { .. } => "stop",
                         Action::Type { .. } => "type",
+                        Action::Answer { .. } => "answer",
                         Action::Check { .. } => "check",
                         Action::Sweep { .. } => "sweep",
                     }
@@ -469,6 +476,29 @@ fn check_in(line: &Line) -> Result<CheckIn, String> {
         question: line.words.get(3).cloned(),
         met: Vec::new(),
     })
+}
+
+/// `dialog T1 7 permission Yes No [hook=yes]`: its number, what it asks, its options; `none` for none.
+fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
+    if line.word(1)? == "none" {
+        return Ok(None);
+    }
+    let ask = match line.word(2)? {
+        "permission" => Ask::Permission,
+        "trust" => Ask::Trust,
+        _ => Ask::Question,
+    };
+    let options = line.words.iter().skip(3).zip(1..).map(|(text, n)| {
+        let says = match text.as_str() {
+            "Yes" => Some(Says::Yes),
+            "No" => Some(Says::No),
+            _ => None,
+        };
+        Choice { number: Some(n), text: text.clone(), says }
+    });
+    let no = DialogNo(line.word(1)?.parse().map_err(|e| format!("{e}"))?);
+    let hook = line.with.contains_key("hook");
+    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook }))
 }
 
 fn new_tasks(line: &Line) -> Result<Vec<NewTask>, String> {
@@ -540,6 +570,7 @@ fn plain(board: &Board) -> Board {
     board.holds.clear();
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
+        attempt.dialog = None;
         attempt.run.source = None;
         attempt.run.at = Now::default();
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use standup::model::attempt::StopWhy;
-use standup::model::board::Board;
+use standup::model::board::{Board, Task};
 use standup::model::event::{By, Event};
 use standup::model::id::TaskId;
 use standup::model::input::{AgentFacts, Command, Input, NewTask, Refusal, Reply, Surroundings};
@@ -376,7 +376,14 @@ impl Rig {
             42..43 => Command::StopAll { why: StopWhy::Down },
             43..45 => Command::Rest {},
             45..53 => Command::Verify { task },
-            53..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
+            53..60 => {
+                // Mostly where it makes sense.
+                let waits = |t: &&Task| t.attempt().is_some_and(|a| a.dialog.is_some());
+                let asked = self.driver.board().tasks.values().find(waits).map(|t| t.id);
+                let choice = (*self.rng.pick(&["yes", "no", "1", "maybe"])).to_owned();
+                Command::Answer { task: asked.unwrap_or(task), choice }
+            }
+            60..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
             80..90 => {
                 let mut spec = self.driver.board().tasks.get(&task)?.spec.clone();
                 spec.priority = *self.rng.pick(&PRIORITIES);
@@ -461,6 +468,7 @@ fn plain(board: &Board) -> Board {
     board.holds.clear();
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
+        attempt.dialog = None;
         attempt.run.source = None;
         attempt.run.at = standup::model::time::Now::default();
     }

@@ -136,7 +136,7 @@ fn enter_is_held_back_when_a_question_comes_up_first() {
         _ => None,
     });
     assert!(withheld);
-    watcher.send(&ToHost::Key(KeyRequest { msg_id: 2, if_signal_seq: None, bytes: text(b"2") }));
+    watcher.send(&ToHost::Key(KeyRequest { msg_id: 2, if_signal_seq: None, bytes: text(b"2"), if_shows: Vec::new() }));
     assert_eq!(outcome(&mut watcher), Ok(2));
     wait_until("the key, and no Enter before it", || {
         String::from_utf8_lossy(&bench.output()).trim_end().ends_with('2').then_some(())
