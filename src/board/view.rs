@@ -337,6 +337,11 @@ pub fn sentence(event: &Event) -> String {
         Event::AnswerWritten { .. } => "the answer is handed over".into(),
         Event::AnswerTaken { .. } => "the answer arrived".into(),
         Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),
+        Event::LimitReached { until } => format!("out of quota until {until}"),
+        Event::LimitWaited { .. } => "the usage limit has ended".into(),
+        Event::LimitEnded {} => "no longer held up by a usage limit".into(),
+        Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {} tasks", tasks.len()),
+        Event::AgentLoggedIn { agent, .. } => format!("{agent} is logged in again"),
         Event::AnswerUnconfirmed { .. } => "it is not certain that the answer arrived".into(),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::dialog::{Answering, Dialog};
-use super::id::{ActionId, AttemptNo, CheckRun};
+use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
@@ -258,6 +258,18 @@ pub struct Attempt {
     /// An answer to a dialog that is on its way.
     #[serde(default)]
     pub answer: Option<Answering>,
+    /// The usage limit it ran into, until it has gone on.
+    #[serde(default)]
+    pub limit: Option<UsageLimit>,
+}
+
+/// A usage limit that an attempt ran into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageLimit {
+    /// When it ends.
+    pub until: Wall,
+    /// The message by which it is to go on after that.
+    pub msg: Option<MsgId>,
 }
 
 impl Attempt {
@@ -305,6 +317,7 @@ impl Attempt {
             rested: None,
             dialog: None,
             answer: None,
+            limit: None,
         }
     }
 

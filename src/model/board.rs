@@ -1,6 +1,6 @@
 //! The board: everything that is known, as plain data. `policy` changes it, `board` shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -165,6 +165,17 @@ pub struct MachineSlots {
     pub asked: bool,
 }
 
+/// The logins of one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Logins {
+    /// Whether it is logged out in several tasks, and none of them has gone on since.
+    pub out: bool,
+    /// Those tasks.
+    pub tasks: BTreeSet<TaskId>,
+    /// Tasks that still asked for a login when another went on.
+    pub known: BTreeSet<TaskId>,
+}
+
 /// Everything that is known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Board {
@@ -178,6 +189,9 @@ pub struct Board {
     pub machine: MachineSlots,
     /// Why tasks do not go on, as of the last step.
     pub holds: Vec<Hold>,
+    /// Agents that are logged out, or were.
+    #[serde(default)]
+    pub logins: BTreeMap<AgentName, Logins>,
     /// The next action's id.
     pub next_action: u64,
     /// The next message's id.
@@ -194,6 +208,7 @@ impl Default for Board {
             surroundings: None,
             machine: MachineSlots::default(),
             holds: Vec::new(),
+            logins: BTreeMap::new(),
             next_action: 1,
             next_msg: 1,
             next_run: 1,

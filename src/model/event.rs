@@ -13,6 +13,7 @@ use super::message;
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::state::RunState;
 use super::task::{Column, Mode, TaskSpec};
+use super::time::Wall;
 use super::verdict::Verdict;
 
 /// Who moved a card.
@@ -343,6 +344,32 @@ pub enum Event {
         /// Which.
         msg: MsgId,
     },
+    /// The agent ran into a usage limit.
+    LimitReached {
+        /// When it ends.
+        until: Wall,
+    },
+    /// The limit has ended, and the agent is to be told so.
+    LimitWaited {
+        /// By this message.
+        msg: MsgId,
+    },
+    /// The limit holds the attempt up no more.
+    LimitEnded {},
+    /// An agent is logged out in several tasks.
+    AgentLoggedOut {
+        /// Which.
+        agent: AgentName,
+        /// In these.
+        tasks: Vec<TaskId>,
+    },
+    /// One of those tasks goes on.
+    AgentLoggedIn {
+        /// Which.
+        agent: AgentName,
+        /// Tasks that still ask for a login.
+        left: Vec<TaskId>,
+    },
 }
 
 impl Event {
@@ -392,6 +419,11 @@ impl Event {
             Self::AnswerTaken { .. } => "answer-taken",
             Self::AnswerWithheld { .. } => "answer-withheld",
             Self::AnswerUnconfirmed { .. } => "answer-unconfirmed",
+            Self::LimitReached { .. } => "limit-reached",
+            Self::LimitWaited { .. } => "limit-waited",
+            Self::LimitEnded {} => "limit-ended",
+            Self::AgentLoggedOut { .. } => "agent-logged-out",
+            Self::AgentLoggedIn { .. } => "agent-logged-in",
         }
     }
 

@@ -13,6 +13,8 @@ pub enum From {
     Person,
     /// The checks.
     Checks,
+    /// The end of a usage limit.
+    Limit,
 }
 
 /// How far a message has come. Typed at most once, whatever happens.

@@ -11,6 +11,7 @@ use crate::model::task::Column;
 use crate::model::time::Span;
 use crate::model::verdict::VerdictOutcome;
 
+use super::quota;
 use super::turn::Turn;
 
 /// An agent that shows no sign of a turn after this long is looked at by a person. Both CLIs
@@ -128,7 +129,8 @@ fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, S
     if !matches!(task.column, Column::Build | Column::Design) || attempt.checking.is_some() {
         return None;
     }
-    if turn.is_told(AttemptId { task: task.id, no: attempt.no }) || attempt.finished || attempt.stopping.is_some() {
+    let at_limit = quota::waits(attempt);
+    if turn.is_told(AttemptId { task: task.id, no: attempt.no }) || at_limit || attempt.finished || attempt.stopping.is_some() {
         return None;
     }
     checks_stuck(turn, task, attempt).or_else(|| idle_stuck(task, attempt))

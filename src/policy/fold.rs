@@ -1,7 +1,7 @@
 //! Events onto the board. No decisions here: an event says what happened, this says what is now.
 
-use crate::model::attempt::{Attempt, Checking, End, Judged, Phase};
-use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
+use crate::model::attempt::{Attempt, Checking, End, Judged, Phase, UsageLimit};
+use crate::model::board::{Board, Logins, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
 use crate::model::dialog::Answering;
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
@@ -16,10 +16,21 @@ pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
     count_ids(board, &record.event);
     match (&record.event, record.task, record.attempt) {
         (Event::DispatchSet { on }, ..) => board.dispatch = *on,
+        (Event::AgentLoggedOut { agent, tasks }, ..) => {
+            let known = board.logins.remove(agent).unwrap_or_default().known;
+            board.logins.insert(agent.clone(), Logins { out: true, tasks: tasks.iter().copied().collect(), known });
+        }
+        (Event::AgentLoggedIn { agent, left }, ..) => {
+            let known = left.iter().copied().collect();
+            board.logins.insert(agent.clone(), Logins { known, ..Logins::default() });
+        }
         (Event::TaskAdded { spec }, Some(id), _) => {
             board.tasks.insert(id, new_task(id, spec, at));
         }
         (event, Some(id), None) => {
+            if matches!(event, Event::NeedsYouCleared {}) {
+                board.logins.values_mut().for_each(|logins| drop(logins.known.remove(&id)));
+            }
             if let Some(task) = board.tasks.get_mut(&id) {
                 apply_to_task(task, event, at);
             }
@@ -248,6 +259,13 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         Event::AnswerTaken { .. } | Event::AnswerWithheld { .. } | Event::AnswerUnconfirmed { .. } => {
             attempt.answer = None;
         }
+        Event::LimitReached { until } => attempt.limit = Some(UsageLimit { until: *until, msg: None }),
+        Event::LimitWaited { msg } => {
+            if let Some(limit) = &mut attempt.limit {
+                limit.msg = Some(*msg);
+            }
+        }
+        Event::LimitEnded {} => attempt.limit = None,
         _ => apply_end(attempt, event, at),
     }
     false

@@ -310,8 +310,8 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     }
     let before = attempt.run.clone();
     let over = |s: &RunState| s.kind == RunKind::Idle && s.turn_over;
-    let changed = (before.kind, before.ask, before.turn_over, &before.text)
-        != (state.kind, state.ask, state.turn_over, &state.text);
+    let changed = (before.kind, before.ask, before.turn_over, &before.text, before.until)
+        != (state.kind, state.ask, state.turn_over, &state.text, state.until);
     let turn_ended = over(&state) && !over(&before);
     let works = state.kind == RunKind::Working;
     let asked = attempt.asks.is_some();

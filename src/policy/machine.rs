@@ -9,7 +9,7 @@ use crate::model::state::RunKind;
 use crate::model::time::{Mono, Now};
 
 use super::turn::Turn;
-use super::{admission, answer, attention, command, fold, lifecycle, messages, reconcile};
+use super::{admission, answer, attention, command, fold, lifecycle, messages, quota, reconcile};
 
 /// The most rounds the rules may take to settle after one input. Each round either plans or
 /// moves something, of which there are finitely many; more means that two rules feed each other.
@@ -129,7 +129,9 @@ impl Machine {
 fn settle(turn: &mut Turn<'_>) {
     for _ in 0..MAX_ROUNDS {
         let changed =
-            lifecycle::rules(turn) || messages::rules(turn) || answer::rules(turn) || attention::rules(turn) || admission::rules(turn);
+            lifecycle::rules(turn) || messages::rules(turn) || answer::rules(turn)
+                || quota::rules(turn)
+                || attention::rules(turn) || admission::rules(turn);
         if !changed {
             break;
         }

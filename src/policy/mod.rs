@@ -6,6 +6,7 @@
 //! Must not know: clocks, files, processes, git, agents' dialects.
 
 pub mod overlap;
+pub mod quota;
 pub mod rest;
 
 mod admission;

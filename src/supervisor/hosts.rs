@@ -34,7 +34,7 @@ use crate::model::attempt::HostFacts;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
 use crate::model::state::{RunKind, RunState};
-use crate::model::time::{Mono, Now, Span};
+use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::process::{Stat, descendants};
 use crate::os::{clock, file};
 use crate::wire::host::{AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, Status, ToHost, VERSIONS};
@@ -194,6 +194,8 @@ struct Host {
     /// When the conversation is looked for again, and how long after that.
     session_look: (Instant, Duration),
     asking: Asking,
+    /// When what is on its screen was written at the latest, where that was before we came.
+    written: Option<Wall>,
     /// Terminals attached to it.
     attached: Arc<AtomicU32>,
 }
@@ -211,7 +213,7 @@ impl Host {
         let rules = Rules {
             adapter: voice.adapter.clone(),
             silence: voice.silence,
-            utc_offset_s: 0,
+            utc_offset_s: clock::utc_offset_s(voice.env.get("TZ").map(String::as_str)),
             prompted: voice.prompted,
             session: voice.session.clone(),
             unknown_version: voice.unknown_version.clone(),
@@ -235,6 +237,7 @@ impl Host {
             held: Vec::new(),
             session_look: (Instant::now(), SESSION_LOOK),
             asking: Asking::new(),
+            written: None,
             attached: Arc::default(),
         }
     }
@@ -311,6 +314,7 @@ impl Host {
             FromHost::Welcome(welcome) => self.status(&welcome.status, now),
             FromHost::Status(status) => self.status(&status, now),
             FromHost::Osc(osc) => {
+                self.look_at_zone();
                 self.seq = osc.seq;
                 self.osc(osc.number, &osc.payload.0, now);
             }
@@ -320,9 +324,15 @@ impl Host {
             FromHost::Screen(screen) => {
                 self.sample();
                 self.asking.screen();
-                self.weigher.observe(now, Seen::Screen(screen.text));
+                self.look_at_zone();
+                // A time that it names may have come since it was written.
+                let at = Now { wall: self.written.unwrap_or(now.wall), ..now };
+                self.weigher.observe(at, Seen::Screen(screen.text));
             }
-            FromHost::Activity(_) => self.weigher.observe(now, Seen::Output),
+            FromHost::Activity(_) => {
+                self.written = None;
+                self.weigher.observe(now, Seen::Output);
+            }
             FromHost::Clients(clients) => self.attached.store(clients.attached, Ordering::Relaxed),
             FromHost::ClientInput(input) => self.seq = self.seq.max(input.seq),
             FromHost::Foreground(group) => self.seq = self.seq.max(group.seq),
@@ -362,9 +372,10 @@ impl Host {
     /// How things stood before we came: reports that we missed are weighed at their age.
     fn status(&mut self, status: &Status, now: Now) {
         for recent in &status.recent {
-            let at = Now { mono: Mono(now.mono.0 - i64::try_from(recent.age_ms).unwrap_or(0)), ..now };
+            let at = earlier(now, recent.age_ms);
             self.osc(recent.osc.number, &recent.osc.payload.0, at);
         }
+        self.written = status.output_age_ms.map(|age| earlier(now, age).wall);
         if !status.title.is_empty() {
             self.weigher.observe(now, Seen::Title(status.title.clone()));
         }
@@ -376,6 +387,12 @@ impl Host {
         }
         self.seq = self.seq.max(status.seq);
         self.attached.store(status.clients, Ordering::Relaxed);
+    }
+
+    /// Times that a CLI prints are those of its zone, whose offset changes with the season.
+    fn look_at_zone(&mut self) {
+        let zone = self.voice.env.get("TZ").map(String::as_str);
+        self.weigher.set_utc_offset_s(clock::utc_offset_s(zone));
     }
 
     fn osc(&mut self, number: u32, payload: &[u8], at: Now) {
@@ -537,9 +554,14 @@ impl Host {
     }
 }
 
+fn earlier(now: Now, age_ms: u64) -> Now {
+    let age = i64::try_from(age_ms).unwrap_or(0);
+    Now { mono: Mono(now.mono.0 - age), wall: Wall(now.wall.0 - age), ..now }
+}
+
 /// The same but for the time it was said at.
 fn is_same(a: &Told, b: &Told) -> bool {
-    let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.readable);
+    let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.state.until, t.readable);
     key(a) == key(b) && a.state.text == b.state.text && a.asks == b.asks
 }
 

@@ -53,7 +53,7 @@ fn what(event: &Event) -> String {
         }
         Event::ChecksDropped { run, why } => format!("checks {run} dropped: {why}"),
         Event::MessageQueued { msg, from, text, .. } => {
-            let from = if *from == From::Checks { "checks" } else { "person" };
+            let from = format!("{from:?}").to_lowercase();
             format!("message {msg} queued from {from}: {text}")
         }
         Event::MessageTyping { msg, .. } => format!("message {msg} is being typed"),
@@ -83,6 +83,11 @@ fn what(event: &Event) -> String {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
             format!("{} files differ at tree {tree}", diff.files)
         }
+        Event::LimitReached { until } => format!("out of quota until {until}"),
+        Event::LimitWaited { msg } => format!("limit over, to go on by message {msg}"),
+        Event::LimitEnded {} => "limit no longer counts".into(),
+        Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {tasks:?}"),
+        Event::AgentLoggedIn { agent, left } => format!("{agent} is logged in again, left {left:?}"),
         Event::AnswerGiven { msg, choice, way, .. } => format!("answer {msg} given by {way:?}: {}", choice.text),
         Event::AnswerWritten { msg } => format!("answer {msg} written"),
         Event::AnswerTaken { msg } => format!("answer {msg} taken"),

@@ -378,7 +378,12 @@ impl Story {
                     "limited" => RunKind::Limited,
                     other => return Err(format!("no state is called {other}")),
                 };
-                told(state(kind, false, line.word_or(2, ""), None), None)
+                let mut state = state(kind, false, line.word_or(2, ""), None);
+                if let Some(left) = line.with.get("for") {
+                    let left: Span = left.parse().map_err(|e| format!("{e}"))?;
+                    state.until = Some(Wall(self.now.wall.0 + i64::try_from(left.0).expect("fits")));
+                }
+                told(state, None)
             }
             "asks" => {
                 let ask = match line.word(1)? {
