@@ -29,7 +29,11 @@ pub(super) fn give(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
     let (of, attempt) = require_attempt(turn, id)?;
     let attach = format!("standup attach {id}");
     let Some(host) = attempt.host().map(|host| host.id.clone()) else {
-        return refuse(RefusalCode::Failure, format!("the agent of {of} does not run"), &[format!("standup show {id}")]);
+        return refuse(
+            RefusalCode::Failure,
+            format!("the agent of {of} does not run"),
+            &[format!("standup show {id}")],
+        );
     };
     if attempt.run.kind != RunKind::Waiting {
         let prose = attempt.asks.is_some();
@@ -170,7 +174,13 @@ mod tests {
             text: (*text).to_owned(),
             says: *says,
         });
-        Dialog { no: DialogNo(1), ask: Ask::Permission, question: String::new(), options: options.collect(), hook: false }
+        Dialog {
+            no: DialogNo(1),
+            ask: Ask::Permission,
+            question: String::new(),
+            options: options.collect(),
+            hook: false,
+        }
     }
 
     #[test]

@@ -52,7 +52,8 @@ fn update(turn: &mut Turn<'_>, id: TaskId) -> bool {
     }
     // A dialog shows its parts one after the other; another dialog is another need.
     let same = |now: &NeedsYou| now.dialog.is_none() || dialog.is_none() || now.dialog == dialog;
-    let refined = before.is_some_and(|now| same(now) && is_of_dialog(kind));
+    let waits = task.attempt().is_some_and(|a| a.is_active() && a.run.kind == RunKind::Waiting);
+    let refined = before.is_some_and(|now| same(now) && is_of_dialog(kind) && waits);
     turn.task_event(id, Event::NeedsYouRaised { kind, question, options, dialog, refined });
     true
 }
@@ -130,7 +131,11 @@ fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, S
         return None;
     }
     let at_limit = quota::waits(attempt);
-    if turn.is_told(AttemptId { task: task.id, no: attempt.no }) || at_limit || attempt.finished || attempt.stopping.is_some() {
+    if turn.is_told(AttemptId { task: task.id, no: attempt.no })
+        || at_limit
+        || attempt.finished
+        || attempt.stopping.is_some()
+    {
         return None;
     }
     checks_stuck(turn, task, attempt).or_else(|| idle_stuck(task, attempt))

@@ -29,7 +29,9 @@ pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
         }
         (event, Some(id), None) => {
             if matches!(event, Event::NeedsYouCleared {}) {
-                board.logins.values_mut().for_each(|logins| drop(logins.known.remove(&id)));
+                for logins in board.logins.values_mut() {
+                    logins.known.remove(&id);
+                }
             }
             if let Some(task) = board.tasks.get_mut(&id) {
                 apply_to_task(task, event, at);

@@ -128,10 +128,12 @@ impl Machine {
 /// Lets the rules work until none has anything to do.
 fn settle(turn: &mut Turn<'_>) {
     for _ in 0..MAX_ROUNDS {
-        let changed =
-            lifecycle::rules(turn) || messages::rules(turn) || answer::rules(turn)
-                || quota::rules(turn)
-                || attention::rules(turn) || admission::rules(turn);
+        let changed = lifecycle::rules(turn)
+            || messages::rules(turn)
+            || answer::rules(turn)
+            || quota::rules(turn)
+            || attention::rules(turn)
+            || admission::rules(turn);
         if !changed {
             break;
         }

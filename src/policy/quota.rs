@@ -46,7 +46,10 @@ pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
 fn one(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let Some((of, attempt)) = turn.newest(id) else { return false };
     let run = &attempt.run;
-    let reached = run.until.filter(|_| run.kind == RunKind::Limited && attempt.host().is_some());
+    let closed = turn.task(id).is_none_or(|t| t.column.is_closed() || t.column == Column::Takeover);
+    let over = attempt.host().is_none() || attempt.stopping.is_some() || closed;
+    let ahead = |until: &Wall| run.kind == RunKind::Limited && *until > turn.now.wall;
+    let reached = run.until.filter(|until| !over && ahead(until));
     let Some(limit) = attempt.limit.clone() else {
         if let Some(until) = reached {
             turn.attempt_event(of, Event::LimitReached { until });
@@ -57,13 +60,12 @@ fn one(turn: &mut Turn<'_>, id: TaskId) -> bool {
         turn.attempt_event(of, Event::LimitReached { until });
         return true;
     }
-    let closed = turn.task(id).is_none_or(|t| t.column.is_closed() || t.column == Column::Takeover);
     let works = run.kind == RunKind::Working || run.kind == RunKind::Idle && run.turn_over;
     let settled = limit.msg.is_some_and(|msg| {
         let message = turn.task(id).and_then(|t| t.messages.iter().find(|m| m.id == msg));
         message.is_none_or(|m| matches!(m.delivery, Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn))
     });
-    if attempt.host().is_none() || attempt.stopping.is_some() || closed || works || settled {
+    if over || works || settled {
         turn.attempt_event(of, Event::LimitEnded {});
         return true;
     }

@@ -25,6 +25,7 @@ use super::driver::Driver;
 use super::effects::{self, Effects, blocking};
 use super::hosts::Ask;
 use super::journal::StoreJournal;
+use super::notify::Notifier;
 use super::permissions;
 use super::run::RunError;
 use super::server::{Asked, Scope};
@@ -53,6 +54,7 @@ pub(super) struct Desk {
     settings_looked: Option<Instant>,
     slots_looked: Option<Instant>,
     watched: BTreeSet<AttemptId>,
+    notifier: Notifier,
     ending: bool,
     over: bool,
 }
@@ -60,6 +62,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(world: Arc<World>, driver: Driver<StoreJournal, Effects>, about: Supervisor) -> Self {
         let standing = about.banners.clone();
+        let notifier = Notifier::new(&world, driver.board());
         Self {
             world,
             driver,
@@ -69,6 +72,7 @@ impl Desk {
             settings_looked: None,
             slots_looked: None,
             watched: BTreeSet::new(),
+            notifier,
             ending: false,
             over: false,
         }
@@ -133,7 +137,7 @@ impl Desk {
             .machine
             .full
             .then(|| self.slots_looked.map_or_else(Instant::now, |at| at + SLOTS_EVERY));
-        by_board.into_iter().chain(by_slots).min()
+        by_board.into_iter().chain(by_slots).chain(self.notifier.wake_at()).min()
     }
 
     pub(super) fn input(&mut self, input: Input) {
@@ -193,9 +197,7 @@ impl Desk {
             (
                 Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. } | Request::Permission { .. },
                 _,
-            ) => {
-                refused("this request does not belong here")
-            }
+            ) => refused("this request does not belong here"),
         };
         let _ = answer.send(said);
     }
@@ -291,6 +293,7 @@ impl Desk {
         effects::cancel_unwanted(&self.world, |action| checking.contains(&action));
         let stopping = newest(board).filter(|(_, a)| a.stopping.is_some()).map(|(id, _)| id).collect();
         self.world.follow(|id| board.attempt(id).is_some_and(Attempt::is_active), stopping);
+        self.notifier.follow(&self.world, board);
         let quiet = newest(board).all(|(_, a)| !a.is_active());
         if self.ending && quiet {
             self.over = true;

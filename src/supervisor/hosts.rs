@@ -18,9 +18,9 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use asking::Asking;
 pub(super) use asking::{Decision, Wanted as WantedAnswer};
 pub(super) use typing::number;
-use asking::Asking;
 use typing::{Stage, Typing};
 
 use super::effects::blocking;
@@ -37,7 +37,9 @@ use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::process::{Stat, descendants};
 use crate::os::{clock, file};
-use crate::wire::host::{AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, Status, ToHost, VERSIONS};
+use crate::wire::host::{
+    AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, Status, ToHost, VERSIONS,
+};
 
 /// The OSC number of in-band state reports.
 const PSP: u32 = 7501;

@@ -4,7 +4,6 @@ use standup::model::action::{Action, Order};
 use standup::model::event::{By, Event, Record};
 use standup::model::id::AttemptId;
 use standup::model::input::{Refusal, Reply};
-use standup::model::message::From;
 
 pub(crate) fn event(record: &Record) -> String {
     let about = match (record.task, record.attempt) {

@@ -103,7 +103,8 @@ impl Weigher {
             times.extend(self.claims(now).iter().map(|c| c.at.mono + PROMPT_GRACE));
         }
         // A machine that slept has missed the time of a wall clock: it is looked at now and then.
-        let left = self.limit_until.filter(|until| *until > now.wall).map(|until| until.since(now.wall).min(LIMIT_LOOK));
+        let left =
+            self.limit_until.filter(|until| *until > now.wall).map(|until| until.since(now.wall).min(LIMIT_LOOK));
         times.extend(left.map(|left| now.mono + left));
         if let super::Start::Pending { until } = self.start(now) {
             times.extend(until);

@@ -51,7 +51,8 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let until = Instant::now() + LIMIT;
     let end = loop {
         let stored = tail.wait(&mut interrupts, LOOK)?;
-        if let Some(end) = stored.iter().filter_map(journal::logged).find_map(|logged| ended(&logged.record.event, msg)) {
+        if let Some(end) = stored.iter().filter_map(journal::logged).find_map(|logged| ended(&logged.record.event, msg))
+        {
             break end;
         }
         if Instant::now() >= until {

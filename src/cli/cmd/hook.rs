@@ -54,7 +54,8 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
 
 /// The same from bare arguments: whatever they are, this is no failure of the agent's.
 pub(in crate::cli) fn bare(args: &[OsString]) {
-    if let Some(("--wait", [dialect, ..])) = args.split_first().and_then(|(first, rest)| Some((first.to_str()?, rest))) {
+    if let Some(("--wait", [dialect, ..])) = args.split_first().and_then(|(first, rest)| Some((first.to_str()?, rest)))
+    {
         if let Some(said) = permission::decided(&dialect.to_string_lossy(), None) {
             let _ = Ui::new(false, false, false, true, Color::Never).answer(&said);
         }

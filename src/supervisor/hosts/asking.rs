@@ -64,6 +64,9 @@ pub(super) struct Asking {
     screens: u64,
     told: Option<Dialog>,
     first: DialogNo,
+    /// When the host is asked for its screen, because the agent waits and nothing new was shown.
+    look: Option<Instant>,
+    looked: bool,
 }
 
 struct Current {
@@ -86,15 +89,7 @@ fn fresh() -> DialogNo {
 
 impl Asking {
     pub(super) fn new() -> Self {
-        Self {
-            waiting: Vec::new(),
-            hooks: 0,
-            current: None,
-            left: None,
-            screens: 0,
-            told: None,
-            first: fresh(),
-        }
+        Self { waiting: Vec::new(), hooks: 0, current: None, left: None, screens: 0, told: None, first: fresh() }
     }
 
     /// Another screen came.
@@ -148,11 +143,8 @@ impl Asking {
             let known = self.current.as_ref()?.no;
             return self.told.clone().filter(|told| told.no == known && !told.hook);
         }
-        let seen = Current {
-            no: DialogNo(0),
-            looks: prompt.map(looks).unwrap_or_default(),
-            hook: waiter.map(|w| w.no),
-        };
+        let seen =
+            Current { no: DialogNo(0), looks: prompt.map(looks).unwrap_or_default(), hook: waiter.map(|w| w.no) };
         let no = match &self.current {
             Some(before) if before.is(&seen) => before.no,
             _ => fresh(),
@@ -169,11 +161,8 @@ impl Asking {
         };
         let ask = prompt.map(|p| p.ask).or(state.ask).unwrap_or(crate::model::state::Ask::Permission);
         let dialog = Dialog { no, ask, question, options, hook: hook.is_some() };
-        let looks = if seen.looks.is_empty() {
-            self.current.take().map(|c| c.looks).unwrap_or_default()
-        } else {
-            seen.looks
-        };
+        let looks =
+            if seen.looks.is_empty() { self.current.take().map(|c| c.looks).unwrap_or_default() } else { seen.looks };
         self.current = Some(Current { no, looks, hook: seen.hook });
         Some(dialog)
     }

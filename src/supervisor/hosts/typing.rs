@@ -133,7 +133,9 @@ impl Host {
     }
 
     pub(super) fn is_own(&self, number_of: u64) -> bool {
-        self.typing.as_ref().is_some_and(|t| number(t.msg) == number_of && matches!(t.stage, Stage::Sent | Stage::Pressed))
+        self.typing
+            .as_ref()
+            .is_some_and(|t| number(t.msg) == number_of && matches!(t.stage, Stage::Sent | Stage::Pressed))
     }
 
     pub(super) fn is_own_interrupt(&self, number_of: u64) -> bool {

@@ -70,9 +70,7 @@ fn a_permission_is_given_and_refused_by_claudes_own_hook() {
     let stage = Stage::new(&Setting::default());
     for (choice, made) in [("yes", true), ("no", false)] {
         let (id, file) = asking(&stage, Cli::Claude, &format!("claude-{choice}"));
-        stage.until_task(id, "its hook waits", |t| {
-            t.attempt().and_then(|a| a.dialog.as_ref()).is_some_and(|d| d.hook)
-        });
+        stage.until_task(id, "its hook waits", |t| t.attempt().and_then(|a| a.dialog.as_ref()).is_some_and(|d| d.hook));
         let given = Instant::now();
         answer(&stage, id, choice);
         let task = stage.until_task(id, "goes on", |t| t.column == Column::Review);
@@ -149,9 +147,9 @@ fn a_question_with_options_is_answered_by_one_of_them() {
         let ask = "{\"question\":\"Which colour?\",\"header\":\"Choice\",\"options\":[\"Red\",\"Blue\"]}";
         let id = stage.add(cli, &format!("[[steps:[{{\"ask\":{ask}}},{{\"say\":\"Thanks.\"}}]]]"));
         stage.until_task(id, "asks with options", |t| {
-            t.needs_you.as_ref().is_some_and(|n| {
-                n.kind == NeedKind::Question && n.options.iter().any(|o| o.text.starts_with("Blue"))
-            })
+            t.needs_you
+                .as_ref()
+                .is_some_and(|n| n.kind == NeedKind::Question && n.options.iter().any(|o| o.text.starts_with("Blue")))
         });
         let refused = stage.client().command(Wish::Answer { task: id, choice: "yes".into() }, Vec::new());
         assert!(refused.is_err(), "a question of colours is not answered by yes");
