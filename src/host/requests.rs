@@ -77,6 +77,7 @@ impl Host {
                 }
                 self.paint(id, SnapshotReason::Request, now);
             }
+            (Some(Role::Watcher), ToHost::SnapshotRequest(_)) => self.show_again(now),
             (Some(_), ToHost::Status(_)) => {
                 let status = FromHost::Status(Box::new(self.status(now)));
                 self.send(id, &status);
@@ -129,12 +130,17 @@ impl Host {
             Role::Watcher => {
                 peer.flush();
                 // A new watcher is told what is on the screen now.
-                self.shown = None;
-                if self.screen.is_some() {
-                    self.settle_at.get_or_insert(now);
-                }
+                self.show_again(now);
             }
             Role::Control => peer.flush(),
+        }
+    }
+
+    /// Tells watchers of the screen, even if it looks as it did before.
+    fn show_again(&mut self, now: Instant) {
+        self.shown = None;
+        if self.screen.is_some() {
+            self.settle_at.get_or_insert(now);
         }
     }
 

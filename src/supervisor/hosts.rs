@@ -38,7 +38,7 @@ use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::process::{Stat, descendants};
 use crate::os::{clock, file};
 use crate::wire::host::{
-    AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, Status, ToHost, VERSIONS,
+    AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost, VERSIONS,
 };
 
 /// The OSC number of in-band state reports.
@@ -297,6 +297,9 @@ impl Host {
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
         self.sample();
+        if self.asking.take_look() {
+            send(stream, &ToHost::SnapshotRequest(SnapshotRequest::default())).await?;
+        }
         if self.unrecorded.is_some_and(|(_, until)| Instant::now() >= until) {
             self.recorded().await;
         }

@@ -21,6 +21,7 @@ use crate::model::board::{Board, NeedsYou, Task};
 use crate::model::event::NeedKind;
 use crate::model::id::TaskId;
 use crate::model::name::AgentName;
+use crate::model::state::RunKind;
 use crate::model::text::clean_line;
 use crate::model::time::Wall;
 use crate::os::locate;
@@ -99,6 +100,11 @@ impl Notifier {
         self.known.retain(|id, _| needs(board).any(|(task, _)| task.id == *id));
         self.logins.retain(|name| {
             needs(board).any(|(task, need)| need.kind == NeedKind::Login && agent(task).as_ref() == Some(name))
+        });
+        // An agent that was seen to go on has left what it stood in before.
+        self.inherited.retain(|id, _| {
+            let run = board.tasks.get(id).and_then(Task::attempt).map(|a| a.run.kind);
+            !matches!(run, None | Some(RunKind::Working | RunKind::Idle))
         });
         for (task, need) in needs(board) {
             let which = (need.kind, need.since);

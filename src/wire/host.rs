@@ -66,7 +66,7 @@ frames! {
         0x02 => Input(raw),
         /// A client's terminal changed its size.
         0x03 => Resize(json Size),
-        /// A client wants the whole screen again.
+        /// A client wants the whole screen again; a watcher wants it as text, even if it has not changed.
         0x04 => SnapshotRequest(json SnapshotRequest),
         /// Asks for a [`FromHost::Status`].
         0x05 => Status(json Empty),

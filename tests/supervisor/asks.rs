@@ -83,7 +83,7 @@ fn one_key_answers_the_dialog_on_the_screen_and_only_that_one() {
 #[test]
 fn an_answer_that_a_killed_supervisor_had_written_is_not_written_again() {
     let script = "begin; ask make; key > $HOME/k; mv $HOME/k $HOME/first; goes_on; sleep 1; ask make; \
-                  key > $HOME/second; goes_on; rest";
+                  key > $HOME/k; mv $HOME/k $HOME/second; goes_on; rest";
     let mut scene = Scene::new(&agent("codex", script, ""));
     scene.start_with(&[("STANDUP_FAILPOINT", "answer.answered:abort")]);
     scene.start_tasks(1);

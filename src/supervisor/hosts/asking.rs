@@ -28,6 +28,10 @@ use crate::wire::host::{Bytes, KeyRequest, ToHost};
 /// the hook came up.
 const UNSEEN: Duration = Duration::from_secs(5);
 
+/// How long after an agent was seen to wait its screen is asked for: a dialog that looks like the one
+/// before is not shown to us by itself.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Hooks of one agent that wait at once; a CLI asks one thing at a time, its parts may ask beside it.
 const MAX_WAITING: usize = 8;
 
@@ -89,7 +93,17 @@ fn fresh() -> DialogNo {
 
 impl Asking {
     pub(super) fn new() -> Self {
-        Self { waiting: Vec::new(), hooks: 0, current: None, left: None, screens: 0, told: None, first: fresh() }
+        Self {
+            waiting: Vec::new(),
+            hooks: 0,
+            current: None,
+            left: None,
+            screens: 0,
+            told: None,
+            first: fresh(),
+            look: None,
+            looked: false,
+        }
     }
 
     /// Another screen came.
@@ -99,7 +113,16 @@ impl Asking {
 
     /// When a hook that waits for nothing is to be let go.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.waiting.iter().filter(|w| !w.seen).map(|w| w.since + UNSEEN).min()
+        self.waiting.iter().filter(|w| !w.seen).map(|w| w.since + UNSEEN).chain(self.look).min()
+    }
+
+    /// Whether the host is to be asked for its screen now.
+    pub(super) fn take_look(&mut self) -> bool {
+        let due = self.look.is_some_and(|at| Instant::now() >= at);
+        if due {
+            self.look = None;
+        }
+        due
     }
 
     fn forget_gone(&mut self) {
@@ -131,6 +154,7 @@ impl Asking {
                 self.left = Some((current.looks, self.screens));
             }
             self.release();
+            (self.look, self.looked) = (None, false);
             return None;
         }
         for waiter in &mut self.waiting {
@@ -138,6 +162,9 @@ impl Asking {
         }
         // Beside several hooks nobody can tell whose dialog is on the screen.
         let prompt = prompt.filter(|p| self.waiting.len() < 2 && self.is_news(&looks(p)));
+        if prompt.is_none() && !std::mem::replace(&mut self.looked, true) {
+            self.look = Some(Instant::now() + LOOK);
+        }
         let waiter = self.waiting.first();
         if prompt.is_none() && waiter.is_none() {
             let known = self.current.as_ref()?.no;
