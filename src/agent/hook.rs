@@ -29,6 +29,9 @@ const PLAN_TOOL: &str = "ExitPlanMode";
 /// How Codex's hidden thread that makes a title begins; its reports are none of the agent's.
 const TITLE_THREAD: &str = "Generate a concise, single-line task title";
 
+/// What an agent is told whose request was denied.
+const DENIED: &str = "The person in charge of this task said no. Go on without it, or say what you need it for.";
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -203,6 +206,18 @@ pub fn parse(dialect: Dialect, payload: &[u8]) -> Result<Option<HookEvent>, Hook
         Dialect::CodexNotify => notify(fields),
         Dialect::Claude | Dialect::Codex => hook(dialect, fields),
     }
+}
+
+/// What a hook that asks for permission prints to decide; `None` where this CLI's hook must not.
+#[must_use]
+pub fn decision(dialect: Dialect, allow: bool) -> Option<String> {
+    let decision = match allow {
+        true => serde_json::json!({"behavior": "allow"}),
+        false => serde_json::json!({"behavior": "deny", "message": DENIED}),
+    };
+    let said = serde_json::json!({"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": decision}});
+    // Codex holds its dialog back while the hook runs: there the dialog decides.
+    (dialect == Dialect::Claude).then(|| said.to_string())
 }
 
 fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookError> {

@@ -10,6 +10,7 @@
 //! bytes travel, what policy makes of a state.
 
 pub mod adapter;
+pub mod dialog;
 pub mod evidence;
 pub mod hook;
 pub mod launch;

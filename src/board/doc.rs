@@ -286,6 +286,17 @@ pub struct NeedsYou {
     pub kind: NeedKind,
     /// The question.
     pub question: String,
+    /// What may be answered, where a dialog was recognised.
+    pub options: Vec<Choice>,
+}
+
+/// One answer that a dialog takes.
+#[derive(Debug, Serialize)]
+pub struct Choice {
+    /// What `standup answer` takes for it.
+    pub answer: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// `show`

@@ -126,11 +126,22 @@ fn needs_you(doc: &doc::Status, now: Now, out: &mut Lines<'_>) {
             let room = out.paint.columns().max(NARROWEST) - BELOW;
             out.line(&format!("{:BELOW$}{}", "", clean(line, room)));
         }
+        for option in &need.options {
+            let room = out.paint.columns().max(NARROWEST) - BELOW;
+            out.line(&format!("{:BELOW$}{}", "", clean(&option_text(option), room)));
+        }
         for step in next_steps(task, need.kind) {
             let hint = out.paint.paint(Tone::Dim, "hint:");
             out.line(&format!("{:BELOW$}{hint} {step}", ""));
         }
     }
+}
+
+/// `  yes  Yes, proceed`
+#[must_use]
+pub fn option_text(option: &doc::Choice) -> String {
+    let (answer, text) = (clean_line(&option.answer), clean_line(&option.text));
+    if answer == text { format!("  {text}") } else { format!("  {answer:<3}  {text}") }
 }
 
 /// The commands that answer a need, the likeliest first.
@@ -139,7 +150,10 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let id = task.id;
     let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
     let send = format!("standup send {id} \"…\"");
+    let options = task.needs_you.as_ref().is_some_and(|need| !need.options.is_empty());
     match kind {
+        NeedKind::Permission if options => vec![format!("standup answer {id} yes"), attach],
+        NeedKind::Question if options => vec![format!("standup answer {id} OPTION"), attach],
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
         NeedKind::Question => vec![attach, send],
         NeedKind::Red => vec![show, send],

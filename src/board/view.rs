@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
 use crate::model::board::{Board, Task};
+use crate::model::dialog::{Choice, Says, Way};
 use crate::model::event::Event;
 use crate::model::id::TaskId;
 use crate::model::lease::Changes;
@@ -88,6 +89,7 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
             since: n.since,
             kind: n.kind,
             question: n.question.clone(),
+            options: n.options.iter().map(option).collect(),
         }),
         takeover: task.lease.as_ref().map(|lease| doc::Takeover {
             by: lease.by,
@@ -97,6 +99,16 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         }),
         paused: task.paused.as_ref().map(|p| doc::Paused { since: p.since, reason: p.reason.clone() }),
     }
+}
+
+fn option(choice: &Choice) -> doc::Choice {
+    let answer = match (choice.says, choice.number) {
+        (Some(Says::Yes), _) => "yes".to_owned(),
+        (Some(Says::No), _) => "no".to_owned(),
+        (None, Some(n)) => n.to_string(),
+        (None, None) => choice.text.clone(),
+    };
+    doc::Choice { answer, text: choice.text.clone() }
 }
 
 /// Who works on a task, or was asked to; else the agent that would be taken, where there is but one.
@@ -378,6 +390,7 @@ pub fn sentence(event: &Event) -> String {
             with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
         }
         Event::HostLost { why, .. } => format!("lost: {why}"),
+        Event::NeedsYouRaised { question, refined: true, .. } => format!("asks: {}", first_line(question)),
         Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
         Event::NeedsYouCleared {} => "no longer needs you".into(),
         Event::DiffObserved { diff, .. } => diff_text(diff),
@@ -390,6 +403,19 @@ pub fn sentence(event: &Event) -> String {
         Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
         Event::OffLimitsTouched { paths } if paths.is_empty() => "touches nothing off-limits any more".into(),
         Event::OffLimitsTouched { paths } => format!("touches what is off-limits: {}", paths.join(", ")),
+        Event::AnswerGiven { choice, way, .. } => match way {
+            Way::Hook => format!("answered: {} (by its hook)", choice.text),
+            Way::Key => format!("answered: {} (by a key)", choice.text),
+        },
+        Event::AnswerWritten { .. } => "the answer is handed over".into(),
+        Event::AnswerTaken { .. } => "the answer arrived".into(),
+        Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),
+        Event::LimitReached { until } => format!("out of quota until {until}"),
+        Event::LimitWaited { .. } => "the usage limit has ended".into(),
+        Event::LimitEnded {} => "no longer held up by a usage limit".into(),
+        Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {} tasks", tasks.len()),
+        Event::AgentLoggedIn { agent, .. } => format!("{agent} is logged in again"),
+        Event::AnswerUnconfirmed { .. } => "it is not certain that the answer arrived".into(),
         _ => sentence_of_hands(event),
     }
 }

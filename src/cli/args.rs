@@ -130,6 +130,7 @@ verbs! {
     Takeover takeover,
     Handback handback,
     Nudge nudge,
+    Answer answer,
     Move r#move,
     Stop stop,
     Retry retry,

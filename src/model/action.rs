@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Exit, HostFacts, StopWhy};
+use super::dialog::{Choice, DialogNo, Way};
 use super::id::{ActionId, AttemptId, CheckRun, MsgId};
 use super::lease::{Changes, Mark};
 use super::name::{AgentName, BranchName, HostId, Oid};
@@ -89,6 +90,21 @@ pub enum Action {
         text: String,
         /// Whether the running turn is interrupted first.
         now: bool,
+    },
+    /// Answer the dialog in which the agent waits, if it is still that one.
+    /// *Again:* the host says whether it began with the key; what a hook may have been told is
+    /// told to nobody again.
+    Answer {
+        /// The host.
+        host: HostId,
+        /// Which answer.
+        msg: MsgId,
+        /// To which dialog.
+        dialog: DialogNo,
+        /// What.
+        choice: Choice,
+        /// How.
+        way: Way,
     },
     /// Run the checks in the worktree.
     /// *Again:* they run again from the start.
@@ -194,14 +210,14 @@ pub enum Outcome {
         /// Processes it left, which were ended.
         leftovers: u32,
     },
-    /// `Type`: written.
+    /// `Type`, `Answer`: written.
     Typed,
-    /// `Type`: not written; it may be tried again.
+    /// `Type`, `Answer`: not written; a message may be tried again.
     NotTyped {
         /// Why.
         why: String,
     },
-    /// `Type`: nobody knows.
+    /// `Type`, `Answer`: nobody knows.
     PerhapsTyped,
     /// `Check`: a verdict.
     Checked {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{ActionId, AttemptNo, CheckRun};
+use super::dialog::{Answering, Dialog};
+use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::lease::{Approval, Plan};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::rhythm::{Rhythm, Tripped};
@@ -284,6 +285,24 @@ pub struct Attempt {
     /// What it has touched that is off-limits, as last seen.
     #[serde(default)]
     pub touched: Vec<String>,
+    /// The dialog in which it waits, as last seen.
+    #[serde(default)]
+    pub dialog: Option<Dialog>,
+    /// An answer to a dialog that is on its way.
+    #[serde(default)]
+    pub answer: Option<Answering>,
+    /// The usage limit it ran into, until it has gone on.
+    #[serde(default)]
+    pub limit: Option<UsageLimit>,
+}
+
+/// A usage limit that an attempt ran into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageLimit {
+    /// When it ends.
+    pub until: Wall,
+    /// The message by which it is to go on after that.
+    pub msg: Option<MsgId>,
 }
 
 impl Attempt {
@@ -335,6 +354,9 @@ impl Attempt {
             tripped: Vec::new(),
             failing: (Vec::new(), 0),
             touched: Vec::new(),
+            dialog: None,
+            answer: None,
+            limit: None,
         }
     }
 

@@ -1,11 +1,12 @@
 //! The board: everything that is known, as plain data. `policy` changes it, `board` shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use super::checkin::{CheckIn, Via};
+use super::dialog::{Choice, DialogNo};
 use super::event::{By, NeedKind};
 use super::id::{AttemptId, AttemptNo, TaskId};
 use super::input::Surroundings;
@@ -25,6 +26,12 @@ pub struct NeedsYou {
     pub kind: NeedKind,
     /// The question.
     pub question: String,
+    /// What may be answered, where a dialog was recognised.
+    #[serde(default)]
+    pub options: Vec<Choice>,
+    /// The dialog that asks.
+    #[serde(default)]
+    pub dialog: Option<DialogNo>,
 }
 
 /// A report and how it came.
@@ -187,6 +194,17 @@ pub struct MachineSlots {
     pub asked: bool,
 }
 
+/// The logins of one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Logins {
+    /// Whether it is logged out in several tasks, and none of them has gone on since.
+    pub out: bool,
+    /// Those tasks.
+    pub tasks: BTreeSet<TaskId>,
+    /// Tasks that still asked for a login when another went on.
+    pub known: BTreeSet<TaskId>,
+}
+
 /// Everything that is known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Board {
@@ -200,6 +218,9 @@ pub struct Board {
     pub machine: MachineSlots,
     /// Why tasks do not go on, as of the last step.
     pub holds: Vec<Hold>,
+    /// Agents that are logged out, or were.
+    #[serde(default)]
+    pub logins: BTreeMap<AgentName, Logins>,
     /// The next action's id.
     pub next_action: u64,
     /// The next message's id.
@@ -219,6 +240,7 @@ impl Default for Board {
             surroundings: None,
             machine: MachineSlots::default(),
             holds: Vec::new(),
+            logins: BTreeMap::new(),
             next_action: 1,
             next_msg: 1,
             next_run: 1,

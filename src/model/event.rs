@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
 use super::board::Wanted;
 use super::checkin::{CheckIn, Via};
+use super::dialog::{Choice, DialogNo, Way};
 use super::id::{ActionId, AttemptId, AttemptNo, CheckRun, MsgId, TaskId};
 use super::lease::{Changes, Mark};
 use super::message;
@@ -15,7 +16,7 @@ use super::rhythm::{Facts, LimitName, NudgeWay};
 use super::settings::LimitAction;
 use super::state::RunState;
 use super::task::{Column, Mode, TaskSpec};
-use super::time::Span;
+use super::time::{Span, Wall};
 use super::verdict::Verdict;
 
 /// Who moved a card.
@@ -292,6 +293,15 @@ pub enum Event {
         kind: NeedKind,
         /// The question.
         question: String,
+        /// What may be answered.
+        #[serde(default)]
+        options: Vec<Choice>,
+        /// The dialog that asks.
+        #[serde(default)]
+        dialog: Option<DialogNo>,
+        /// Whether more became known of what was raised before.
+        #[serde(default)]
+        refined: bool,
     },
     /// Nobody is needed any more.
     NeedsYouCleared {},
@@ -416,6 +426,67 @@ pub enum Event {
         /// All that it touches now.
         paths: Vec<String>,
     },
+    /// A person answered a dialog; the answer is about to be handed over.
+    AnswerGiven {
+        /// Its number, shared with messages.
+        msg: MsgId,
+        /// To which dialog.
+        dialog: DialogNo,
+        /// What.
+        choice: Choice,
+        /// How.
+        way: Way,
+        /// By this action.
+        action: ActionId,
+    },
+    /// The answer was handed over.
+    AnswerWritten {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The agent left the dialog after that.
+    AnswerTaken {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The answer was not handed over, and never will be.
+    AnswerWithheld {
+        /// Which.
+        msg: MsgId,
+        /// Why.
+        why: String,
+    },
+    /// Nothing shows that the answer arrived. It is not given again.
+    AnswerUnconfirmed {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The agent ran into a usage limit.
+    LimitReached {
+        /// When it ends.
+        until: Wall,
+    },
+    /// The limit has ended, and the agent is to be told so.
+    LimitWaited {
+        /// By this message.
+        msg: MsgId,
+    },
+    /// The limit holds the attempt up no more.
+    LimitEnded {},
+    /// An agent is logged out in several tasks.
+    AgentLoggedOut {
+        /// Which.
+        agent: AgentName,
+        /// In these.
+        tasks: Vec<TaskId>,
+    },
+    /// One of those tasks goes on.
+    AgentLoggedIn {
+        /// Which.
+        agent: AgentName,
+        /// Tasks that still ask for a login.
+        left: Vec<TaskId>,
+    },
 }
 
 impl Event {
@@ -479,6 +550,16 @@ impl Event {
             Self::MachineSlept { .. } => "machine-slept",
             Self::LimitTripped { .. } => "limit-tripped",
             Self::OffLimitsTouched { .. } => "off-limits-touched",
+            Self::AnswerGiven { .. } => "answer-given",
+            Self::AnswerWritten { .. } => "answer-written",
+            Self::AnswerTaken { .. } => "answer-taken",
+            Self::AnswerWithheld { .. } => "answer-withheld",
+            Self::AnswerUnconfirmed { .. } => "answer-unconfirmed",
+            Self::LimitReached { .. } => "limit-reached",
+            Self::LimitWaited { .. } => "limit-waited",
+            Self::LimitEnded {} => "limit-ended",
+            Self::AgentLoggedOut { .. } => "agent-logged-out",
+            Self::AgentLoggedIn { .. } => "agent-logged-in",
         }
     }
 

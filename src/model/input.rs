@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::action::{Ended, Outcome};
 use super::attempt::{DiffStat, HostFacts, StopWhy};
 use super::checkin::{CheckIn, Via};
+use super::dialog::Dialog;
 use super::id::{ActionId, AttemptId, MsgId, TaskId};
 use super::name::{AgentName, HostId, Oid};
 use super::rhythm::NudgeWay;
@@ -228,6 +229,13 @@ pub enum Command {
         /// Whose.
         attempt: AttemptId,
     },
+    /// Answer the dialog in which its agent waits.
+    Answer {
+        /// Which.
+        task: TaskId,
+        /// `yes`, `no`, an option's number, its text, or how that begins.
+        choice: String,
+    },
 }
 
 /// A task to be added.
@@ -270,6 +278,11 @@ pub enum Observation {
     Session {
         /// The id.
         session: String,
+    },
+    /// The dialog in which it waits, or that it waits in none that is recognised.
+    Dialog {
+        /// Which.
+        dialog: Option<Dialog>,
     },
     /// A report.
     CheckIn {
@@ -352,6 +365,13 @@ pub enum Reply {
     Nudged {
         /// How.
         way: NudgeWay,
+    },
+    /// This answer is on its way.
+    Answer {
+        /// Which.
+        msg: MsgId,
+        /// The option that is taken.
+        option: String,
     },
 }
 

@@ -17,6 +17,8 @@ pub enum From {
     Handback,
     /// A check-in that is due.
     Reminder,
+    /// The end of a usage limit.
+    Limit,
 }
 
 /// How far a message has come. Typed at most once, whatever happens.

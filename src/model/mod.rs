@@ -7,6 +7,7 @@ pub mod action;
 pub mod attempt;
 pub mod board;
 pub mod checkin;
+pub mod dialog;
 pub mod event;
 pub mod id;
 pub mod input;

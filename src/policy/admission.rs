@@ -4,6 +4,8 @@
 use crate::model::action::Action;
 use std::collections::BTreeMap;
 
+use super::turn::Turn;
+use super::{lifecycle, messages, overlap, pause, quota, takeover};
 use crate::model::attempt::{Attempt, End, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task, Wanted};
 use crate::model::event::{By, Event};
@@ -11,11 +13,7 @@ use crate::model::id::{AttemptId, AttemptNo, TaskId};
 use crate::model::input::Surroundings;
 use crate::model::name::{AgentName, BranchName};
 use crate::model::settings::Limit;
-use crate::model::state::RunKind;
 use crate::model::task::{Column, Mode};
-
-use super::turn::Turn;
-use super::{lifecycle, messages, overlap, pause, takeover};
 
 /// Starts whatever may start. One start a round: each changes what the next may do.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
@@ -76,6 +74,7 @@ fn held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, 
         .or_else(|| needs(turn, task))
         .or_else(|| around.untrusted.clone().map(|why| (HoldKind::Trust, why)))
         .or_else(|| agent_for(around, task).err().map(|why| (HoldKind::Agent, why)))
+        .or_else(|| quota::hold(turn, &agent_for(around, task).ok()?))
         .or_else(|| capacity(census, around, task))
         .or_else(|| overlaps(census, task))
         .or_else(|| machine_full(turn, around))
@@ -96,6 +95,9 @@ pub(super) fn resume_hold(turn: &Turn<'_>, id: AttemptId) -> Option<(HoldKind, S
     }
     if let Some(why) = around.agents.get(&attempt.agent).and_then(|facts| facts.unusable.clone()) {
         return Some((HoldKind::Agent, why));
+    }
+    if let Some(held) = quota::hold(turn, &attempt.agent) {
+        return Some(held);
     }
     if let Some(text) = messages::no_room(turn).filter(|_| !turn.task(id.task).is_some_and(Task::occupies_build)) {
         return Some((HoldKind::Build, text));
@@ -295,9 +297,10 @@ fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
     if let Some((because, text)) = held_message(turn, task, attempt) {
         return Some((because, format!("a message waits: {text}")));
     }
-    if attempt.host().is_some() && attempt.run.kind == RunKind::Limited {
-        let text = if attempt.run.text.is_empty() { "out of quota" } else { &attempt.run.text };
-        return Some((HoldKind::Limited, one_line(text)));
+    if quota::waits(attempt) {
+        let until = attempt.run.until.or_else(|| attempt.limit.as_ref().map(|l| l.until)).map(quota::limited_until);
+        let said = if attempt.run.text.is_empty() { "out of quota" } else { &attempt.run.text };
+        return Some((HoldKind::Limited, until.unwrap_or_else(|| one_line(said))));
     }
     if !matches!(task.column, Column::Build | Column::Design) {
         return None;

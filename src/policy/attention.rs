@@ -1,7 +1,8 @@
 //! Who needs you: one reason a task at a time, raised once, cleared when it is gone.
 
 use crate::model::attempt::{Attempt, End, Phase, StopWhy};
-use crate::model::board::Task;
+use crate::model::board::{NeedsYou, Task};
+use crate::model::dialog::{Choice, DialogNo};
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::message::{Delivery, From, Message};
@@ -10,9 +11,9 @@ use crate::model::task::Column;
 use crate::model::time::Span;
 use crate::model::verdict::VerdictOutcome;
 
-use super::plan;
 use super::turn::Turn;
 use super::{checkin, limits};
+use super::{plan, quota};
 
 /// An agent that shows no sign of a turn after this long is looked at by a person. Both CLIs
 /// begin within 2 s on an idle machine; 20 of them at once on two cores took up to 29 s.
@@ -34,18 +35,39 @@ pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
 fn update(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let wanted = reason(turn, id);
     let Some(task) = turn.task(id) else { return false };
-    match (&task.needs_you, wanted) {
-        (None, None) => false,
-        (Some(_), None) => {
+    let Some((kind, question)) = wanted else {
+        let raised = task.needs_you.is_some();
+        if raised {
             turn.task_event(id, Event::NeedsYouCleared {});
-            true
         }
-        (Some(now), Some((kind, question))) if now.kind == kind && now.question == question => false,
-        (_, Some((kind, question))) => {
-            turn.task_event(id, Event::NeedsYouRaised { kind, question });
-            true
-        }
+        return raised;
+    };
+    let (mut options, mut dialog) = asked_in(task, kind);
+    let before = task.needs_you.as_ref().filter(|now| now.kind == kind);
+    // What was known of a dialog stays known until another one is seen.
+    if let Some(now) = before.filter(|now| now.question == question && dialog.is_none()) {
+        (options, dialog) = (now.options.clone(), now.dialog);
     }
+    if before.is_some_and(|now| now.question == question && now.options == options && now.dialog == dialog) {
+        return false;
+    }
+    // A dialog shows its parts one after the other; another dialog is another need.
+    let same = |now: &NeedsYou| now.dialog.is_none() || dialog.is_none() || now.dialog == dialog;
+    let waits = task.attempt().is_some_and(|a| a.is_active() && a.run.kind == RunKind::Waiting);
+    let refined = before.is_some_and(|now| same(now) && is_of_dialog(kind) && waits);
+    turn.task_event(id, Event::NeedsYouRaised { kind, question, options, dialog, refined });
+    true
+}
+
+fn is_of_dialog(kind: NeedKind) -> bool {
+    matches!(kind, NeedKind::Permission | NeedKind::Question | NeedKind::Trust | NeedKind::Login)
+}
+
+/// The dialog behind a need, and what may be answered in it.
+fn asked_in(task: &Task, kind: NeedKind) -> (Vec<Choice>, Option<DialogNo>) {
+    let waits = |a: &&Attempt| a.is_active() && a.run.kind == RunKind::Waiting;
+    let dialog = task.attempt().filter(waits).and_then(|a| a.dialog.as_ref()).filter(|_| is_of_dialog(kind));
+    dialog.map_or((Vec::new(), None), |d| (d.options.clone(), Some(d.no)))
 }
 
 fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
@@ -133,6 +155,7 @@ fn is_left(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> bool {
         && attempt.checking.is_none()
         // What shall rest may rest.
         && task.paused.is_none()
+        && !quota::waits(attempt)
         && !turn.is_told(AttemptId { task: task.id, no: attempt.no })
         && !attempt.finished
         && attempt.stopping.is_none()

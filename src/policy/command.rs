@@ -13,9 +13,9 @@ use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
 
 use super::turn::Turn;
-use super::{admission, approval, lifecycle, messages, pause, plan, takeover};
+use super::{admission, answer, approval, lifecycle, messages, pause, plan, takeover};
 
-type Answer = Result<Reply, Refusal>;
+pub(super) type Answer = Result<Reply, Refusal>;
 
 /// Carries out one command.
 pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
@@ -50,6 +50,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
         Command::Reject { task, note } => approval::reject(turn, task, note),
         Command::Nudge { task } => super::checkin::by_hand(turn, task),
         Command::AtStop { attempt } => Ok(super::checkin::at_stop(turn, attempt)),
+        Command::Answer { task, choice } => answer::give(turn, task, &choice),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Events onto the board. No decisions here: an event says what happened, this says what is now.
 
-use crate::model::attempt::{Attempt, Checking, End, Judged, Phase};
-use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
+use crate::model::attempt::{Attempt, Checking, End, Judged, Phase, UsageLimit};
+use crate::model::board::{Board, Logins, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
+use crate::model::dialog::Answering;
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
 use crate::model::message::{Delivery, Message};
@@ -21,11 +22,24 @@ pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
     count_ids(board, &record.event);
     match (&record.event, record.task, record.attempt) {
         (Event::DispatchSet { on }, ..) => board.dispatch = *on,
+        (Event::AgentLoggedOut { agent, tasks }, ..) => {
+            let known = board.logins.remove(agent).unwrap_or_default().known;
+            board.logins.insert(agent.clone(), Logins { out: true, tasks: tasks.iter().copied().collect(), known });
+        }
+        (Event::AgentLoggedIn { agent, left }, ..) => {
+            let known = left.iter().copied().collect();
+            board.logins.insert(agent.clone(), Logins { known, ..Logins::default() });
+        }
         (Event::TaskAdded { spec }, Some(id), _) => {
             board.tasks.insert(id, new_task(id, spec, at));
         }
         (Event::MachineSlept { .. }, ..) => rhythm::fold_sleep(board, at),
         (event, Some(id), None) => {
+            if matches!(event, Event::NeedsYouCleared {}) {
+                for logins in board.logins.values_mut() {
+                    logins.known.remove(&id);
+                }
+            }
             if let Some(task) = board.tasks.get_mut(&id) {
                 apply_to_task(task, event, at);
                 rhythm::keep_time(task, at);
@@ -62,6 +76,10 @@ fn count_ids(board: &mut Board, event: &Event) {
         Event::ChecksStarted { run, action: id, .. } => {
             action(id);
             board.next_run = board.next_run.max(run.0 + 1);
+        }
+        Event::AnswerGiven { msg, action: id, .. } => {
+            action(id);
+            board.next_msg = board.next_msg.max(msg.0 + 1);
         }
         Event::MessageQueued { msg, .. } => board.next_msg = board.next_msg.max(msg.0 + 1),
         _ => {}
@@ -114,8 +132,10 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
                 }
             }
         }
-        Event::NeedsYouRaised { kind, question } => {
-            task.needs_you = Some(NeedsYou { since: at.wall, kind: *kind, question: question.clone() });
+        Event::NeedsYouRaised { kind, question, options, dialog, refined } => {
+            let since = task.needs_you.as_ref().filter(|_| *refined).map_or(at.wall, |n| n.since);
+            let (question, options) = (question.clone(), options.clone());
+            task.needs_you = Some(NeedsYou { since, kind: *kind, question, options, dialog: *dialog });
         }
         Event::NeedsYouCleared {} => task.needs_you = None,
         Event::StartAsked { wanted } => task.wanted = Some(wanted.clone()),
@@ -221,6 +241,9 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         Event::StateChanged { state } => {
             attempt.run = state.clone();
             attempt.taken = None;
+            if state.kind != RunKind::Waiting {
+                attempt.dialog = None;
+            }
             if state.kind == RunKind::Working {
                 hands::turn_begins(attempt);
                 // A new turn: what was finished before it is not what there is after it.
@@ -253,6 +276,25 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.tree.clone_from(tree);
         }
         Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
+        Event::AnswerGiven { msg, dialog, choice, action, .. } => {
+            let (msg, dialog, action) = (*msg, *dialog, *action);
+            attempt.answer = Some(Answering { msg, dialog, action, choice: choice.clone(), given: None });
+        }
+        Event::AnswerWritten { .. } => {
+            if let Some(answer) = &mut attempt.answer {
+                answer.given = Some(at.mono);
+            }
+        }
+        Event::AnswerTaken { .. } | Event::AnswerWithheld { .. } | Event::AnswerUnconfirmed { .. } => {
+            attempt.answer = None;
+        }
+        Event::LimitReached { until } => attempt.limit = Some(UsageLimit { until: *until, msg: None }),
+        Event::LimitWaited { msg } => {
+            if let Some(limit) = &mut attempt.limit {
+                limit.msg = Some(*msg);
+            }
+        }
+        Event::LimitEnded {} => attempt.limit = None,
         _ => {
             hands::apply_to_one(attempt, event, at);
             apply_end(attempt, event, at);
@@ -330,5 +372,6 @@ fn end(attempt: &mut Attempt, end: End, at: Now) {
     attempt.stop_error = None;
     attempt.taken = None;
     attempt.readable = false;
+    attempt.dialog = None;
     attempt.rested = Option::<Mono>::None;
 }

@@ -14,7 +14,7 @@ use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, attention, claim, limits, plan, takeover};
+use super::{admission, answer, attention, claim, limits, plan, takeover};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -32,6 +32,9 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::BranchTaken { error } => {
             branch_taken(turn, attempt, error);
+        }
+        Outcome::Typed | Outcome::NotTyped { .. } | Outcome::PerhapsTyped if answer::is_of(turn, attempt, id) => {
+            answer::done(turn, attempt, outcome);
         }
         Outcome::Launched { facts } => launched(turn, attempt, id, facts),
         Outcome::CameAndWent { facts, ended } => {
@@ -84,7 +87,8 @@ fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
         Phase::Live { .. } => attempt.stop_action == Some(id),
         Phase::Ended { .. } => false,
     };
-    phase || attempt.checking.as_ref().is_some_and(|c| c.action == id)
+    let answers = attempt.answer.as_ref().is_some_and(|a| a.action == id && a.given.is_none());
+    phase || answers || attempt.checking.as_ref().is_some_and(|c| c.action == id)
 }
 
 fn after_preparing(turn: &mut Turn<'_>, attempt: AttemptId) {
@@ -210,6 +214,9 @@ fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, e
     if takeover::owner(turn, action).is_some() {
         return takeover::surveyed(turn, id, action, None);
     }
+    if answer::is_of(turn, id, action) {
+        return answer::done(turn, id, Outcome::NotTyped { why: error });
+    }
     let Some(attempt) = turn.board.attempt(id) else { return };
     if let Some(checking) = attempt.checking.as_ref().filter(|c| c.action == action) {
         let run = checking.run;
@@ -259,6 +266,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::Began { evidence } => began(turn, id, evidence),
         Observation::PromptTaken { text } => prompt_taken(turn, id, text.as_deref()),
         Observation::PromptWanted { text } => prompt_wanted(turn, id, text),
+        Observation::Dialog { dialog } => answer::dialog_seen(turn, id, dialog),
         Observation::Session { session } => {
             if turn.current(id).is_some_and(|a| a.session.as_deref() != Some(session.as_str())) {
                 turn.attempt_event(id, Event::SessionLearned { session });
@@ -316,8 +324,8 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     }
     let before = attempt.run.clone();
     let over = |s: &RunState| s.kind == RunKind::Idle && s.turn_over;
-    let changed = (before.kind, before.ask, before.turn_over, &before.text)
-        != (state.kind, state.ask, state.turn_over, &state.text);
+    let changed = (before.kind, before.ask, before.turn_over, &before.text, before.until)
+        != (state.kind, state.ask, state.turn_over, &state.text, state.until);
     let turn_ended = over(&state) && !over(&before);
     let works = state.kind == RunKind::Working;
     let asked = attempt.asks.is_some();

@@ -5,10 +5,13 @@ use crate::model::board::{Board, MachineSlots};
 use crate::model::event::Record;
 use crate::model::id::ActionId;
 use crate::model::input::{Input, Refusal, Reply};
+use crate::model::state::RunKind;
 use crate::model::time::{Mono, Now};
 
 use super::turn::Turn;
-use super::{admission, attention, checkin, command, fold, lifecycle, limits, messages, reconcile, rhythm};
+use super::{
+    admission, answer, attention, checkin, command, fold, lifecycle, limits, messages, quota, reconcile, rhythm,
+};
 
 /// The most rounds the rules may take to settle after one input. Each round either plans or
 /// moves something, of which there are finitely many; more means that two rules feed each other.
@@ -60,6 +63,7 @@ impl Machine {
             for attempt in &mut task.attempts {
                 let Some(seen) = seen.attempts.iter().find(|a| a.no == attempt.no) else { continue };
                 attempt.readable = seen.readable && attempt.host().is_some();
+                attempt.dialog = seen.dialog.clone().filter(|_| attempt.run.kind == RunKind::Waiting);
                 if attempt.run.kind == seen.run.kind {
                     (attempt.run.at, attempt.run.source) = (seen.run.at, seen.run.source);
                 }
@@ -136,6 +140,8 @@ fn settle(turn: &mut Turn<'_>) {
             || limits::rules(turn)
             || lifecycle::rules(turn)
             || messages::rules(turn)
+            || answer::rules(turn)
+            || quota::rules(turn)
             || attention::rules(turn)
             || admission::rules(turn);
         if !changed {

@@ -6,9 +6,11 @@
 //! Must not know: clocks, files, processes, git, agents' dialects.
 
 pub mod overlap;
+pub mod quota;
 pub mod rest;
 
 mod admission;
+mod answer;
 mod approval;
 mod attention;
 mod checkin;

@@ -25,6 +25,8 @@ use super::driver::Driver;
 use super::effects::{self, Effects, blocking};
 use super::hosts::Ask;
 use super::journal::StoreJournal;
+use super::notify::Notifier;
+use super::permissions;
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
@@ -58,6 +60,7 @@ pub(super) struct Desk {
     /// How long the machine had slept in this boot, as far as it was told.
     asleep: Span,
     watched: BTreeSet<AttemptId>,
+    notifier: Notifier,
     ending: bool,
     over: bool,
 }
@@ -65,6 +68,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(world: Arc<World>, driver: Driver<StoreJournal, Effects>, about: Supervisor) -> Self {
         let standing = about.banners.clone();
+        let notifier = Notifier::new(&world, driver.board());
         Self {
             world,
             driver,
@@ -75,6 +79,7 @@ impl Desk {
             slots_looked: None,
             asleep: clock::asleep(),
             watched: BTreeSet::new(),
+            notifier,
             ending: false,
             over: false,
         }
@@ -155,7 +160,7 @@ impl Desk {
             .machine
             .full
             .then(|| self.slots_looked.map_or_else(Instant::now, |at| at + SLOTS_EVERY));
-        by_board.into_iter().chain(by_slots).min()
+        by_board.into_iter().chain(by_slots).chain(self.notifier.wake_at()).min()
     }
 
     pub(super) fn input(&mut self, input: Input) {
@@ -220,9 +225,13 @@ impl Desk {
                 Answer::Ok {}
             }
             (Request::Hook { dialect, payload }, Scope::Attempt(attempt)) => self.hook(attempt, &dialect, &payload),
-            (Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. }, _) => {
-                refused("this request does not belong here")
+            (Request::Permission { dialect, payload }, Scope::Attempt(attempt)) => {
+                return permissions::ask(&self.world, attempt, &dialect, &payload, answer);
             }
+            (
+                Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. } | Request::Permission { .. },
+                _,
+            ) => refused("this request does not belong here"),
         };
         let _ = answer.send(said);
     }
@@ -347,6 +356,7 @@ impl Desk {
         self.world.follow(|id| board.attempt(id).is_some_and(Attempt::is_active), stopping);
         let taken = board.tasks.values().filter(|t| t.is_taken_over()).filter_map(Task::attempt_id).collect();
         self.world.follow_leases(taken);
+        self.notifier.follow(&self.world, board);
         let quiet = newest(board).all(|(_, a)| !a.is_active());
         if self.ending && quiet {
             self.over = true;

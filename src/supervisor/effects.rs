@@ -21,7 +21,7 @@ use crate::model::name::HostId;
 use crate::os::failpoint;
 
 use super::driver;
-use super::hosts::{self, Ask, TypedHow};
+use super::hosts::{self, Ask, TypedHow, WantedAnswer};
 use super::world::World;
 
 pub(super) use check::{look, observe};
@@ -94,6 +94,9 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
             blocking(move || stop::stop(&for_work, &host)).await
         }
         Action::Type { host, msg, text, now } => type_it(world, attempt, &host, msg, text, now).await,
+        Action::Answer { host, msg, dialog, choice, way } => {
+            answer_it(world, attempt, &host, WantedAnswer { msg, dialog, choice, way }).await
+        }
         Action::Check { run, worktree, own, ports } => {
             let wanted = check::Wanted { run, worktree, own, ports };
             check::check(world, attempt, id, wanted).await
@@ -147,6 +150,25 @@ async fn type_it(
     handle.ask(Ask::Type { msg, text, now, done }).await;
     let answered = answered.await;
     failpoint::hit("type.answered");
+    match answered {
+        Ok(TypedHow::Yes) => Outcome::Typed,
+        Ok(TypedHow::No(why)) => Outcome::NotTyped { why },
+        Ok(TypedHow::Perhaps) | Err(_) => Outcome::PerhapsTyped,
+    }
+}
+
+async fn answer_it(world: &Arc<World>, attempt: AttemptId, host: &HostId, wanted: WantedAnswer) -> Outcome {
+    let (for_work, of_host, msg) = (world.clone(), host.clone(), wanted.msg);
+    if let Some(outcome) = blocking(move || typed_before(&for_work, &of_host, msg)).await {
+        return outcome;
+    }
+    let Some(handle) = world.host(attempt) else {
+        return Outcome::NotTyped { why: format!("host {host} is not connected") };
+    };
+    let (done, answered) = oneshot::channel();
+    handle.ask(Ask::Answer(wanted, done)).await;
+    let answered = answered.await;
+    failpoint::hit("answer.answered");
     match answered {
         Ok(TypedHow::Yes) => Outcome::Typed,
         Ok(TypedHow::No(why)) => Outcome::NotTyped { why },

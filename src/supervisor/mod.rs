@@ -9,6 +9,8 @@ mod effects;
 mod environment;
 mod hosts;
 pub mod journal;
+mod notify;
+mod permissions;
 pub mod place;
 pub mod run;
 pub mod server;

@@ -83,6 +83,13 @@ pub enum Request {
         /// Why.
         why: StopWhy,
     },
+    /// A hook of an attempt's CLI asks for permission, and waits for as long as its dialog stands.
+    Permission {
+        /// Which dialect.
+        dialect: String,
+        /// The payload, as it came.
+        payload: serde_json::Value,
+    },
     /// An attempt reports.
     CheckIn {
         /// What it says.
@@ -173,6 +180,11 @@ pub enum Answer {
     Say {
         /// What it writes to its standard output.
         output: String,
+    },
+    /// To [`Request::Permission`], where a person decided elsewhere.
+    Decided {
+        /// Whether it may.
+        allow: bool,
     },
     /// To all others.
     Ok {},

@@ -4,7 +4,6 @@ use standup::model::action::{Action, Order};
 use standup::model::event::{By, Event, Record};
 use standup::model::id::AttemptId;
 use standup::model::input::{Refusal, Reply};
-use standup::model::message::From;
 
 pub(crate) fn event(record: &Record) -> String {
     let about = match (record.task, record.attempt) {
@@ -53,12 +52,7 @@ fn what(event: &Event) -> String {
         }
         Event::ChecksDropped { run, why } => format!("checks {run} dropped: {why}"),
         Event::MessageQueued { msg, from, text, .. } => {
-            let from = match from {
-                From::Person => "person",
-                From::Checks => "checks",
-                From::Handback => "handback",
-                From::Reminder => "deadline",
-            };
+            let from = format!("{from:?}").to_lowercase();
             format!("message {msg} queued from {from}: {text}")
         }
         Event::MessageTyping { msg, .. } => format!("message {msg} is being typed"),
@@ -78,7 +72,11 @@ fn what(event: &Event) -> String {
         Event::StartWithdrawn {} => "start no longer wanted".into(),
         Event::AgentExited { exit, .. } => format!("agent ended ({exit})"),
         Event::HostLost { why, .. } => format!("host lost: {why}"),
-        Event::NeedsYouRaised { kind, question } => format!("NEEDS YOU ({kind:?}): {question}"),
+        Event::NeedsYouRaised { kind, question, options, refined, .. } => {
+            let options: Vec<&str> = options.iter().map(|o| o.text.as_str()).collect();
+            let options = if options.is_empty() { String::new() } else { format!(" [{}]", options.join(" | ")) };
+            format!("NEEDS YOU{} ({kind:?}): {question}{options}", if *refined { " still" } else { "" })
+        }
         Event::NeedsYouCleared {} => "needs you no longer".into(),
         Event::DiffObserved { diff, tree } => {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
@@ -113,6 +111,16 @@ fn what(event: &Event) -> String {
         Event::MachineSlept { span } => format!("the machine slept {span}"),
         Event::LimitTripped { limit, action, why } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
         Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
+        Event::LimitReached { until } => format!("out of quota until {until}"),
+        Event::LimitWaited { msg } => format!("limit over, to go on by message {msg}"),
+        Event::LimitEnded {} => "limit no longer counts".into(),
+        Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {tasks:?}"),
+        Event::AgentLoggedIn { agent, left } => format!("{agent} is logged in again, left {left:?}"),
+        Event::AnswerGiven { msg, choice, way, .. } => format!("answer {msg} given by {way:?}: {}", choice.text),
+        Event::AnswerWritten { msg } => format!("answer {msg} written"),
+        Event::AnswerTaken { msg } => format!("answer {msg} taken"),
+        Event::AnswerWithheld { msg, why } => format!("answer {msg} withheld: {why}"),
+        Event::AnswerUnconfirmed { msg } => format!("answer {msg} not confirmed"),
     }
 }
 
@@ -128,6 +136,9 @@ pub(crate) fn order(order: &Order) -> String {
         Action::Stop { host, .. } => format!("stop {host}"),
         Action::Type { host, msg, now, .. } => {
             format!("type message {msg} into {host}{}", if *now { ", interrupting" } else { "" })
+        }
+        Action::Answer { host, msg, choice, way, .. } => {
+            format!("give answer {msg} to {host} by {way:?}: {}", choice.text)
         }
         Action::Check { run, .. } => format!("run checks {run}"),
         Action::Leave { number, .. } => format!("leave reminder {number} in its inbox"),
@@ -160,6 +171,7 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         Ok(Reply::Say { text: Some(text) }) => Some(format!("reply: {text}")),
         Ok(Reply::Say { text: None }) => Some("reply: nothing to say".into()),
         Ok(Reply::Nudged { way }) => Some(format!("reply: reminded by {}", format!("{way:?}").to_lowercase())),
+        Ok(Reply::Answer { msg, option }) => Some(format!("reply: answer {msg}: {option}")),
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
 }

@@ -7,6 +7,7 @@ use standup::model::action::{Action, Ended, Order, Outcome};
 use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc, StopWhy};
 use standup::model::board::{Board, Hold};
 use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId, TaskId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Observation, Surroundings};
@@ -316,6 +317,7 @@ impl Story {
             "reject" => Command::Reject { task: task()?, note: line.word_or(1, "").to_owned() },
             "nudge" => Command::Nudge { task: task()? },
             "at-stop" => Command::AtStop { attempt: self.attempt(line.word(0)?)? },
+            "answer" => Command::Answer { task: task()?, choice: line.word(1)?.into() },
             "send" => Command::Send { task: task()?, text: line.word(1)?.into(), now: line.word_or(2, "") == "now" },
             _ => return Ok(None),
         }))
@@ -346,6 +348,9 @@ impl Story {
             "typed" => ("type", Outcome::Typed),
             "not-typed" => ("type", Outcome::NotTyped { why: error(1) }),
             "perhaps-typed" => ("type", Outcome::PerhapsTyped),
+            "answered" => ("answer", Outcome::Typed),
+            "not-answered" => ("answer", Outcome::NotTyped { why: error(1) }),
+            "perhaps-answered" => ("answer", Outcome::PerhapsTyped),
             "checked" => ("check", self.checked(line)?),
             "surveyed" => ("survey", surveyed(line)?),
             "looked" => ("look", Outcome::Looked),
@@ -414,7 +419,12 @@ impl Story {
                     "limited" => RunKind::Limited,
                     other => return Err(format!("no state is called {other}")),
                 };
-                told(state(kind, false, line.word_or(2, ""), None), None)
+                let mut state = state(kind, false, line.word_or(2, ""), None);
+                if let Some(left) = line.with.get("for") {
+                    let left: Span = left.parse().map_err(|e| format!("{e}"))?;
+                    state.until = Some(Wall(self.now.wall.0 + i64::try_from(left.0).expect("fits")));
+                }
+                told(state, None)
             }
             "asks" => {
                 let ask = match line.word(1)? {
@@ -427,6 +437,7 @@ impl Story {
             }
             "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
             "plan" => Observation::Plan { text: line.word(1)?.into() },
+            "dialog" => Observation::Dialog { dialog: dialog(line)? },
             "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
             "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
             "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
@@ -477,6 +488,7 @@ impl Story {
                         Action::Launch { .. } => "launch",
                         Action::Stop { .. } => "stop",
                         Action::Type { .. } => "type",
+                        Action::Answer { .. } => "answer",
                         Action::Check { .. } => "check",
                         Action::Leave { .. } => "leave",
                         Action::Look {} => "look",
@@ -542,6 +554,29 @@ fn check_in(line: &Line) -> Result<CheckIn, String> {
         question: line.words.get(3).cloned(),
         met: line.list("met").into_iter().map(|n| n.parse().map_err(|e| format!("{e}"))).collect::<Result<_, _>>()?,
     })
+}
+
+/// `dialog T1 7 permission Yes No [hook=yes]`: its number, what it asks, its options; `none` for none.
+fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
+    if line.word(1)? == "none" {
+        return Ok(None);
+    }
+    let ask = match line.word(2)? {
+        "permission" => Ask::Permission,
+        "trust" => Ask::Trust,
+        _ => Ask::Question,
+    };
+    let options = line.words.iter().skip(3).zip(1..).map(|(text, n)| {
+        let says = match text.as_str() {
+            "Yes" => Some(Says::Yes),
+            "No" => Some(Says::No),
+            _ => None,
+        };
+        Choice { number: Some(n), text: text.clone(), says }
+    });
+    let no = DialogNo(line.word(1)?.parse().map_err(|e| format!("{e}"))?);
+    let hook = line.with.contains_key("hook");
+    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook }))
 }
 
 fn new_tasks(line: &Line) -> Result<Vec<NewTask>, String> {
@@ -620,6 +655,7 @@ fn plain(board: &Board) -> Board {
     board.recovered = None;
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
+        attempt.dialog = None;
         attempt.run.source = None;
         attempt.run.at = Now::default();
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use standup::model::action::{Action, Ended, Order, Outcome};
 use standup::model::attempt::{Exit, HostFacts, Proc};
+use standup::model::dialog::DialogNo;
 use standup::model::event::Event;
 use standup::model::id::{ActionId, AttemptId, MsgId};
 use standup::model::input::{Input, Observation};
@@ -33,6 +34,7 @@ impl World {
             }
             Action::Stop { host, .. } => self.stop(id, &host),
             Action::Type { host, msg, text, .. } => self.type_it(id, &host, msg, text),
+            Action::Answer { host, msg, dialog, .. } => self.answer_it(id, &host, msg, dialog),
             Action::Check { .. } => self.run_checks(id, attempt),
             Action::Sweep { .. } => self.done(id, Outcome::Swept { ended: 0 }),
             Action::Survey { since, .. } => self.survey(id, attempt, since),
@@ -96,6 +98,7 @@ impl World {
             asks: None,
             typed: BTreeSet::new(),
             waiting: Vec::new(),
+            dialog: None,
             plan: 0,
             heard: self.now.mono.0,
         };
@@ -194,6 +197,30 @@ impl World {
         self.deliver(200, 400, Input::Done { id, outcome: Outcome::Looked });
     }
 
+    /// A key or a hook, for the dialog that was answered and for no other.
+    fn answer_it(&mut self, id: ActionId, name: &HostId, msg: MsgId, dialog: DialogNo) {
+        let silent = !self.calm && self.rng.percent(6);
+        let Some(host) = self.hosts.get_mut(name).filter(|h| h.alive) else {
+            self.done(id, Outcome::PerhapsTyped);
+            return;
+        };
+        if host.typed.contains(&msg) {
+            self.done(id, Outcome::Typed);
+            return;
+        }
+        if host.dialog.as_ref().map(|d| d.no) != Some(dialog) || host.state.kind != RunKind::Waiting {
+            self.done(id, Outcome::NotTyped { why: "the dialog is another".into() });
+            return;
+        }
+        host.typed.insert(msg);
+        *self.written.entry(msg).or_default() += 1;
+        self.done(id, if silent { Outcome::PerhapsTyped } else { Outcome::Typed });
+        // Now and then it does not heed it.
+        if self.rng.percent(95) {
+            self.plan(name, 20, 900, Act::Answered);
+        }
+    }
+
     fn run_checks(&mut self, id: ActionId, attempt: AttemptId) {
         let tree = self.trees.get(&attempt).copied().unwrap_or(0);
         let dice = if self.calm { 0 } else { self.rng.below(100) };
@@ -268,6 +295,7 @@ impl World {
             Action::Launch { .. } => "launch",
             Action::Stop { .. } => "stop",
             Action::Type { .. } => "type",
+            Action::Answer { .. } => "answer",
             Action::Check { .. } => "check",
             Action::Sweep { .. } => "sweep",
             Action::Survey { since: None, .. } => "mark",

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use standup::model::attempt::StopWhy;
-use standup::model::board::Board;
+use standup::model::board::{Board, Task};
 use standup::model::event::{By, Event, Record};
 use standup::model::id::TaskId;
 use standup::model::input::{AgentFacts, Command, Input, NewTask, Refusal, Reply, Surroundings};
@@ -394,7 +394,14 @@ impl Rig {
             57..64 => Command::Handback { task, note: reason },
             64..69 => Command::Approve { task },
             69..72 => Command::Reject { task, note: reason },
-            72..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
+            72..76 => {
+                // Mostly where it makes sense.
+                let waits = |t: &&Task| t.attempt().is_some_and(|a| a.dialog.is_some());
+                let asked = self.driver.board().tasks.values().find(waits).map(|t| t.id);
+                let choice = (*self.rng.pick(&["yes", "no", "1", "maybe"])).to_owned();
+                Command::Answer { task: asked.unwrap_or(task), choice }
+            }
+            76..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
             80..90 => {
                 let mut spec = self.driver.board().tasks.get(&task)?.spec.clone();
                 spec.priority = *self.rng.pick(&PRIORITIES);
@@ -506,6 +513,7 @@ fn plain(board: &Board) -> Board {
     board.recovered = None;
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
+        attempt.dialog = None;
         attempt.run.source = None;
         attempt.run.at = standup::model::time::Now::default();
     }

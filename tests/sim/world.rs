@@ -11,6 +11,7 @@ use std::rc::Rc;
 use standup::model::action::{Action, Ended, Order};
 use standup::model::attempt::{DiffStat, Exit, HostFacts};
 use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::id::{AttemptId, MsgId, TaskId};
 use standup::model::input::{HostFound, Input, Observation};
 use standup::model::name::{HostId, Oid};
@@ -61,6 +62,8 @@ pub(crate) struct Host {
     pub(crate) typed: BTreeSet<MsgId>,
     /// Prompts that wait for the end of the turn.
     pub(crate) waiting: Vec<String>,
+    /// The dialog it stands in, and its answers.
+    pub(crate) dialog: Option<Dialog>,
     /// Counts what the agent does, so that what it was going to do can be called off.
     pub(crate) plan: u64,
     /// When its supervisor hears of it, at the earliest: in order.
@@ -229,6 +232,9 @@ impl World {
             if let Some(found) = self.hosts.get_mut(&host) {
                 found.heard = self.now.mono.0;
             }
+            if let Some(dialog) = self.hosts.get(&host).and_then(|h| h.dialog.clone()) {
+                self.show(&host, Observation::Dialog { dialog: Some(dialog) });
+            }
             self.show_state(&host);
         }
     }
@@ -317,10 +323,12 @@ impl World {
             Act::Over | Act::Ask => self.turn_over(name, act == Act::Ask),
             Act::Dialog => {
                 self.set_state(name, RunKind::Waiting, false, "may I run rm?");
+                self.open_dialog(name);
                 self.show_state(name);
                 self.plan(name, 60_000, 3_000_000, Act::Answered);
             }
             Act::Answered => {
+                self.hosts.get_mut(name).expect("it acts").dialog = None;
                 self.set_state(name, RunKind::Working, false, "");
                 self.show_state(name);
                 self.plan(name, 100, 10_000, Act::Over);
@@ -338,6 +346,20 @@ impl World {
                 self.plan(name, 3_000_000, 6_000_000, Act::Over);
             }
         }
+    }
+
+    fn open_dialog(&mut self, name: &HostId) {
+        self.next += 1;
+        let option = |n, text: &str, says| Choice { number: Some(n), text: text.into(), says: Some(says) };
+        let dialog = Dialog {
+            no: DialogNo(self.next),
+            ask: Ask::Permission,
+            question: "may I run rm?".into(),
+            options: vec![option(1, "Yes", Says::Yes), option(2, "No", Says::No)],
+            hook: self.rng.percent(50),
+        };
+        self.hosts.get_mut(name).expect("it acts").dialog = Some(dialog.clone());
+        self.show(name, Observation::Dialog { dialog: Some(dialog) });
     }
 
     pub(crate) fn next_act(&mut self) -> Act {

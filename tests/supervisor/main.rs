@@ -3,6 +3,7 @@
 #[path = "../support/scene.rs"]
 mod scene;
 
+mod asks;
 mod control;
 mod deadlines;
 mod reports;

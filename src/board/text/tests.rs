@@ -83,7 +83,7 @@ fn verdict(outcome: VerdictOutcome, failed: u64) -> Option<doc::Verdict> {
 }
 
 fn needs(kind: NeedKind, question: &str) -> Option<doc::NeedsYou> {
-    Some(doc::NeedsYou { since: Wall(10_000_000 - 185_000), kind, question: question.to_owned() })
+    Some(doc::NeedsYou { since: Wall(10_000_000 - 185_000), kind, question: question.to_owned(), options: Vec::new() })
 }
 
 fn tasks() -> Vec<doc::Task> {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+mod permission;
+
 use crate::agent::hook::MAX_PAYLOAD;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
@@ -34,16 +36,30 @@ pub(in crate::cli) struct Args {
     dialect: String,
     /// The payload; default: standard input
     payload: Option<OsString>,
+    /// Wait for a person's decision where it asks for permission, and print it
+    #[arg(long)]
+    wait: bool,
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    if args.wait {
+        if let Some(said) = permission::decided(&args.dialect, args.payload) {
+            let _ = ctx.ui.answer(&said);
+        }
+        return Ok(Code::Ok);
+    }
     say(&ctx.ui, deliver(args.dialect, args.payload));
     Ok(Code::Ok)
 }
 
 /// The same from bare arguments: whatever they are, this is no failure of the agent's.
 pub(in crate::cli) fn bare(args: &[OsString]) {
-    if let Some((dialect, rest)) = args.split_first() {
+    if let Some(("--wait", [dialect, ..])) = args.split_first().and_then(|(first, rest)| Some((first.to_str()?, rest)))
+    {
+        if let Some(said) = permission::decided(&dialect.to_string_lossy(), None) {
+            let _ = Ui::new(false, false, false, true, Color::Never).answer(&said);
+        }
+    } else if let Some((dialect, rest)) = args.split_first() {
         let output = deliver(dialect.to_string_lossy().into_owned(), rest.last().cloned());
         say(&Ui::new(false, false, false, true, Color::Never), output);
     }
@@ -69,6 +85,12 @@ fn deliver(dialect: String, given: Option<OsString>) -> Option<String> {
 fn send(dialect: String, given: Option<OsString>) -> Option<String> {
     let socket = std::env::var_os("STANDUP_SOCKET")?;
     let token = std::env::var("STANDUP_TOKEN").ok()?;
+    let payload = read(given)?;
+    control::report(Path::new(&socket), &token, &Request::Hook { dialect, payload }).ok().flatten()
+}
+
+/// The payload, short enough for the socket.
+fn read(given: Option<OsString>) -> Option<Value> {
     let bytes = match given {
         Some(text) => text.into_vec(),
         None => {
@@ -85,7 +107,7 @@ fn send(dialect: String, given: Option<OsString>) -> Option<String> {
             kept /= 4;
         }
     }
-    control::report(Path::new(&socket), &token, &Request::Hook { dialect, payload }).ok().flatten()
+    Some(payload)
 }
 
 /// Cuts every text in a value: what a tool read or wrote says nothing of the agent's state.

@@ -12,6 +12,7 @@ use crate::model::task::Column;
 
 pub(in crate::cli) mod add;
 pub(in crate::cli) mod agents;
+pub(in crate::cli) mod answer;
 pub(in crate::cli) mod approve;
 pub(in crate::cli) mod attach;
 pub(in crate::cli) mod brief;
