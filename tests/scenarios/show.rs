@@ -82,6 +82,13 @@ fn what(event: &Event) -> String {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
             format!("{} files differ at tree {tree}", diff.files)
         }
+        other => asking(other),
+    }
+}
+
+/// Answers, limits and logins.
+fn asking(event: &Event) -> String {
+    match event {
         Event::LimitReached { until } => format!("out of quota until {until}"),
         Event::LimitWaited { msg } => format!("limit over, to go on by message {msg}"),
         Event::LimitEnded {} => "limit no longer counts".into(),
@@ -92,6 +99,7 @@ fn what(event: &Event) -> String {
         Event::AnswerTaken { msg } => format!("answer {msg} taken"),
         Event::AnswerWithheld { msg, why } => format!("answer {msg} withheld: {why}"),
         Event::AnswerUnconfirmed { msg } => format!("answer {msg} not confirmed"),
+        other => other.name().to_owned(),
     }
 }
 
