@@ -276,6 +276,14 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.tree.clone_from(tree);
         }
         Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
+        _ => apply_asking(attempt, event, at),
+    }
+    false
+}
+
+/// Answers to its dialogs, and usage limits.
+fn apply_asking(attempt: &mut Attempt, event: &Event, at: Now) {
+    match event {
         Event::AnswerGiven { msg, dialog, choice, action, .. } => {
             let (msg, dialog, action) = (*msg, *dialog, *action);
             attempt.answer = Some(Answering { msg, dialog, action, choice: choice.clone(), given: None });
@@ -300,7 +308,6 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             apply_end(attempt, event, at);
         }
     }
-    false
 }
 
 /// What leads to the end of an attempt's process, or is it.

@@ -4,6 +4,7 @@
 mod answers;
 mod asks;
 mod faults;
+mod limits;
 mod stage;
 mod terminal;
 mod truth;

@@ -82,6 +82,13 @@ fn what(event: &Event) -> String {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
             format!("{} files differ at tree {tree}", diff.files)
         }
+        other => by_hand_or_clock(other),
+    }
+}
+
+/// What persons do with their own hands, and what becomes due.
+fn by_hand_or_clock(event: &Event) -> String {
+    match event {
         Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
         Event::WorktreeMarked { mark } => format!("marked at tree {}", &mark.tree.as_str()[38..]),
         Event::HandbackAsked { note, .. } => format!("handback asked: {note}"),
@@ -111,6 +118,13 @@ fn what(event: &Event) -> String {
         Event::MachineSlept { span } => format!("the machine slept {span}"),
         Event::LimitTripped { limit, action, why } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
         Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
+        other => asking(other),
+    }
+}
+
+/// Answers, limits and logins.
+fn asking(event: &Event) -> String {
+    match event {
         Event::LimitReached { until } => format!("out of quota until {until}"),
         Event::LimitWaited { msg } => format!("limit over, to go on by message {msg}"),
         Event::LimitEnded {} => "limit no longer counts".into(),
@@ -121,6 +135,7 @@ fn what(event: &Event) -> String {
         Event::AnswerTaken { msg } => format!("answer {msg} taken"),
         Event::AnswerWithheld { msg, why } => format!("answer {msg} withheld: {why}"),
         Event::AnswerUnconfirmed { msg } => format!("answer {msg} not confirmed"),
+        other => other.name().to_owned(),
     }
 }
 

@@ -44,6 +44,9 @@ pub(crate) enum Act {
     Ask,
     Dialog,
     Answered,
+    Limit,
+    LimitOver,
+    Login,
     Fail,
     Exit(i32),
     Die,
@@ -333,6 +336,24 @@ impl World {
                 self.show_state(name);
                 self.plan(name, 100, 10_000, Act::Over);
             }
+            Act::Limit => {
+                let for_ms = self.rng.between(60_000, 8_000_000);
+                self.set_state(name, RunKind::Limited, false, "out of quota");
+                let until = Wall(self.now.wall.0 + for_ms);
+                self.hosts.get_mut(name).expect("it acts").state.until = Some(until);
+                self.show_state(name);
+                self.plan(name, for_ms, for_ms + 60_000, Act::LimitOver);
+            }
+            Act::LimitOver => {
+                self.set_state(name, RunKind::Idle, false, "out of quota");
+                self.show_state(name);
+            }
+            Act::Login => {
+                self.set_state(name, RunKind::Waiting, false, "sign in");
+                self.hosts.get_mut(name).expect("it acts").state.ask = Some(Ask::Login);
+                self.show_state(name);
+                self.plan(name, 60_000, 3_000_000, Act::Answered);
+            }
             Act::Fail => {
                 self.set_state(name, RunKind::Idle, false, "the service answered 529");
                 self.show_state(name);
@@ -373,8 +394,10 @@ impl World {
             54..57 => Act::Die,
             57..60 => Act::Hang,
             60..67 => Act::Ask,
-            67..74 => Act::Dialog,
-            74..78 => Act::Fail,
+            67..72 => Act::Dialog,
+            72..74 => Act::Limit,
+            74..75 => Act::Login,
+            75..78 => Act::Fail,
             78..90 => Act::CheckIn(Claim::Ready),
             90..94 => Act::CheckIn(Claim::NeedsDecision),
             _ => Act::Change,
