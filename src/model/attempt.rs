@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{ActionId, AttemptNo, CheckRun};
+use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
@@ -251,6 +251,12 @@ pub struct Attempt {
     pub taken: Option<Mono>,
     /// When it last came to rest in Review.
     pub rested: Option<Mono>,
+    /// The newest message there was when it last asked something: what came after may answer it.
+    #[serde(default)]
+    pub asked_after: Option<MsgId>,
+    /// Until then, unless it says so again, it waits for an answer elsewhere than in its terminal.
+    #[serde(default)]
+    pub listens_until: Option<Mono>,
 }
 
 impl Attempt {
@@ -296,6 +302,8 @@ impl Attempt {
             tree: None,
             taken: None,
             rested: None,
+            asked_after: None,
+            listens_until: None,
         }
     }
 

@@ -36,6 +36,9 @@ pub struct ReceivedCheckIn {
     pub via: Via,
     /// What it says.
     pub check_in: CheckIn,
+    /// What it is known by, where its writer said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// What a person wants started.

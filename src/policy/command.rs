@@ -42,6 +42,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
         Command::Cancel { task, reason } => move_to(turn, task, Column::Canceled, reason),
         Command::Verify { task } => verify(turn, task),
         Command::Send { task, text, now } => send(turn, task, text, now),
+        Command::Hear { attempt } => super::mail::hear(turn, attempt),
     }
 }
 

@@ -133,8 +133,15 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
         Event::MessageDelivered { msg, .. } => deliver(task, *msg, Delivery::Delivered),
         Event::MessageUnconfirmed { msg } => deliver(task, *msg, Delivery::Unknown),
         Event::MessageWithdrawn { msg, .. } => deliver(task, *msg, Delivery::Withdrawn),
-        Event::CheckInReceived { check_in, via } => {
-            let received = ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in: check_in.clone() };
+        Event::QuestionAsked { .. } => {
+            let newest = task.messages.last().map(|m| m.id);
+            if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == id.no) {
+                attempt.asked_after = newest;
+            }
+        }
+        Event::CheckInReceived { check_in, via, id: stamp } => {
+            let (check_in, stamp) = (check_in.clone(), stamp.clone());
+            let received = ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in, id: stamp };
             task.check_ins.push(received);
             if task.check_ins.len() > MAX_CHECK_INS {
                 task.check_ins.remove(0);

@@ -4,11 +4,11 @@ use crate::model::action::Order;
 use crate::model::board::{Board, MachineSlots};
 use crate::model::event::Record;
 use crate::model::id::ActionId;
-use crate::model::input::{Input, Refusal, Reply};
+use crate::model::input::{Input, Observation, Refusal, Reply};
 use crate::model::time::{Mono, Now};
 
 use super::turn::Turn;
-use super::{admission, attention, command, fold, lifecycle, messages, reconcile};
+use super::{admission, attention, command, fold, lifecycle, mail, messages, reconcile};
 
 /// The most rounds the rules may take to settle after one input. Each round either plans or
 /// moves something, of which there are finitely many; more means that two rules feed each other.
@@ -90,6 +90,9 @@ impl Machine {
                 turn.finish(id);
                 lifecycle::done(&mut turn, id, outcome);
                 Ok(Reply::Ok {})
+            }
+            Input::Observed { attempt, seen: Observation::CheckIn { check_in, via, stamp } } => {
+                mail::checked_in(&mut turn, attempt, check_in, via, stamp)
             }
             Input::Observed { attempt, seen } => {
                 lifecycle::observed(&mut turn, attempt, seen);

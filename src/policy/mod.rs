@@ -14,6 +14,7 @@ mod command;
 mod fold;
 mod lifecycle;
 mod machine;
+mod mail;
 mod messages;
 mod reconcile;
 mod turn;

@@ -11,9 +11,8 @@ use crate::agent::hook;
 use crate::model::action::Order;
 use crate::model::attempt::{Attempt, HostFacts, Phase};
 use crate::model::board::{Board, Task};
-use crate::model::checkin::Via;
 use crate::model::id::{AttemptId, TaskId};
-use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode};
+use crate::model::input::{Command, HostFound, Input, Refusal, RefusalCode};
 use crate::model::name::HostId;
 use crate::model::task::Column;
 use crate::model::time::Mono;
@@ -28,8 +27,12 @@ use super::journal::StoreJournal;
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
-use super::watching::Letter;
 use super::world::World;
+
+mod mail;
+
+pub(super) use mail::BURST;
+use mail::Post;
 
 /// Settings are looked at again at most this often.
 const SETTINGS_EVERY: Duration = Duration::from_secs(1);
@@ -54,6 +57,7 @@ pub(super) struct Desk {
     watched: BTreeSet<AttemptId>,
     ending: bool,
     over: bool,
+    post: Post,
 }
 
 impl Desk {
@@ -70,6 +74,7 @@ impl Desk {
             watched: BTreeSet::new(),
             ending: false,
             over: false,
+            post: Post::default(),
         }
     }
 
@@ -151,15 +156,6 @@ impl Desk {
         }
     }
 
-    /// A report from an outbox: acknowledged once it is stored.
-    pub(super) fn letter(&mut self, letter: Letter) {
-        let Letter { attempt, seen, stored } = letter;
-        self.input(Input::Observed { attempt, seen });
-        if self.driver.trouble().is_none() {
-            let _ = stored.send(());
-        }
-    }
-
     pub(super) async fn request(&mut self, asked: Asked, waiting: &mut Waiting) {
         let Asked { scope, request, answer } = asked;
         self.look_at_settings(matches!(request, Request::Reload {})).await;
@@ -181,14 +177,8 @@ impl Desk {
                 self.ending = true;
                 return waiting.push_back(answer);
             }
-            (Request::CheckIn { check_in }, Scope::Attempt(attempt)) => {
-                self.input(Input::Observed { attempt, seen: Observation::CheckIn { check_in, via: Via::Socket } });
-                Answer::Ok {}
-            }
-            (Request::Hook { dialect, payload }, Scope::Attempt(attempt)) => self.hook(attempt, &dialect, &payload),
-            (Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. }, _) => {
-                refused("this request does not belong here")
-            }
+            (request, Scope::Attempt { attempt, launch }) => self.of_attempt(attempt, launch, request),
+            _ => refused("this request does not belong here"),
         };
         let _ = answer.send(said);
     }
@@ -222,18 +212,19 @@ impl Desk {
         });
     }
 
-    fn hook(&self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value) -> Answer {
+    fn hook(&mut self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value) -> Answer {
         let bytes = payload.to_string();
         let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
         match parsed {
-            Ok(Some(event)) => {
-                if let Some(handle) = self.world.host(attempt) {
+            Ok(Some(event)) => match self.world.host(attempt) {
+                Some(handle) => {
                     handle.offer(Ask::Hook(event));
+                    Answer::Ok {}
                 }
-                Answer::Ok {}
-            }
+                None => self.unheard(attempt, "its agent has ended"),
+            },
             Ok(None) => Answer::Ok {},
-            Err(error) => refused(&error.to_string()),
+            Err(error) => self.unheard(attempt, &error.to_string()),
         }
     }
 

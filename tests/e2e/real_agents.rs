@@ -3,6 +3,7 @@
 
 mod asks;
 mod faults;
+mod mail;
 mod stage;
 mod terminal;
 mod turns;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use standup::model::action::{Action, Ended, Order, Outcome};
 use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc, StopWhy};
 use standup::model::board::{Board, Hold};
-use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::checkin::{CheckIn, CheckInKind, Claim, Stamp, Via};
 use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId, TaskId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Observation, Surroundings};
@@ -387,7 +387,9 @@ impl Story {
             "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
             "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
             "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
-            "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
+            "check-in" => {
+                Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox, stamp: stamp(line, self.now)? }
+            }
             "exit" => {
                 let (_, facts) = self.host(line.word(0)?)?;
                 Observation::Exited {
@@ -468,6 +470,16 @@ fn check_in(line: &Line) -> Result<CheckIn, String> {
         blockers: Vec::new(),
         question: line.words.get(3).cloned(),
         met: Vec::new(),
+    })
+}
+
+/// What a report's writer says beside it: `id=x of=T1/1 written=3` (seconds before now).
+fn stamp(line: &Line, now: Now) -> Result<Stamp, String> {
+    let ago = line.with.get("written").map(|s| s.parse::<i64>().map_err(|e| e.to_string())).transpose()?;
+    Ok(Stamp {
+        id: line.with.get("id").cloned(),
+        at: ago.map(|seconds| Wall(now.wall.0 - seconds * 1_000)),
+        attempt: line.with.get("of").map(|id| id.parse().map_err(|e| format!("{e}"))).transpose()?,
     })
 }
 
