@@ -135,9 +135,21 @@ impl Mail {
     /// # Errors
     /// [`MailError`]; not where the supervisor is merely out of reach.
     pub fn check_in(&self, check_in: &CheckIn, via: Via) -> Result<Way, MailError> {
+        self.report(check_in, via, false)
+    }
+
+    /// Asks, and is believed to listen from then on: go on with [`Mail::hear`].
+    ///
+    /// # Errors
+    /// As [`Mail::check_in`].
+    pub fn ask_and_listen(&self, question: &CheckIn, via: Via) -> Result<Way, MailError> {
+        self.report(question, via, true)
+    }
+
+    fn report(&self, check_in: &CheckIn, via: Via, listens: bool) -> Result<Way, MailError> {
         let id = Some(uuid::Uuid::new_v4().to_string());
         let stamp = Stamp { id, at: Some(clock::now().wall), attempt: self.attempt };
-        let request = Request::CheckIn { check_in: check_in.clone(), stamp: stamp.clone(), via: Some(via) };
+        let request = Request::CheckIn { check_in: check_in.clone(), stamp: stamp.clone(), via: Some(via), listens };
         match self.ask(request, REPORT_LIMIT) {
             Ok(_) => Ok(Way::Socket),
             Err(MailError::Unreachable { why }) => {

@@ -160,10 +160,11 @@ fn ask_human(mail: &Mail, asked: Question) -> Result<String, String> {
     if check_in.question.is_none() {
         return Err("the question is empty".into());
     }
-    let way = mail.check_in(&check_in, Via::Mcp).map_err(|error| error.to_string())?;
     if asked.wait_s == 0 {
+        let way = mail.check_in(&check_in, Via::Mcp).map_err(|error| error.to_string())?;
         return Ok(format!("{} {LATER}", went("Asked", &way)));
     }
+    let way = mail.ask_and_listen(&check_in, Via::Mcp).map_err(|error| error.to_string())?;
     match mail.hear(seconds(asked.wait_s)) {
         Ok(Heard::Said(text)) => Ok(format!("The answer: {text}")),
         Ok(Heard::Nothing) => Ok(format!("Nobody has answered yet; the question stays. {LATER}")),

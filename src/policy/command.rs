@@ -367,7 +367,8 @@ fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> Answer {
         let text = format!("the agent of {of} has ended and cannot be resumed");
         return refuse(RefusalCode::Failure, text, &[format!("standup retry {id}")]);
     }
-    if !turn.reads(&attempt) {
+    // One that waits for an answer hears it whatever its terminal takes.
+    if !turn.reads(&attempt) && !super::mail::listens(turn, &attempt) {
         let text = format!("{} takes no messages: nothing tells when it would read one", attempt.agent);
         return refuse(RefusalCode::Failure, text, &[format!("standup attach {id}    # and type yourself")]);
     }

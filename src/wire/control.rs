@@ -94,6 +94,9 @@ pub enum Request {
         /// Which way it came to us; absent: this one.
         #[serde(default)]
         via: Option<Via>,
+        /// Whether its writer waits for an answer from now on, by [`Request::Hear`].
+        #[serde(default)]
+        listens: bool,
     },
     /// A hook of an attempt's CLI fired.
     Hook {

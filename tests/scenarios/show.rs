@@ -115,6 +115,10 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         Ok(Reply::Attempt { attempt }) => Some(format!("reply: {attempt}")),
         Ok(Reply::Message { msg, waits }) if waits.is_empty() => Some(format!("reply: message {msg}")),
         Ok(Reply::Message { msg, waits }) => Some(format!("reply: message {msg}, which waits: {waits}")),
+        Ok(Reply::Heard { text: Some(text), .. }) => Some(format!("reply: heard {text:?}")),
+        Ok(Reply::Heard { text: None, open }) => {
+            Some(format!("reply: {}", if *open { "nothing heard yet" } else { "nothing is asked" }))
+        }
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
 }

@@ -279,6 +279,7 @@ impl Story {
             "cancel" => Command::Cancel { task: task()?, reason: line.word_or(1, "").to_owned() },
             "verify" => Command::Verify { task: task()? },
             "send" => Command::Send { task: task()?, text: line.word(1)?.into(), now: line.word_or(2, "") == "now" },
+            "hear" => Command::Hear { attempt: line.word(0)?.parse().map_err(|e| format!("{e}"))? },
             _ => return Ok(None),
         }))
     }
@@ -552,6 +553,7 @@ fn plain(board: &Board) -> Board {
     board.holds.clear();
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
+        attempt.listens_until = None;
         attempt.run.source = None;
         attempt.run.at = Now::default();
     }

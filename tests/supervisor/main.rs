@@ -4,6 +4,7 @@
 mod scene;
 
 mod control;
+mod mail;
 mod reports;
 mod settings;
 mod starting;

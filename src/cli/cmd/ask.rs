@@ -41,10 +41,11 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     }
     debug_assert_eq!(question.state, Claim::NeedsDecision);
     let mail = super::check_in::mail(ctx);
-    let way = mail.check_in(&question, Via::Socket)?;
     if !args.wait {
+        let way = mail.check_in(&question, Via::Socket)?;
         return asked(ctx, &way, None);
     }
+    let way = mail.ask_and_listen(&question, Via::Socket)?;
     let until = args.timeout.map(|limit| Instant::now() + limit.to_std());
     match wait(&mail, until, ctx)? {
         Heard::Said(text) => asked(ctx, &way, Some(&text)),

@@ -47,10 +47,16 @@ impl Desk {
             return self.unheard(attempt, &format!("it comes from start {launch} of the agent, and this is {now}"));
         }
         match request {
-            Request::CheckIn { check_in, stamp, via } => {
+            Request::CheckIn { check_in, stamp, via, listens } => {
                 let via = via.filter(|via| *via != Via::Outbox).unwrap_or(Via::Socket);
-                let counts = self.report(attempt, Observation::CheckIn { check_in, via, stamp });
-                counts.map_or_else(Answer::Refused, |()| Answer::Ok {})
+                if let Err(refusal) = self.report(attempt, Observation::CheckIn { check_in, via, stamp }) {
+                    return Answer::Refused(refusal);
+                }
+                // Before anybody can have answered: what was just asked cannot be typed meanwhile.
+                if listens {
+                    let _ = self.turn_over(Command::Hear { attempt });
+                }
+                Answer::Ok {}
             }
             Request::Hook { dialect, payload } => self.hook(attempt, &dialect, &payload),
             Request::Hear { .. } => match self.turn_over(Command::Hear { attempt }) {
