@@ -221,10 +221,10 @@ impl Desk {
                     handle.offer(Ask::Hook(event));
                     Answer::Ok {}
                 }
-                None => self.unheard(attempt, "its agent has ended"),
+                None => self.unheard(attempt, "a hook fired, and the agent has ended"),
             },
             Ok(None) => Answer::Ok {},
-            Err(error) => self.unheard(attempt, &error.to_string()),
+            Err(error) => self.unheard(attempt, &format!("a hook said something else than it should: {error}")),
         }
     }
 

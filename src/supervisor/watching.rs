@@ -110,6 +110,8 @@ async fn heard(
                 host.offer(Ask::Files);
             }
             looking.changed(world, key, looked);
+            // An outbox that was put in the place of another is not watched yet.
+            collect(world, key, letters, collecting);
         }
         WatchEvent::Ready { key, .. } | WatchEvent::Overflow { key } => {
             looking.changed(world, key, looked);

@@ -273,14 +273,14 @@ fn a_hook_is_quick_and_quiet_whatever_it_is_given() {
         let took = run(scene.as_agent(1, &["hook", "claude"]), input);
         assert!(took < Duration::from_secs(2), "{took:?}");
     }
-    poll("it is logged", || scene.log().contains("something it sent was refused"));
+    scene.until_refused(1, "a hook said something else than it should");
     // It outlives its agent.
     let late = || scene.as_agent(1, &["hook", "claude"]);
     let (hook, mut report) = (late(), scene.as_agent(1, &["check-in", "--did", "from beyond"]));
     scene.signal_file(1, "stop");
     scene.until("the end", |b| b.tasks[&id(1)].attempt().is_some_and(|a| !a.is_active()));
     run(hook, br#"{"hook_event_name":"Stop","session_id":"x"}"#);
-    poll("it is logged", || scene.log().contains("its agent has ended"));
+    scene.until_refused(1, "a hook fired, and the agent has ended");
     let out = said(&mut report);
     assert_eq!(out.status.code(), Some(8), "{out:?}");
     scene.until_refused(1, "the agent of T1/1 has ended");

@@ -47,7 +47,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     }
     let way = mail.ask_and_listen(&question, Via::Socket)?;
     let until = args.timeout.map(|limit| Instant::now() + limit.to_std());
-    match wait(&mail, until, ctx)? {
+    match wait(&mail, way == Way::Socket, until, ctx)? {
         Heard::Said(text) => asked(ctx, &way, Some(&text)),
         Heard::Settled => {
             ctx.ui.say("there is no question any more: it was answered in the terminal");
@@ -59,12 +59,11 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
 }
 
 /// Waits for an answer, over restarts of the supervisor.
-fn wait(mail: &Mail, until: Option<Instant>, ctx: &Context) -> Result<Heard, Failure> {
-    let mut reached = false;
+fn wait(mail: &Mail, reached: bool, until: Option<Instant>, ctx: &Context) -> Result<Heard, Failure> {
     loop {
         let left = until.map_or(ONE_WAIT, |until| until.saturating_duration_since(Instant::now()));
         match mail.hear(left.min(ONE_WAIT)) {
-            Ok(Heard::Nothing) => reached = true,
+            Ok(Heard::Nothing) => {}
             Ok(heard) => return Ok(heard),
             // Where none can be reached from the start, as from a sandbox, none ever will be.
             Err(MailError::Unreachable { why }) if !reached => {

@@ -101,11 +101,9 @@ impl Desk {
         self.input(Input::Observed { attempt, seen: Observation::BadCheckIn { why: format!("{why}{more}") } });
     }
 
-    /// Something came that is not heard; said in the log of the supervisor, as it is no report.
+    /// Something came that is not heard.
     pub(super) fn unheard(&mut self, attempt: AttemptId, why: &str) -> Answer {
-        if self.post.says(attempt, clock::now()).is_some() {
-            tracing::warn!(%attempt, "something it sent was refused: {why}");
-        }
+        self.refused(attempt, why, clock::now());
         let text = why.to_owned();
         Answer::Refused(Refusal { code: RefusalCode::Policy, text, hints: Vec::new() })
     }
