@@ -89,10 +89,26 @@ fn ask_by_tool_and_hear_the_answer_in_the_same_turn() {
         let typed =
             stage.events(id).iter().any(|e| matches!(e, Event::MessageTyping { .. } | Event::MessageTyped { .. }));
         assert!(!typed, "{name}: it was handed over, and is not typed as well");
-        let told = conversations(&stage.home().path().join(format!(".{name}")));
+        // What a tool has said is written down a little later.
+        let kept = stage.home().path().join(format!(".{name}"));
         for words in ["# Work for", "The answer: sqlite, please", "green: all checks passed", "Checked in."] {
-            assert!(told.contains(words), "{name} never heard {words:?}: {told}");
+            stage.until(&format!("{name} hears {words:?}"), |_| conversations(&kept).contains(words));
         }
+    }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn check_in_by_tool_while_they_may_only_plan() {
+    let stage = Stage::new(&Setting::default());
+    for cli in [Cli::Claude, Cli::Codex] {
+        let report = tool("check_in", &json!({"state": "working", "did": "a plan"}));
+        let id = stage.add_in(cli, Mode::Checkpoint, &steps(&[report, json!({"say": "planned"})]));
+        let task = stage.until_task(id, "its report, its turn over", |t| {
+            !t.check_ins.is_empty() && run(t).is_some_and(|r| r.turn_over)
+        });
+        assert_eq!(task.check_ins.iter().map(|c| c.via).collect::<Vec<_>>(), [Via::Mcp], "{}", cli.name());
+        stage.assert_went_through(id, &[RunKind::Working, RunKind::Idle]);
     }
 }
 
