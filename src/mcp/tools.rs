@@ -40,7 +40,7 @@ pub(super) fn all() -> Vec<Tool> {
                         "description": "Acceptance criteria that are met, by number"},
             }),
             &["state", "did"],
-            ToolAnnotations::new().read_only(false).destructive(false).idempotent(false).open_world(false),
+            words_only(),
         ),
         tool(
             "ask_human",
@@ -53,7 +53,7 @@ pub(super) fn all() -> Vec<Tool> {
                            "description": "Wait this long for the answer instead of ending your turn"},
             }),
             &["question"],
-            ToolAnnotations::new().read_only(false).destructive(false).idempotent(false).open_world(false),
+            words_only(),
         ),
         tool(
             "get_brief",
@@ -76,6 +76,12 @@ pub(super) fn all() -> Vec<Tool> {
             ToolAnnotations::new().read_only(false).destructive(false).idempotent(true).open_world(false),
         ),
     ]
+}
+
+/// A report changes nothing that is worked on. An agent that may only plan may still report: its CLI
+/// asks before every call that is not marked so.
+fn words_only() -> ToolAnnotations {
+    ToolAnnotations::new().read_only(true).destructive(false).idempotent(false).open_world(false)
 }
 
 fn tool(name: &'static str, about: &'static str, properties: Value, required: &[&str], marks: ToolAnnotations) -> Tool {
