@@ -221,8 +221,9 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.checking = None;
         }
         Event::VerdictReached { run, verdict } => {
-            attempt.checking = None;
-            judge(attempt, *run, verdict, at);
+            let asked = attempt.checking.take().is_some_and(|c| c.asked);
+            let at_rest = attempt.host().is_none() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
+            judge(attempt, *run, verdict, at, !asked || at_rest);
         }
         // What it finished before is not what there will be after this.
         Event::MessageDelivered { .. } if attempt.host().is_some() => {
@@ -271,8 +272,11 @@ fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
     }
 }
 
-fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {
+/// `counts`: whether it is the end of some work. An agent that has its checks run to see where it
+/// stands has not failed by that.
+fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now, counts: bool) {
     match verdict.outcome {
+        VerdictOutcome::Red | VerdictOutcome::Stale if !counts => {}
         VerdictOutcome::Red => (attempt.reds, attempt.stales) = (attempt.reds + 1, 0),
         VerdictOutcome::Stale => attempt.stales += 1,
         VerdictOutcome::Green | VerdictOutcome::None => (attempt.reds, attempt.stales) = (0, 0),
