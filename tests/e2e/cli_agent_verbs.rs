@@ -97,3 +97,37 @@ fn an_answer_cannot_be_waited_for_where_nobody_can_bring_it() {
     trial.run(&["ask", " "]).failed(2, "the question is empty");
     trial.run(&["ask", "x", "--timeout", "3s"]).failed(2, "--wait");
 }
+
+#[test]
+fn a_dry_start_shows_what_the_agent_is_told_and_a_template_of_ones_own_replaces_it() {
+    let trial = Trial::with_agent();
+    trial.run(&["add", "Mend the pager", "--off-limits", "ci/**"]).ok();
+    let prompt = || {
+        let plan = trial.run(&["start", "T1", "--dry-run", "--json"]).ok().json();
+        plan["prompt"].as_str().expect("a prompt").to_owned()
+    };
+    let told = prompt();
+    for words in [
+        "You work on task T1, \"Mend the pager\"",
+        "do not change: `ci/**`",
+        "Report every 15m",
+        "the tool check_in",
+        "check-in --did",
+        "$STANDUP_DIR/outbox",
+        "run them first: `sh -c 'test",
+        "You are done when",
+    ] {
+        assert!(told.contains(words), "{words:?} is not in {told}");
+    }
+    assert!(told.contains(&format!("{} done", env!("CARGO_BIN_EXE_standup"))), "{told}");
+    assert!(told.trim_end().ends_with("\n\nMend the pager"), "the brief comes last: {told}");
+    assert!(trial.run(&["start", "T1", "--dry-run"]).ok().out.contains("You work on task T1"));
+    let own = trial.home().join("config/preamble.md");
+    fs::create_dir_all(own.parent().expect("a parent")).expect("a folder");
+    fs::write(&own, "Do {task} within {limits}; say so with {standup}.\n").expect("a template");
+    let told = prompt();
+    assert!(told.starts_with("Do T1 within 2h, 1500 changed lines and 60 changed files; say so with /"), "{told}");
+    assert!(!told.contains("You are done when"), "{told}");
+    fs::write(&own, "Do {tsak}.\n").expect("a template");
+    trial.run(&["start", "T1", "--dry-run"]).failed(1, "did you mean {task}?");
+}
