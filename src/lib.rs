@@ -8,6 +8,7 @@
 //! ```text
 //!  floor 5   cli          arguments, output, exit codes; one file per verb
 //!  floor 4   board  demo  what a person sees; the scratch repository and its scripted agents
+//!            mcp          the tools that an agent's CLI is given
 //!  floor 3   supervisor   joins policy to the world     client   speaks to a supervisor or a host
 //!  floor 2   store  git  host  watch  verify            each touches one outside, never each other
 //!  floor 1   policy  agent  config  brief  wire  report pure; never import each other
@@ -46,5 +47,6 @@ pub mod supervisor;
 
 pub mod board;
 pub mod demo;
+pub mod mcp;
 
 pub mod cli;

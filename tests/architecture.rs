@@ -42,6 +42,7 @@ const TABLE: Table = Table {
         room("client", 3, &["base64", "tokio"]),
         room("board", 4, &["jiff", "unicode_width"]),
         room("demo", 4, &["anyhow", "base64", "toml"]),
+        room("mcp", 4, &["rmcp", "tokio"]),
         room(
             "cli",
             5,

@@ -233,6 +233,13 @@ pub struct McpRules {
     pub style: HookStyle,
     /// The flag before it.
     pub flag: String,
+    /// More keys of the server's own table, in the language of `style`: a CLI that starts servers
+    /// with a bare environment is told here what ours needs.
+    #[serde(default)]
+    pub server: String,
+    /// Arguments that let its tools be called without a question.
+    #[serde(default)]
+    pub args: Vec<String>,
 }
 
 /// What the environment gains.
@@ -513,13 +520,14 @@ fn check(adapter: &Adapter) -> Result<(), AdapterError> {
 fn check_placeholders(adapter: &Adapter) -> Result<(), AdapterError> {
     let launch = &adapter.launch;
     let user = placeholder::USER;
-    let lists: [(&str, &[String], &[&str]); 6] = [
+    let lists: [(&str, &[String], &[&str]); 7] = [
         ("program", &adapter.program, user),
         ("launch.args", &launch.args, user),
         ("launch.session", &launch.session, &["session"]),
         ("launch.resume", &launch.resume, &["resume"]),
         ("launch.before_prompt", &launch.before_prompt, user),
         ("notify.args", adapter.notify.as_ref().map_or(&[], |n| &n.args), &["notify"]),
+        ("mcp.args", adapter.mcp.as_ref().map_or(&[], |m| &m.args), &["standup"]),
     ];
     let modes = adapter.mode.iter().flat_map(|(mode, rules)| {
         [

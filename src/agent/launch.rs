@@ -405,7 +405,7 @@ fn extras(
         }
     }
     if let Some(rules) = adapter.mcp.as_ref().filter(|_| request.mcp) {
-        argv.extend(mcp(rules, standup));
+        argv.extend(mcp(rules, standup)?);
     }
     Ok(hooked)
 }
@@ -489,16 +489,31 @@ fn config_toml(rules: &HookRules, standup: &str) -> Vec<String> {
     rules.events.iter().flat_map(one).collect()
 }
 
-fn mcp(rules: &McpRules, standup: &str) -> [String; 2] {
+/// Our server beside those that the user has configured.
+fn mcp(rules: &McpRules, standup: &str) -> Result<Vec<String>, LaunchError> {
     let value = match rules.style {
         HookStyle::SettingsJson => {
-            json!({"mcpServers": {"standup": {"command": standup, "args": ["mcp"]}}}).to_string()
+            let mut server = object(&rules.flag, if rules.server.is_empty() { "{}" } else { &rules.server })?;
+            join(
+                &mut server,
+                [("command".to_owned(), json!(standup)), ("args".to_owned(), json!(["mcp"]))].into_iter().collect(),
+            );
+            json!({"mcpServers": {"standup": server}}).to_string()
         }
         HookStyle::ConfigToml => {
-            format!("mcp_servers.standup={{command={},args=[\"mcp\"]}}", quote::toml(standup))
+            let more = if rules.server.is_empty() { String::new() } else { format!(",{}", rules.server) };
+            format!("mcp_servers.standup={{command={},args=[\"mcp\"]{more}}}", quote::toml(standup))
         }
     };
-    [rules.flag.clone(), value]
+    // A list of what is allowed has its own commas and brackets; a path that has them too goes by
+    // the name that is on PATH.
+    let plain = standup.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._+-".contains(&b));
+    let values = [("standup", if plain { standup } else { "standup" }.to_owned())].into();
+    let mut args = vec![rules.flag.clone(), value];
+    for word in &rules.args {
+        args.push(placeholder::fill(word, &values)?);
+    }
+    Ok(args)
 }
 
 fn check_argv(argv: &[String]) -> Result<(), LaunchError> {

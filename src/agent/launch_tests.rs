@@ -305,3 +305,35 @@ fn hooks_that_would_lift_the_review_of_the_repositorys_own_are_not_passed_unaske
     assert!(!launch.argv.iter().any(|word| word == "--dangerously-bypass-hook-trust"), "{:?}", launch.argv);
     assert!(launch.argv.iter().any(|word| word.starts_with("notify=")), "{:?}", launch.argv);
 }
+
+#[test]
+fn our_tools_stand_beside_the_users_own_and_may_be_called_unasked() {
+    let branch = branch();
+    let request = LaunchRequest { standup: Path::new("/opt/standup"), mcp: true, ..request(&branch, "x") };
+    let own = settings(&[], &["--mcp-config", "mine.json", "--allowedTools", "Bash(make:*)"]);
+    let claude = run("claude", &own, &request).argv;
+    assert!(!claude.iter().any(|word| word.contains("strict")), "{claude:?}");
+    let ours = claude.iter().position(|w| w == "--mcp-config").expect("ours");
+    let server: Value = serde_json::from_str(&claude[ours + 1]).expect("JSON");
+    assert_eq!(server, serde_json::json!({"mcpServers": {"standup": {"command": "/opt/standup", "args": ["mcp"]}}}));
+    let allowed = claude[ours + 2..ours + 6].join(" ");
+    assert!(allowed.starts_with("--allowedTools mcp__standup__check_in,"), "{allowed}");
+    assert!(allowed.contains("Bash(/opt/standup check-in:*)") && !allowed.contains("{standup}"), "{allowed}");
+    assert!(
+        claude.ends_with(&own.args.iter().cloned().chain(["--".into(), "x".into()]).collect::<Vec<_>>()),
+        "{claude:?}"
+    );
+    let codex = run("codex", &settings(&[], &[]), &request).argv;
+    let table: toml::Table =
+        codex.iter().find(|w| w.starts_with("mcp_servers.standup=")).expect("ours").parse().expect("TOML");
+    let server = &table["mcp_servers"]["standup"];
+    assert_eq!(server["default_tools_approval_mode"].as_str(), Some("approve"));
+    let passed: Vec<&str> = server["env_vars"].as_array().expect("a list").iter().filter_map(|v| v.as_str()).collect();
+    assert!(["STANDUP_SOCKET", "STANDUP_TOKEN", "STANDUP_DIR"].iter().all(|name| passed.contains(name)), "{passed:?}");
+    // The token itself is on no command line.
+    assert!(!claude.iter().chain(&codex).any(|word| word.contains("STANDUP_TOKEN=")));
+    // A path that a list of what is allowed could not hold.
+    let odd = LaunchRequest { standup: Path::new("/opt/a,b)/standup"), ..request };
+    let claude = run("claude", &settings(&[], &[]), &odd).argv;
+    assert!(claude.iter().filter(|w| w.starts_with("Bash(")).all(|w| !w.contains("a,b")), "{claude:?}");
+}

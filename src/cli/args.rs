@@ -150,6 +150,12 @@ verbs! {
     #[command(hide = true)]
     CheckIn check_in,
     #[command(hide = true)]
+    Ask ask,
+    #[command(hide = true)]
+    Done done,
+    #[command(hide = true)]
+    Mcp mcp,
+    #[command(hide = true)]
     Brief brief,
     #[command(hide = true)]
     Hook hook,

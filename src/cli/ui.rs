@@ -205,6 +205,11 @@ impl Paint for Ui {
     }
 }
 
+/// Both streams for one who speaks a protocol over them.
+pub(super) fn streams() -> (tokio::io::Stdin, tokio::io::Stdout) {
+    (tokio::io::stdin(), tokio::io::stdout())
+}
+
 /// Lends the descriptor that answers go to.
 pub(super) fn with_output<T>(borrow: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
     borrow(io::stdout().as_fd())

@@ -7,5 +7,6 @@
 pub mod attach;
 pub mod chord;
 pub mod control;
+pub mod mail;
 mod modes;
 pub mod terminal;

@@ -294,6 +294,12 @@ pub struct Attempt {
     /// The usage limit it ran into, until it has gone on.
     #[serde(default)]
     pub limit: Option<UsageLimit>,
+    /// The newest message there was when it last asked something: what came after may answer it.
+    #[serde(default)]
+    pub asked_after: Option<MsgId>,
+    /// Until then, unless it says so again, it waits for an answer elsewhere than in its terminal.
+    #[serde(default)]
+    pub listens_until: Option<Mono>,
 }
 
 /// A usage limit that an attempt ran into.
@@ -357,6 +363,8 @@ impl Attempt {
             dialog: None,
             answer: None,
             limit: None,
+            asked_after: None,
+            listens_until: None,
         }
     }
 

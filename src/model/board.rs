@@ -48,6 +48,9 @@ pub struct ReceivedCheckIn {
     /// What was observed.
     #[serde(default)]
     pub beside: Beside,
+    /// What it is known by, where its writer said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// What a person wants started.

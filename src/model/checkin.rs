@@ -1,6 +1,19 @@
-//! The agent's report.
+//! The agent's report: what it says, what its writer says beside that, and how it is written down.
 
 use serde::{Deserialize, Serialize};
+
+use super::id::AttemptId;
+use super::time::Wall;
+
+/// The format of check-ins that is understood.
+pub const SCHEMA: u32 = 1;
+
+/// The longest text kept of a field, in characters: several screens, and 50 of them are no weight
+/// on a board.
+pub const MAX_TEXT: usize = 4_000;
+
+/// The most blockers kept, and the most criteria.
+pub const MAX_ITEMS: usize = 50;
 
 /// What the agent says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,4 +79,161 @@ pub enum CheckInKind {
     #[default]
     #[serde(rename = "check-in")]
     CheckIn,
+}
+
+impl CheckIn {
+    /// One that says `state` and nothing else.
+    #[must_use]
+    pub fn of(state: Claim) -> Self {
+        Self {
+            schema_version: SCHEMA,
+            kind: CheckInKind::CheckIn,
+            state,
+            did: String::new(),
+            next: String::new(),
+            blockers: Vec::new(),
+            question: None,
+            met: Vec::new(),
+        }
+    }
+
+    /// A question for a person, with answers to choose from.
+    #[must_use]
+    pub fn question(text: &str, options: &[String]) -> Self {
+        let options: Vec<&str> = options.iter().map(|o| o.trim()).filter(|o| !o.is_empty()).collect();
+        let asked = match options.as_slice() {
+            [] => text.trim().to_owned(),
+            some => format!("{} [{}]", text.trim(), some.join(" | ")),
+        };
+        let question = Some(asked).filter(|_| !text.trim().is_empty());
+        Self { question, ..Self::of(Claim::NeedsDecision) }.bounded()
+    }
+
+    /// The same without control characters, its texts and lists no longer than is kept.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        for text in [&mut self.did, &mut self.next] {
+            *text = plain(text);
+        }
+        self.blockers.truncate(MAX_ITEMS);
+        for text in &mut self.blockers {
+            *text = plain(text);
+        }
+        self.blockers.retain(|text| !text.is_empty());
+        self.question = self.question.map(|text| plain(&text)).filter(|text| !text.is_empty());
+        self.met.truncate(MAX_ITEMS);
+        self
+    }
+}
+
+/// A text without control characters but line breaks and tabs, trimmed and cut to [`MAX_TEXT`].
+fn plain(text: &str) -> String {
+    let kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    let mut chars = text.trim().chars().filter(kept);
+    let mut out: String = chars.by_ref().take(MAX_TEXT).collect();
+    if chars.next().is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// What a report's writer says beside its content. Each part may be missing, and none is believed
+/// further than to refuse a report by it: who reports is known by the token or by the worktree,
+/// and when by our own clock.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stamp {
+    /// Unlike that of any other report. The same report may come two ways, and counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// When it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Wall>,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptId>,
+}
+
+/// A report as it lies in an outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Written {
+    schema_version: u32,
+    kind: CheckInKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<Wall>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<AttemptId>,
+    state: Claim,
+    #[serde(default)]
+    did: String,
+    #[serde(default)]
+    next: String,
+    #[serde(default)]
+    blockers: Vec<String>,
+    #[serde(default)]
+    question: Option<String>,
+    #[serde(default)]
+    met: Vec<u32>,
+}
+
+impl Written {
+    /// How this report is written down.
+    #[must_use]
+    pub fn new(c: CheckIn, stamp: Stamp) -> Self {
+        Self {
+            schema_version: c.schema_version,
+            kind: c.kind,
+            id: stamp.id,
+            at: stamp.at,
+            attempt: stamp.attempt,
+            state: c.state,
+            did: c.did,
+            next: c.next,
+            blockers: c.blockers,
+            question: c.question,
+            met: c.met,
+        }
+    }
+
+    /// What it says, and what its writer says beside that.
+    #[must_use]
+    pub fn parts(self) -> (CheckIn, Stamp) {
+        let check_in = CheckIn {
+            schema_version: self.schema_version,
+            kind: self.kind,
+            state: self.state,
+            did: self.did,
+            next: self.next,
+            blockers: self.blockers,
+            question: self.question,
+            met: self.met,
+        };
+        (check_in, Stamp { id: self.id, at: self.at, attempt: self.attempt })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_and_what_is_too_long_are_left_out() {
+        let long = "ä".repeat(MAX_TEXT + 1);
+        let said = CheckIn {
+            did: " \x1b]0;title\x07two\r\nlines\u{9b}31m\0 ".into(),
+            next: long,
+            blockers: vec!["\x07".into(), "a".into()],
+            question: Some(" \x1b ".into()),
+            met: (0..200).collect(),
+            ..CheckIn::of(Claim::Working)
+        };
+        let kept = said.bounded();
+        assert_eq!(kept.did, "]0;titletwo\nlines31m");
+        assert_eq!(kept.next.chars().count(), MAX_TEXT + 1);
+        assert!(kept.next.ends_with("ä…"));
+        assert_eq!((kept.blockers, kept.question, kept.met.len()), (vec!["a".to_owned()], None, MAX_ITEMS));
+    }
 }

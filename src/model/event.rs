@@ -167,6 +167,9 @@ pub enum Event {
         check_in: CheckIn,
         /// Which way.
         via: Via,
+        /// What it is known by, where its writer said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
     },
     /// A report was refused.
     CheckInRefused {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Ended, Outcome};
 use super::attempt::{DiffStat, HostFacts, StopWhy};
-use super::checkin::{CheckIn, Via};
+use super::checkin::{CheckIn, Stamp, Via};
 use super::dialog::Dialog;
 use super::id::{ActionId, AttemptId, MsgId, TaskId};
 use super::name::{AgentName, HostId, Oid};
@@ -236,6 +236,12 @@ pub enum Command {
         /// `yes`, `no`, an option's number, its text, or how that begins.
         choice: String,
     },
+    /// Take what a person said to an attempt since it last asked. Whoever wants this listens for
+    /// it, so that it is not typed meanwhile.
+    Hear {
+        /// Which.
+        attempt: AttemptId,
+    },
 }
 
 /// A task to be added.
@@ -290,6 +296,8 @@ pub enum Observation {
         check_in: CheckIn,
         /// Which way it came.
         via: Via,
+        /// What its writer says beside that.
+        stamp: Stamp,
     },
     /// A report that is none.
     BadCheckIn {
@@ -372,6 +380,13 @@ pub enum Reply {
         msg: MsgId,
         /// The option that is taken.
         option: String,
+    },
+    /// This was said.
+    Heard {
+        /// The text, handed over with this.
+        text: Option<String>,
+        /// Whether there may yet be an answer.
+        open: bool,
     },
 }
 

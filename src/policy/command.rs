@@ -51,6 +51,7 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
         Command::Nudge { task } => super::checkin::by_hand(turn, task),
         Command::AtStop { attempt } => Ok(super::checkin::at_stop(turn, attempt)),
         Command::Answer { task, choice } => answer::give(turn, task, &choice),
+        Command::Hear { attempt } => super::mail::hear(turn, attempt),
     }
 }
 
@@ -381,7 +382,8 @@ fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> Answer {
         let text = format!("the agent of {of} has ended and cannot be resumed");
         return refuse(RefusalCode::Failure, text, &[format!("standup retry {id}")]);
     }
-    if !turn.reads(&attempt) {
+    // One that waits for an answer hears it whatever its terminal takes.
+    if !turn.reads(&attempt) && !super::mail::listens(turn, &attempt) {
         let text = format!("{} takes no messages: nothing tells when it would read one", attempt.agent);
         return refuse(RefusalCode::Failure, text, &[format!("standup attach {id}    # and type yourself")]);
     }

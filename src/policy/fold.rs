@@ -176,10 +176,15 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
         Event::MessageDelivered { msg, .. } => deliver(task, *msg, Delivery::Delivered),
         Event::MessageUnconfirmed { msg } => deliver(task, *msg, Delivery::Unknown),
         Event::MessageWithdrawn { msg, .. } => deliver(task, *msg, Delivery::Withdrawn),
-        Event::CheckInReceived { check_in, via } => {
-            let beside = Beside::default();
-            let received =
-                ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in: check_in.clone(), beside };
+        Event::QuestionAsked { .. } => {
+            let newest = task.messages.last().map(|m| m.id);
+            if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == id.no) {
+                attempt.asked_after = newest;
+            }
+        }
+        Event::CheckInReceived { check_in, via, id: stamp } => {
+            let (check_in, stamp, beside) = (check_in.clone(), stamp.clone(), Beside::default());
+            let received = ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in, id: stamp, beside };
             task.check_ins.push(received);
             if task.check_ins.len() > MAX_CHECK_INS {
                 task.check_ins.remove(0);
@@ -263,8 +268,9 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.checking = None;
         }
         Event::VerdictReached { run, verdict } => {
-            attempt.checking = None;
-            judge(attempt, *run, verdict, at);
+            let asked = attempt.checking.take().is_some_and(|c| c.asked);
+            let at_rest = attempt.host().is_none() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
+            judge(attempt, *run, verdict, at, !asked || at_rest);
         }
         // What it finished before is not what there will be after this.
         Event::MessageDelivered { .. } if attempt.host().is_some() => {
@@ -343,8 +349,11 @@ fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
     }
 }
 
-fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {
+/// `counts`: whether it is the end of some work. An agent that has its checks run to see where it
+/// stands has not failed by that.
+fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now, counts: bool) {
     match verdict.outcome {
+        VerdictOutcome::Red | VerdictOutcome::Stale if !counts => {}
         VerdictOutcome::Red => (attempt.reds, attempt.stales) = (attempt.reds + 1, 0),
         VerdictOutcome::Stale => attempt.stales += 1,
         VerdictOutcome::Green | VerdictOutcome::None => (attempt.reds, attempt.stales) = (0, 0),

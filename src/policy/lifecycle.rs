@@ -3,7 +3,6 @@
 use crate::model::action::{Action, Ended, Outcome};
 use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy};
 use crate::model::board::{Task, Wanted};
-use crate::model::checkin::{CheckIn, Claim, Via};
 use crate::model::event::{By, Event};
 use crate::model::id::{ActionId, AttemptId, TaskId};
 use crate::model::input::Observation;
@@ -272,7 +271,8 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
                 turn.attempt_event(id, Event::SessionLearned { session });
             }
         }
-        Observation::CheckIn { check_in, via } => checked_in(turn, id, check_in, via),
+        // Those are judged first: see `mail`.
+        Observation::CheckIn { .. } => {}
         Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
@@ -335,7 +335,8 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     }
     if works {
         began(turn, id, "the agent reports that it works".into());
-        if asked {
+        // One that works on while it asks has not been answered; a new turn has an answer for it.
+        if asked && before.kind == RunKind::Idle {
             turn.attempt_event(id, Event::QuestionSettled {});
         }
         if before.kind == RunKind::Idle {
@@ -365,7 +366,7 @@ fn set_live(turn: &mut Turn<'_>, id: AttemptId, readable: bool, state: &RunState
     }
 }
 
-fn began(turn: &mut Turn<'_>, id: AttemptId, evidence: String) {
+pub(super) fn began(turn: &mut Turn<'_>, id: AttemptId, evidence: String) {
     if matches!(turn.current(id).map(|a| &a.phase), Some(Phase::Live { began: false, .. })) {
         turn.attempt_event(id, Event::TurnBegan { evidence });
     }
@@ -385,31 +386,6 @@ fn prompt_taken(turn: &mut Turn<'_>, id: AttemptId, text: Option<&str>) {
     };
     let Some(msg) = task.messages.iter().filter(written).find(fits).map(|m| m.id) else { return };
     turn.attempt_event(id, Event::MessageDelivered { msg, evidence: "the agent took up a prompt".into() });
-}
-
-fn checked_in(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via) {
-    let Some(attempt) = turn.current(id) else { return };
-    let (asked, claim) = (attempt.asks.is_some(), check_in.state);
-    let question = check_in.question.clone().filter(|q| !q.trim().is_empty()).or_else(|| match claim {
-        Claim::NeedsDecision => Some(or_else(&check_in.did, "it needs a decision")),
-        Claim::GivingUp => Some(format!("it gives up: {}", or_else(&check_in.did, "no reason given"))),
-        Claim::Blocked => Some(format!("it is blocked: {}", or_else(&check_in.blockers.join("; "), "no reason given"))),
-        Claim::Working | Claim::Ready => None,
-    });
-    turn.attempt_event(id, Event::CheckInReceived { check_in, via });
-    began(turn, id, "it checked in".into());
-    match question {
-        Some(text) => turn.attempt_event(id, Event::QuestionAsked { text }),
-        None if asked => turn.attempt_event(id, Event::QuestionSettled {}),
-        None => {}
-    }
-    if claim == Claim::Ready && !turn.current(id).is_some_and(Attempt::plans) {
-        turn.attempt_event(id, Event::WorkFinished { by: "it says ready".into() });
-    }
-}
-
-fn or_else(text: &str, fallback: &str) -> String {
-    if text.trim().is_empty() { fallback.to_owned() } else { text.to_owned() }
 }
 
 fn diff_seen(turn: &mut Turn<'_>, id: AttemptId, diff: DiffStat, tree: Option<Oid>) {

@@ -4,13 +4,13 @@ use crate::model::action::Order;
 use crate::model::board::{Board, MachineSlots};
 use crate::model::event::Record;
 use crate::model::id::ActionId;
-use crate::model::input::{Input, Refusal, Reply};
+use crate::model::input::{Input, Observation, Refusal, Reply};
 use crate::model::state::RunKind;
 use crate::model::time::{Mono, Now};
 
 use super::turn::Turn;
 use super::{
-    admission, answer, attention, checkin, command, fold, lifecycle, limits, messages, quota, reconcile, rhythm,
+    admission, answer, attention, checkin, command, fold, lifecycle, limits, mail, messages, quota, reconcile, rhythm,
 };
 
 /// The most rounds the rules may take to settle after one input. Each round either plans or
@@ -95,6 +95,9 @@ impl Machine {
                 turn.finish(id);
                 lifecycle::done(&mut turn, id, outcome);
                 Ok(Reply::Ok {})
+            }
+            Input::Observed { attempt, seen: Observation::CheckIn { check_in, via, stamp } } => {
+                mail::checked_in(&mut turn, attempt, check_in, via, stamp)
             }
             Input::Observed { attempt, seen } => {
                 lifecycle::observed(&mut turn, attempt, seen);

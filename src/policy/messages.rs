@@ -101,7 +101,7 @@ fn bring_back(turn: &mut Turn<'_>, id: AttemptId, message: &Message, column: Col
 
 fn type_it(turn: &mut Turn<'_>, id: AttemptId, attempt: &Attempt, message: &Message, column: Column) -> bool {
     let Some(host) = attempt.host() else { return false };
-    if !attempt.readable || attempt.run.kind == RunKind::Waiting {
+    if !attempt.readable || attempt.run.kind == RunKind::Waiting || super::mail::listens(turn, attempt) {
         return false;
     }
     let host = host.id.clone();

@@ -20,6 +20,7 @@ mod fold;
 mod lifecycle;
 mod limits;
 mod machine;
+mod mail;
 mod messages;
 mod pause;
 mod plan;

@@ -11,7 +11,6 @@ use crate::agent::hook::{self, HookEvent};
 use crate::model::action::Order;
 use crate::model::attempt::{Attempt, HostFacts, Phase};
 use crate::model::board::{Board, Task};
-use crate::model::checkin::Via;
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode, Reply};
 use crate::model::name::HostId;
@@ -30,8 +29,12 @@ use super::permissions;
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
-use super::watching::Letter;
 use super::world::World;
+
+mod mail;
+
+pub(super) use mail::BURST;
+use mail::Post;
 
 /// Settings are looked at again at most this often.
 const SETTINGS_EVERY: Duration = Duration::from_secs(1);
@@ -63,6 +66,7 @@ pub(super) struct Desk {
     notifier: Notifier,
     ending: bool,
     over: bool,
+    post: Post,
 }
 
 impl Desk {
@@ -82,6 +86,7 @@ impl Desk {
             notifier,
             ending: false,
             over: false,
+            post: Post::default(),
         }
     }
 
@@ -190,15 +195,6 @@ impl Desk {
         }
     }
 
-    /// A report from an outbox: acknowledged once it is stored.
-    pub(super) fn letter(&mut self, letter: Letter) {
-        let Letter { attempt, seen, stored } = letter;
-        self.input(Input::Observed { attempt, seen });
-        if self.driver.trouble().is_none() {
-            let _ = stored.send(());
-        }
-    }
-
     pub(super) async fn request(&mut self, asked: Asked, waiting: &mut Waiting) {
         let Asked { scope, request, answer } = asked;
         self.look_at_settings(matches!(request, Request::Reload {})).await;
@@ -220,18 +216,11 @@ impl Desk {
                 self.ending = true;
                 return waiting.push_back(answer);
             }
-            (Request::CheckIn { check_in }, Scope::Attempt(attempt)) => {
-                self.input(Input::Observed { attempt, seen: Observation::CheckIn { check_in, via: Via::Socket } });
-                Answer::Ok {}
-            }
-            (Request::Hook { dialect, payload }, Scope::Attempt(attempt)) => self.hook(attempt, &dialect, &payload),
-            (Request::Permission { dialect, payload }, Scope::Attempt(attempt)) => {
+            (Request::Permission { dialect, payload }, Scope::Attempt { attempt, .. }) => {
                 return permissions::ask(&self.world, attempt, &dialect, &payload, answer);
             }
-            (
-                Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. } | Request::Permission { .. },
-                _,
-            ) => refused("this request does not belong here"),
+            (request, Scope::Attempt { attempt, launch }) => self.of_attempt(attempt, launch, request),
+            _ => refused("this request does not belong here"),
         };
         let _ = answer.send(said);
     }
@@ -280,13 +269,14 @@ impl Desk {
                 if let Some(output) = self.at_stop(attempt, &event) {
                     return Answer::Say { output };
                 }
-                if let Some(handle) = self.world.host(attempt) {
-                    handle.offer(Ask::Hook(event));
-                }
+                let Some(handle) = self.world.host(attempt) else {
+                    return self.unheard(attempt, "a hook fired, and the agent has ended");
+                };
+                handle.offer(Ask::Hook(event));
                 Answer::Ok {}
             }
             Ok(None) => Answer::Ok {},
-            Err(error) => refused(&error.to_string()),
+            Err(error) => self.unheard(attempt, &format!("a hook said something else than it should: {error}")),
         }
     }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::model::attempt::Proc;
 use crate::model::id::{AttemptId, Seq};
@@ -32,13 +33,25 @@ const HANDSHAKE: Duration = Duration::from_secs(1);
 /// Events sent to a follower between two looks at the log.
 const PAGE: usize = 512;
 
+/// The longest that one answer is waited for: within what any tool call may take. Who wants to wait
+/// longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// One who waits says so again at least this often.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
 /// Whose connection it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The user: everything.
     User,
-    /// One attempt: it may report, and nothing else.
-    Attempt(AttemptId),
+    /// One attempt: it may report and ask for itself, and nothing else.
+    Attempt {
+        /// Which.
+        attempt: AttemptId,
+        /// Which start of it the token was given to, from 1.
+        launch: u32,
+    },
 }
 
 /// A request on its way to the loop.
@@ -150,7 +163,12 @@ async fn connection(stream: UnixStream, server: &Server) -> std::io::Result<()> 
         }
         if matches!(request, Request::Permission { .. }) && scope != Scope::User {
             // It may take hours: it holds nobody up, and ends when the one who asks is gone.
-            let Some(answer) = wait(server, scope, request, &mut read).await? else { return Ok(()) };
+            let Some(answer) = wait_for_person(server, scope, request, &mut read).await? else { return Ok(()) };
+            send(&mut write, &answer).await?;
+            continue;
+        }
+        if let Some(until) = patience(&request) {
+            let Some(answer) = wait(server, scope, request, until, &mut read).await else { return Ok(()) };
             send(&mut write, &answer).await?;
             continue;
         }
@@ -184,7 +202,7 @@ fn admit(line: &[u8], server: &Server) -> Result<(Scope, Welcome), Refusal> {
     }
     let attempt = match scope {
         Scope::User => None,
-        Scope::Attempt(id) => Some(id),
+        Scope::Attempt { attempt, .. } => Some(attempt),
     };
     Ok((scope, Welcome { speaks, version: env!("CARGO_PKG_VERSION").into(), process: server.process, attempt }))
 }
@@ -198,11 +216,18 @@ fn refused(code: RefusalCode, text: &str) -> Answer {
 }
 
 async fn ask(server: &Server, scope: Scope, request: Request) -> Answer {
-    let reports = matches!(request, Request::CheckIn { .. } | Request::Hook { .. } | Request::Permission { .. });
+    let own = matches!(
+        request,
+        Request::CheckIn { .. }
+            | Request::Hook { .. }
+            | Request::Permission { .. }
+            | Request::Hear { .. }
+            | Request::Check { .. }
+    );
     match scope {
-        Scope::Attempt(_) if !reports => return refused(RefusalCode::Policy, "an attempt may only report"),
-        Scope::User if reports => return refused(RefusalCode::Usage, "only an attempt can report"),
-        Scope::Attempt(_) | Scope::User => {}
+        Scope::Attempt { .. } if !own => return refused(RefusalCode::Policy, "an attempt may only report"),
+        Scope::User if own => return refused(RefusalCode::Usage, "only an attempt can report"),
+        Scope::Attempt { .. } | Scope::User => {}
     }
     let (answer, answered) = oneshot::channel();
     if server.asked.send(Asked { scope, request, answer }).await.is_err() {
@@ -212,7 +237,7 @@ async fn ask(server: &Server, scope: Scope, request: Request) -> Answer {
 }
 
 /// Asks the loop and waits; `None` where the one who asked is gone before the answer came.
-async fn wait(
+async fn wait_for_person(
     server: &Server,
     scope: Scope,
     request: Request,
@@ -226,6 +251,45 @@ async fn wait(
         answered = answered => Ok(answered.ok()),
         // Whoever waits has nothing to say meanwhile.
         _ = read.fill_buf() => Ok(None),
+    }
+}
+
+/// Until when the answer to a request may be waited for, where it is one to wait for.
+fn patience(request: &Request) -> Option<Instant> {
+    let (Request::Hear { wait_s } | Request::Check { wait_s, .. }) = request else { return None };
+    Some(Instant::now() + LONGEST_WAIT.min(Duration::from_secs(u64::from(*wait_s))))
+}
+
+/// Asks again whenever something has happened, until there is an answer or time is up. `None` where
+/// the client went away.
+async fn wait(
+    server: &Server,
+    scope: Scope,
+    mut request: Request,
+    until: Instant,
+    read: &mut (impl AsyncBufRead + Unpin),
+) -> Option<Answer> {
+    let mut last = server.last.clone();
+    loop {
+        last.mark_unchanged();
+        let answer = ask(server, scope, request.clone()).await;
+        match &answer {
+            Answer::Heard { text: None, open: true } => {}
+            Answer::Checks { running: true, run, .. } => request = Request::Check { wait_s: 0, run: Some(*run) },
+            _ => return Some(answer),
+        }
+        if Instant::now() >= until {
+            return Some(answer);
+        }
+        tokio::select! {
+            changed = last.changed() => if changed.is_err() {
+                return Some(refused(RefusalCode::Failure, "the supervisor is ending"));
+            },
+            () = tokio::time::sleep_until(until.min(Instant::now() + ASK_AGAIN)) => {}
+            // A client that says something more wants no answer to this any longer, and one that
+            // ended none at all.
+            got = read.fill_buf() => return got.is_ok_and(|bytes| !bytes.is_empty()).then_some(answer),
+        }
     }
 }
 

@@ -44,8 +44,14 @@ impl Tokens {
         let (host, _) = given.rsplit_once('.')?;
         let host = HostId::new(host).ok()?;
         let right = same(self.of_host(&host).as_bytes(), given.as_bytes());
-        right.then(|| attempt_of(&host)).flatten().map(Scope::Attempt)
+        let (attempt, launch) = right.then(|| Some((attempt_of(&host)?, launch_of(&host)?))).flatten()?;
+        Some(Scope::Attempt { attempt, launch })
     }
+}
+
+/// Which start of its attempt a host is, from 1.
+fn launch_of(host: &HostId) -> Option<u32> {
+    host.as_str().split('-').nth(2)?.parse().ok()
 }
 
 /// The attempt a host works for: hosts are named `T7-2-1`, task, attempt, launch.
@@ -70,7 +76,7 @@ mod tests {
         let given = tokens.of_host(&host);
         let id: AttemptId = "T7/2".parse().expect("id");
         assert_eq!(tokens.scope(&secret), Some(Scope::User));
-        assert_eq!(tokens.scope(&given), Some(Scope::Attempt(id)));
+        assert_eq!(tokens.scope(&given), Some(Scope::Attempt { attempt: id, launch: 1 }));
         assert_eq!(tokens.scope(&given.replace("T7-2-1", "T8-1-1")), None);
         assert_eq!(tokens.scope(""), None);
         assert_eq!(tokens.scope("T7-2-1."), None);

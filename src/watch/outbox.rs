@@ -28,8 +28,11 @@ pub const MAX_BYTES: usize = 64 << 10;
 /// A letter that is no JSON yet may still be written; after this long it is not.
 pub const UNFINISHED: Span = Span::secs(3);
 
-/// The most names of one outbox that are looked at in one call.
+/// The most letters of one outbox that are listed in one call.
 const MAX_LISTED: usize = 20_000;
+
+/// The most names of one outbox that are looked at in one call, whatever they name.
+const MAX_NAMES: usize = 100_000;
 
 /// The parts of an outbox's path that an agent may rearrange, the last ones.
 const OWN_PARTS: [&str; 3] = [".standup", "run", "outbox"];
@@ -135,6 +138,21 @@ pub fn read(outbox: &Path, cap: usize) -> Vec<Result<Letter, OutboxError>> {
         .collect()
 }
 
+/// Removes all but the newest `keep` letters, unread; says how many. In one call, of what is
+/// listed: an outbox that holds more is thinned out again by the next.
+///
+/// # Errors
+/// [`OutboxError::NotOwn`], [`OutboxError::Io`].
+pub fn thin(outbox: &Path, keep: usize) -> Result<usize, OutboxError> {
+    let Some(dir) = open(outbox)? else { return Ok(0) };
+    let mut waiting =
+        list(dir.as_fd()).map_err(|e| OutboxError::Io { verb: "read", path: outbox.to_owned(), source: e })?;
+    waiting.truncate(waiting.len().saturating_sub(keep));
+    // What is no file is left for [`read`] to refuse.
+    let gone = waiting.iter().filter(|(_, name)| rustix::fs::unlinkat(&dir, name, AtFlags::empty()).is_ok());
+    Ok(gone.count())
+}
+
 /// Removes a letter whose content is stored. Doing so twice is no error.
 ///
 /// # Errors
@@ -199,7 +217,7 @@ type Came = (i64, i64);
 /// The letters that lie there, those that came first in front.
 fn list(dir: BorrowedFd<'_>) -> io::Result<Vec<(Came, OsString)>> {
     let mut waiting = Vec::new();
-    for entry in Dir::read_from(dir)? {
+    for entry in Dir::read_from(dir)?.take(MAX_NAMES) {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if !is_letter(name) {

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::attempt::{Proc, StopWhy};
 use crate::model::board::Board;
-use crate::model::checkin::CheckIn;
+use crate::model::checkin::{CheckIn, Stamp, Via};
 use crate::model::event::Record;
-use crate::model::id::{AttemptId, Seq, TaskId};
+use crate::model::id::{AttemptId, CheckRun, Seq, TaskId};
 use crate::model::input::{Command, Reply};
 use crate::model::state::{RunKind, Source};
 use crate::model::time::Now;
+use crate::model::verdict::Verdict;
 
 /// The versions this side speaks, lowest and highest.
 pub const VERSIONS: (u32, u32) = (1, 1);
@@ -94,6 +95,15 @@ pub enum Request {
     CheckIn {
         /// What it says.
         check_in: CheckIn,
+        /// What its writer says beside that.
+        #[serde(default)]
+        stamp: Stamp,
+        /// Which way it came to us; absent: this one.
+        #[serde(default)]
+        via: Option<Via>,
+        /// Whether its writer waits for an answer from now on, by [`Request::Hear`].
+        #[serde(default)]
+        listens: bool,
     },
     /// A hook of an attempt's CLI fired.
     Hook {
@@ -101,6 +111,18 @@ pub enum Request {
         dialect: String,
         /// The payload, as it came.
         payload: serde_json::Value,
+    },
+    /// An attempt waits for an answer to what it asked.
+    Hear {
+        /// How long it is waited for at most.
+        wait_s: u32,
+    },
+    /// An attempt wants its checks to be run.
+    Check {
+        /// How long their end is waited for at most.
+        wait_s: u32,
+        /// What was begun earlier and is to be waited for; absent: they are begun.
+        run: Option<CheckRun>,
     },
 }
 
@@ -185,6 +207,22 @@ pub enum Answer {
     Decided {
         /// Whether it may.
         allow: bool,
+    },
+    /// To [`Request::Hear`].
+    Heard {
+        /// What a person said; handed over with this, and not said again.
+        text: Option<String>,
+        /// Whether there may yet be an answer.
+        open: bool,
+    },
+    /// To [`Request::Check`].
+    Checks {
+        /// Which run.
+        run: CheckRun,
+        /// Whether it goes on.
+        running: bool,
+        /// What it showed; absent where it goes on or was dropped.
+        verdict: Option<Box<Verdict>>,
     },
     /// To all others.
     Ok {},

@@ -5,6 +5,7 @@ mod answers;
 mod asks;
 mod faults;
 mod limits;
+mod mail;
 mod stage;
 mod terminal;
 mod truth;

@@ -187,6 +187,10 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         Ok(Reply::Say { text: None }) => Some("reply: nothing to say".into()),
         Ok(Reply::Nudged { way }) => Some(format!("reply: reminded by {}", format!("{way:?}").to_lowercase())),
         Ok(Reply::Answer { msg, option }) => Some(format!("reply: answer {msg}: {option}")),
+        Ok(Reply::Heard { text: Some(text), .. }) => Some(format!("reply: heard {text:?}")),
+        Ok(Reply::Heard { text: None, open }) => {
+            Some(format!("reply: {}", if *open { "nothing heard yet" } else { "nothing is asked" }))
+        }
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
 }

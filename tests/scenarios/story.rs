@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use standup::model::action::{Action, Ended, Order, Outcome};
 use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc, StopWhy};
 use standup::model::board::{Board, Hold};
-use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::checkin::{CheckIn, CheckInKind, Claim, Stamp, Via};
 use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId, TaskId};
@@ -319,6 +319,7 @@ impl Story {
             "at-stop" => Command::AtStop { attempt: self.attempt(line.word(0)?)? },
             "answer" => Command::Answer { task: task()?, choice: line.word(1)?.into() },
             "send" => Command::Send { task: task()?, text: line.word(1)?.into(), now: line.word_or(2, "") == "now" },
+            "hear" => Command::Hear { attempt: line.word(0)?.parse().map_err(|e| format!("{e}"))? },
             _ => return Ok(None),
         }))
     }
@@ -440,7 +441,9 @@ impl Story {
             "dialog" => Observation::Dialog { dialog: dialog(line)? },
             "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
             "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
-            "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
+            "check-in" => {
+                Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox, stamp: stamp(line, self.now)? }
+            }
             "exit" => {
                 let (_, facts) = self.host(line.word(0)?)?;
                 Observation::Exited {
@@ -579,6 +582,16 @@ fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
     Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook }))
 }
 
+/// What a report's writer says beside it: `id=x of=T1/1 written=3` (seconds before now).
+fn stamp(line: &Line, now: Now) -> Result<Stamp, String> {
+    let ago = line.with.get("written").map(|s| s.parse::<i64>().map_err(|e| e.to_string())).transpose()?;
+    Ok(Stamp {
+        id: line.with.get("id").cloned(),
+        at: ago.map(|seconds| Wall(now.wall.0 - seconds * 1_000)),
+        attempt: line.with.get("of").map(|id| id.parse().map_err(|e| format!("{e}"))).transpose()?,
+    })
+}
+
 fn new_tasks(line: &Line) -> Result<Vec<NewTask>, String> {
     let mut tasks = Vec::new();
     for title in &line.words {
@@ -656,6 +669,7 @@ fn plain(board: &Board) -> Board {
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
         attempt.dialog = None;
+        attempt.listens_until = None;
         attempt.run.source = None;
         attempt.run.at = Now::default();
     }

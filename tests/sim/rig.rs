@@ -514,6 +514,7 @@ fn plain(board: &Board) -> Board {
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
         attempt.dialog = None;
+        attempt.listens_until = None;
         attempt.run.source = None;
         attempt.run.at = standup::model::time::Now::default();
     }

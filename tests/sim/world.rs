@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use standup::model::action::{Action, Ended, Order};
 use standup::model::attempt::{DiffStat, Exit, HostFacts};
-use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::checkin::{CheckIn, CheckInKind, Claim, Stamp, Via};
 use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::id::{AttemptId, MsgId, TaskId};
 use standup::model::input::{HostFound, Input, Observation};
@@ -320,7 +320,7 @@ impl World {
                     question: None,
                     met: Vec::new(),
                 };
-                self.show(name, Observation::CheckIn { check_in, via: Via::Outbox });
+                self.show(name, Observation::CheckIn { check_in, via: Via::Outbox, stamp: Stamp::default() });
                 self.plan(name, 10, 40_000, Act::Over);
             }
             Act::Over | Act::Ask => self.turn_over(name, act == Act::Ask),

@@ -55,7 +55,9 @@ fn an_agents_token_opens_reports_and_nothing_else() {
     }
     let text = r#"{"schemaVersion":1,"kind":"check-in","state":"working","did":"a test"}"#;
     let check_in = serde_json::from_str(text).expect("check-in");
-    client().ask(&Request::CheckIn { check_in }).expect("its report");
+    client()
+        .ask(&Request::CheckIn { check_in, stamp: Default::default(), via: None, listens: false })
+        .expect("its report");
     let task = scene.task(1);
     assert_eq!(
         task.check_ins.last().map(|c| (c.check_in.state, c.check_in.did.as_str())),

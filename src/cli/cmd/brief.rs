@@ -1,7 +1,5 @@
 //! `standup brief`: the brief, byte for byte. For agents, and for whoever wants to read it.
 
-use std::path::Path;
-
 use crate::brief::MAX_BYTES;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
@@ -16,9 +14,9 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
-    let own = std::env::var_os("STANDUP_BRIEF").filter(|_| args.task.is_none());
-    let bytes = match own {
-        Some(path) => file::read_bounded(Path::new(&path), MAX_BYTES as u64)?,
+    let mail = super::check_in::mail(ctx);
+    let bytes = match mail.brief().filter(|_| args.task.is_none()) {
+        Some(path) => file::read_bounded(path, MAX_BYTES as u64)?,
         None => {
             let board = ctx.seen()?.board;
             let id = ctx.task(&board, args.task.as_deref())?;

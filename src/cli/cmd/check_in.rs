@@ -1,15 +1,10 @@
 //! `standup check-in`: an agent reports. The socket is tried first; the outbox always works.
 
-use std::path::{Path, PathBuf};
-
-use crate::board::doc::{Document, SCHEMA_VERSION};
+use crate::board::doc::Document;
 use crate::cli::context::Context;
-use crate::cli::error::{Code, Failure, chain};
-use crate::client::control::{self, ClientError};
-use crate::model::checkin::{CheckIn, CheckInKind, Claim};
-use crate::model::input::RefusalCode;
-use crate::os::{clock, file};
-use crate::wire::control::Request;
+use crate::cli::error::{Code, Failure};
+use crate::client::mail::{Mail, MailError, Way};
+use crate::model::checkin::{CheckIn, Claim, Via};
 
 /// Report where you stand: what you did, what is next, what is in the way
 ///
@@ -64,56 +59,54 @@ impl From<State> for Claim {
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let check_in = CheckIn {
-        schema_version: SCHEMA_VERSION,
-        kind: CheckInKind::CheckIn,
-        state: args.state.into(),
         did: args.did,
         next: args.next,
-        blockers: args.blockers.into_iter().filter(|text| !text.trim().is_empty()).collect(),
-        question: args.question.filter(|text| !text.trim().is_empty()),
+        blockers: args.blockers,
+        question: args.question,
         met: args.met,
+        ..CheckIn::of(args.state.into())
     };
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let why = match (set("STANDUP_SOCKET"), set("STANDUP_TOKEN")) {
-        (Some(socket), Some(token)) => {
-            let request = Request::CheckIn { check_in: check_in.clone() };
-            match control::report(Path::new(&socket), &token.to_string_lossy(), &request) {
-                Ok(_) => return said(ctx, "socket", None),
-                Err(ClientError::Refused(refusal)) if refusal.code == RefusalCode::Usage => return Err(refusal.into()),
-                Err(error) => chain(&error),
-            }
-        }
-        _ => "STANDUP_SOCKET is not set".to_owned(),
-    };
-    ctx.ui.detail(&format!("the supervisor was not reached ({why})"));
-    let Some(dir) = set("STANDUP_DIR") else {
-        let text = "this is no attempt of standup: STANDUP_DIR is not set, so there is nobody to check in with";
-        return Err(Failure::new(Code::Failure, text));
-    };
-    let path = leave(Path::new(&dir), &check_in)?;
-    said(ctx, "outbox", Some(&path))
+    report(&check_in, ctx)
 }
 
-/// Puts the report into the outbox: whole or not at all.
-fn leave(dir: &Path, check_in: &CheckIn) -> Result<PathBuf, Failure> {
-    let outbox = dir.join("outbox");
-    std::fs::create_dir_all(&outbox)
-        .map_err(|error| Failure::new(Code::Failure, format!("cannot make {}: {error}", outbox.display())))?;
-    let random = uuid::Uuid::new_v4().simple().to_string();
-    let path = outbox.join(format!("{}-{}.json", clock::now().wall.0, &random[..8]));
-    let text = serde_json::to_vec(check_in).expect("a check-in is plain data");
-    file::write_atomic(&path, &text, 0o644)?;
-    Ok(path)
+/// The post of the attempt we are in.
+pub(super) fn mail(ctx: &Context) -> Mail {
+    Mail::find(|name| std::env::var_os(name), &ctx.dir)
 }
 
-fn said(ctx: &Context, via: &str, path: Option<&Path>) -> Result<Code, Failure> {
+/// Reports, and says which way.
+pub(super) fn report(check_in: &CheckIn, ctx: &Context) -> Result<Code, Failure> {
+    let way = mail(ctx).check_in(&check_in.clone().bounded(), Via::Socket)?;
     if ctx.ui.json {
-        ctx.ui.json(&Document::new("checked-in", serde_json::json!({"via": via, "path": path})))?;
-    } else {
-        match path {
-            Some(path) => ctx.ui.answer(&format!("checked in through the outbox: {}", path.display()))?,
-            None => ctx.ui.answer("checked in with the supervisor")?,
+        ctx.ui.json(&Document::new("checked-in", said(&way)))?;
+        return Ok(Code::Ok);
+    }
+    match way {
+        Way::Outbox { path, why } => {
+            ctx.ui.detail(&format!("the supervisor was not reached ({why})"));
+            ctx.ui.answer(&format!("checked in through the outbox: {}", path.display()))?;
         }
+        Way::Socket => ctx.ui.answer("checked in with the supervisor")?,
     }
     Ok(Code::Ok)
+}
+
+/// Which way something went, for scripts.
+pub(super) fn said(way: &Way) -> serde_json::Value {
+    match way {
+        Way::Socket => serde_json::json!({"via": "socket", "path": null}),
+        Way::Outbox { path, .. } => serde_json::json!({"via": "outbox", "path": path}),
+    }
+}
+
+impl From<MailError> for Failure {
+    fn from(error: MailError) -> Self {
+        match error {
+            MailError::Refused(refusal) => refusal.into(),
+            MailError::Unreachable { .. } => Self::new(Code::Unreachable, error.to_string()),
+            MailError::File(_) => Self::of(&error),
+            MailError::NoAttempt => Self::new(Code::Failure, error.to_string())
+                .hint("standup check-in    # from inside of a task's worktree"),
+        }
+    }
 }

@@ -26,6 +26,9 @@ const LIMIT: Duration = Duration::from_millis(900);
 /// has to be recognised.
 const MAX_KEPT: usize = 16 << 10;
 
+/// The most bytes sent of a payload that is no JSON: enough to recognise it.
+const MAX_SHOWN: usize = 200;
+
 /// Room in a line for what surrounds the payload.
 const AROUND: usize = 4 << 10;
 
@@ -99,7 +102,9 @@ fn read(given: Option<OsString>) -> Option<Value> {
             bytes
         }
     };
-    let mut payload: Value = serde_json::from_slice(&bytes).ok()?;
+    // What is no JSON is said to have come, and refused where it can be noted down.
+    let mut payload = serde_json::from_slice(&bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN)]).into_owned()));
     if bytes.len() > MAX_AGENT_LINE - AROUND {
         let mut kept = MAX_KEPT;
         while serde_json::to_vec(&payload).is_ok_and(|line| line.len() > MAX_AGENT_LINE - AROUND) && kept > 0 {

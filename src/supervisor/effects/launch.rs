@@ -296,7 +296,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         standup: &world.exe,
         writable_roots: &roots,
         hooks: found.adapter.hooks.as_ref().is_some_and(|hooks| hooks.by_default),
-        mcp: false,
+        mcp: found.adapter.mcp.is_some(),
     };
     let command = command_of(&found.adapter, &found.settings, &request).map_err(|e| ("launch", chain(&e)))?;
     for note in &command.notes {
@@ -326,6 +326,8 @@ pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wro
         worktree: &wanted.worktree.display().to_string(),
         branch: wanted.branch.as_str(),
         brief_path: &brief_path,
+        standup: &world.exe.display().to_string(),
+        limits: &settings.limits,
         check_in: crate::policy::interval(settings, &wanted.spec, wanted.mode),
         off_limits: &off_limits,
         checks: &checks,

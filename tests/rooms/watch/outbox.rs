@@ -223,3 +223,24 @@ fn an_outbox_that_leads_elsewhere_is_not_read() {
     let read = outbox::read(&super::outbox(dir.path()), 9);
     assert!(matches!(read.as_slice(), [Err(OutboxError::NotOwn { .. })]), "{read:?}");
 }
+
+#[test]
+fn thinning_out_keeps_the_newest_and_removes_only_letters() {
+    let (dir, outbox) = place();
+    assert_eq!(outbox::thin(&super::outbox(&dir.path().join("nowhere")), 3).expect("nothing there"), 0);
+    for n in 0..20 {
+        fs::write(outbox.join(format!("{n:02}.json")), LETTER).expect("write");
+    }
+    for name in [".refused-1.json", "notes.txt"] {
+        fs::write(outbox.join(name), LETTER).expect("write");
+    }
+    fs::write(dir.path().join("kept"), "x").expect("write");
+    symlink(dir.path().join("kept"), outbox.join("zz.json")).expect("link");
+    assert_eq!(outbox::thin(&outbox, 30).expect("thin"), 0);
+    // The link is the newest of the four that stay.
+    assert_eq!(outbox::thin(&outbox, 4).expect("thin"), 17);
+    assert_eq!(names_of_letters(&outbox), ["17.json", "18.json", "19.json"]);
+    assert_eq!(outbox::thin(&outbox, 0).expect("thin"), 4);
+    assert!(outbox.join(".refused-1.json").exists() && outbox.join("notes.txt").exists());
+    assert!(dir.path().join("kept").exists(), "what a link leads to is not removed");
+}

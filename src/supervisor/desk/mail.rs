@@ -1,0 +1,203 @@
+//! What attempts report and ask, from their outboxes and over the socket.
+//!
+//! **Invariant:** whatever an attempt sends, it costs no more than its share: of reports a burst
+//! and then a few a minute are stored, and of refusals likewise; what is beyond that is counted.
+//! Must not know: what a report means.
+
+use std::collections::BTreeMap;
+
+use crate::model::attempt::Attempt;
+use crate::model::checkin::Via;
+use crate::model::id::{AttemptId, CheckRun};
+use crate::model::input::{Command, Input, Observation, Refusal, RefusalCode, Reply};
+use crate::model::time::{Mono, Now};
+use crate::os::clock;
+use crate::wire::control::{Answer, Request};
+
+use super::super::watching::Letter;
+use super::{Desk, refused};
+
+/// Reports that may come at once: what an agent writes in two days, one every quarter of an hour,
+/// while no supervisor runs.
+pub(in super::super) const BURST: u64 = 200;
+
+/// After that, one for each of these.
+const REPORT_MS: u64 = 3_000;
+
+/// Refusals stored at once.
+const REFUSALS: u64 = 20;
+
+/// After that, one for each of these.
+const REFUSAL_MS: u64 = 60_000;
+
+impl Desk {
+    /// A report from an outbox: acknowledged once it is stored, with whether it counts.
+    pub(in super::super) fn letter(&mut self, letter: Letter) {
+        let Letter { attempt, seen, stored } = letter;
+        let counts = self.report(attempt, seen);
+        if self.driver.trouble().is_none() {
+            let _ = stored.send(counts.is_ok());
+        }
+    }
+
+    /// What an attempt wants over the socket.
+    pub(super) fn of_attempt(&mut self, attempt: AttemptId, launch: u32, request: Request) -> Answer {
+        let now = self.driver.board().attempt(attempt).map_or(0, |a| a.launches);
+        if launch != now {
+            return self.unheard(attempt, &format!("it comes from start {launch} of the agent, and this is {now}"));
+        }
+        match request {
+            Request::CheckIn { check_in, stamp, via, listens } => {
+                let via = via.filter(|via| *via != Via::Outbox).unwrap_or(Via::Socket);
+                if let Err(refusal) = self.report(attempt, Observation::CheckIn { check_in, via, stamp }) {
+                    return Answer::Refused(refusal);
+                }
+                // Before anybody can have answered: what was just asked cannot be typed meanwhile.
+                if listens {
+                    let _ = self.turn_over(Command::Hear { attempt });
+                }
+                Answer::Ok {}
+            }
+            Request::Hook { dialect, payload } => self.hook(attempt, &dialect, &payload),
+            Request::Hear { .. } => match self.turn_over(Command::Hear { attempt }) {
+                Ok(Reply::Heard { text, open }) => Answer::Heard { text, open },
+                Ok(_) => refused("the answer makes no sense"),
+                Err(refusal) => Answer::Refused(refusal),
+            },
+            Request::Check { run, .. } => self.checks(attempt, run),
+            _ => refused("this request does not belong here"),
+        }
+    }
+
+    fn turn_over(&mut self, command: Command) -> Result<Reply, Refusal> {
+        self.driver.turn(Input::Command(command), &[], clock::now())
+    }
+
+    /// One report, as far as there is room for it.
+    fn report(&mut self, attempt: AttemptId, seen: Observation) -> Result<(), Refusal> {
+        let now = clock::now();
+        let refuse = |code, text: String| Err(Refusal { code, text, hints: Vec::new() });
+        if !self.post.admits(attempt, now) {
+            let why = format!("more than {BURST} reports at once and {} a minute", 60_000 / REPORT_MS);
+            self.refused(attempt, &why, now);
+            return refuse(RefusalCode::Policy, why);
+        }
+        if let Observation::BadCheckIn { why } = seen {
+            self.refused(attempt, &why, now);
+            return refuse(RefusalCode::Policy, why);
+        }
+        self.driver.turn(Input::Observed { attempt, seen }, &[], now)?;
+        match self.driver.trouble() {
+            // It waits here as well; by its id it counts once.
+            Some(why) => refuse(RefusalCode::Failure, format!("nothing can be stored: {why}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Stores a refusal, as far as there is room for it.
+    fn refused(&mut self, attempt: AttemptId, why: &str, now: Now) {
+        let Some(unsaid) = self.post.says(attempt, now) else { return };
+        let more = if unsaid == 0 { String::new() } else { format!(" (and {unsaid} more were refused)") };
+        self.input(Input::Observed { attempt, seen: Observation::BadCheckIn { why: format!("{why}{more}") } });
+    }
+
+    /// Something came that is not heard.
+    pub(super) fn unheard(&mut self, attempt: AttemptId, why: &str) -> Answer {
+        self.refused(attempt, why, clock::now());
+        let text = why.to_owned();
+        Answer::Refused(Refusal { code: RefusalCode::Policy, text, hints: Vec::new() })
+    }
+
+    /// Begins an attempt's checks, or says what has become of them.
+    fn checks(&mut self, attempt: AttemptId, run: Option<CheckRun>) -> Answer {
+        if self.driver.board().tasks.get(&attempt.task).and_then(crate::model::board::Task::attempt_id) != Some(attempt)
+        {
+            return self.unheard(attempt, "it is not the newest attempt");
+        }
+        if run.is_none()
+            && let Err(refusal) = self.turn_over(Command::Verify { task: attempt.task })
+        {
+            return Answer::Refused(refusal);
+        }
+        let found = self.driver.board().attempt(attempt);
+        let Some(run) = run.or_else(|| found.and_then(under_way)) else {
+            return refused("the checks did not begin");
+        };
+        let judged = found.and_then(|a| a.judged.as_ref()).filter(|judged| judged.run == run);
+        let verdict = judged.map(|judged| Box::new(judged.verdict.clone()));
+        Answer::Checks { run, running: found.and_then(under_way) == Some(run), verdict }
+    }
+}
+
+fn under_way(attempt: &Attempt) -> Option<CheckRun> {
+    attempt.checking.as_ref().map(|checking| checking.run)
+}
+
+/// How much of the room for reports and refusals each attempt has used.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    of: BTreeMap<AttemptId, Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    reports: Bucket,
+    refusals: Bucket,
+    /// Refusals since the last one that was stored.
+    unsaid: u64,
+}
+
+impl Post {
+    /// Whether there is room for one more report.
+    fn admits(&mut self, attempt: AttemptId, now: Now) -> bool {
+        self.of.entry(attempt).or_default().reports.takes(now.mono, BURST, REPORT_MS)
+    }
+
+    /// Whether one more refusal is stored, and how many were not since the last.
+    fn says(&mut self, attempt: AttemptId, now: Now) -> Option<u64> {
+        let used = self.of.entry(attempt).or_default();
+        if used.refusals.takes(now.mono, REFUSALS, REFUSAL_MS) {
+            return Some(std::mem::take(&mut used.unsaid));
+        }
+        used.unsaid += 1;
+        None
+    }
+}
+
+/// A measure that fills by one for each that comes, and empties with time.
+#[derive(Debug, Default)]
+struct Bucket {
+    filled_ms: u64,
+    at: Mono,
+}
+
+impl Bucket {
+    fn takes(&mut self, now: Mono, burst: u64, each_ms: u64) -> bool {
+        self.filled_ms = self.filled_ms.saturating_sub(now.since(self.at).0);
+        self.at = now;
+        if self.filled_ms + each_ms > burst * each_ms {
+            return false;
+        }
+        self.filled_ms += each_ms;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_uses_its_own_room_and_gets_more_with_time() {
+        let mut post = Post::default();
+        let at = |ms: i64| Now { mono: Mono(ms), ..Now::default() };
+        let (one, other): (AttemptId, AttemptId) = ("T1/1".parse().expect("id"), "T2/1".parse().expect("id"));
+        let flood = |post: &mut Post, ms| (0..10_000).filter(|_| post.admits(one, at(ms))).count() as u64;
+        assert_eq!(flood(&mut post, 1_000), BURST);
+        assert!(post.admits(other, at(1_000)), "one's flood is not another's");
+        assert_eq!(flood(&mut post, 61_000), 20);
+        let said = (0..10_000).filter(|_| post.says(one, at(61_000)).is_some()).count() as u64;
+        assert_eq!(said, REFUSALS);
+        assert_eq!(post.says(one, at(61_000 + 60_000)), Some(10_000 - REFUSALS));
+    }
+}
