@@ -1,8 +1,9 @@
 //! What the watcher sees, on its way to the loop: signs of life, differences, reports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -32,7 +33,7 @@ const AT_MOST: usize = BURST as usize;
 /// Refused letters of one attempt that are kept in its outbox; more are removed.
 const KEPT: u32 = 100;
 
-/// How long a letter waits that could not be stored, or not be moved away.
+/// How long a letter waits that could not be stored.
 const STORE_AGAIN: Span = Span::secs(5);
 
 /// A report that lies in an outbox until it is stored.
@@ -125,25 +126,26 @@ async fn heard(
     }
 }
 
-/// Outboxes that are being read, each behind a lock: a letter is read once, then removed.
-type Collecting = Arc<Mutex<BTreeMap<AttemptId, Arc<tokio::sync::Mutex<Outbox>>>>>;
+/// The outboxes that are read.
+type Collecting = Arc<Mutex<BTreeMap<AttemptId, Arc<Outbox>>>>;
+
+/// One outbox: a letter is read once, then removed.
+#[derive(Default)]
+struct Outbox {
+    /// Whether somebody waits to read it: what comes meanwhile is read then.
+    awaited: AtomicBool,
+    known: tokio::sync::Mutex<Known>,
+}
 
 /// What is known of an outbox between two looks.
 #[derive(Default)]
-struct Outbox {
+struct Known {
     /// Letters set aside so far.
     kept: u32,
+    /// Letters that are dealt with and cannot be moved away; at most as many as are read at once.
+    stuck: BTreeSet<OsString>,
     /// Why it could not be read, as was said last.
     fault: String,
-}
-
-/// What became of a letter.
-#[derive(PartialEq)]
-enum Fate {
-    /// It is out of the way.
-    Gone,
-    /// It lies there still, and is to be read again.
-    Later,
 }
 
 /// Takes what lies in an attempt's outbox; each letter is removed once the loop has stored it.
@@ -152,48 +154,84 @@ fn collect(world: &Arc<World>, attempt: AttemptId, letters: &mpsc::Sender<Letter
     let outbox = layout::outbox(&look.shadow.site().worktree);
     let letters = letters.clone();
     let own = collecting.lock().unwrap_or_else(PoisonError::into_inner).entry(attempt).or_default().clone();
+    if own.awaited.swap(true, Ordering::AcqRel) {
+        return;
+    }
     tokio::spawn(async move {
-        let mut known = own.lock().await;
+        let mut known = own.known.lock().await;
+        own.awaited.store(false, Ordering::Release);
         loop {
             thin_out(&outbox, attempt, &letters).await;
-            let dir = outbox.clone();
-            let found = blocking(move || outbox::read(&dir, AT_ONCE)).await;
-            let (mut gone, mut again, mut fault) = (false, None, String::new());
-            for letter in found {
-                let fate = match letter {
-                    Ok(letter) => hand_over(&outbox, attempt, letter, &letters, &mut known).await,
-                    Err(OutboxError::Unfinished { again_in, .. }) => {
-                        again = Some(again_in);
-                        continue;
-                    }
-                    Err(error) => match error.refused().map(OsStr::to_owned) {
-                        Some(file) => {
-                            let seen = Observation::BadCheckIn { why: error.to_string() };
-                            let told = tell(attempt, seen, &letters).await;
-                            settle(&outbox, file, told.map(|_| false), &mut known).await
-                        }
-                        None => {
-                            fault = error.to_string();
-                            continue;
-                        }
-                    },
-                };
-                match fate {
-                    Fate::Gone => gone = true,
-                    Fate::Later => again = Some(STORE_AGAIN),
-                }
-            }
-            if !fault.is_empty() && fault != known.fault {
-                tell(attempt, Observation::BadCheckIn { why: fault.clone() }, &letters).await;
-            }
-            known.fault = fault;
-            match again {
-                _ if gone => {}
-                Some(later) if !letters.is_closed() => tokio::time::sleep(later.to_std()).await,
-                _ => return,
+            match collect_once(&outbox, attempt, &letters, &mut known).await {
+                Next::AtOnce => {}
+                Next::In(later) if !letters.is_closed() => tokio::time::sleep(later.to_std()).await,
+                Next::In(_) | Next::Told => return,
             }
         }
     });
+}
+
+/// When an outbox is to be looked at again.
+enum Next {
+    /// There may be more.
+    AtOnce,
+    /// Something lies there that nobody will tell of.
+    In(Span),
+    /// When something comes.
+    Told,
+}
+
+async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Letter>, known: &mut Known) -> Next {
+    let from = dir.to_owned();
+    let found = blocking(move || outbox::read(&from, AT_ONCE)).await;
+    let (mut gone, mut again, mut fault) = (false, None, String::new());
+    for letter in found {
+        let (file, seen) = match letter {
+            Ok(letter) => (letter.file.clone(), content(&letter)),
+            Err(OutboxError::Unfinished { again_in, .. }) => {
+                again = Some(again_in);
+                continue;
+            }
+            Err(error) => match error.refused() {
+                Some(file) => (file.to_owned(), Observation::BadCheckIn { why: error.to_string() }),
+                None => {
+                    fault = error.to_string();
+                    continue;
+                }
+            },
+        };
+        let counts = match Some(seen).filter(|_| !known.stuck.contains(&file)) {
+            Some(seen) => match tell(attempt, seen, letters).await {
+                Some(counts) => counts,
+                None => {
+                    again = Some(STORE_AGAIN);
+                    continue;
+                }
+            },
+            // It was told before, and only lies there still.
+            None => true,
+        };
+        gone |= settle(dir, file, counts, known).await;
+    }
+    if !fault.is_empty() && fault != known.fault {
+        tell(attempt, Observation::BadCheckIn { why: fault.clone() }, letters).await;
+    }
+    known.fault = fault;
+    match again {
+        _ if gone => Next::AtOnce,
+        Some(later) => Next::In(later),
+        None => Next::Told,
+    }
+}
+
+fn content(letter: &outbox::Letter) -> Observation {
+    match serde_json::from_slice::<Written>(&letter.bytes) {
+        Ok(written) => {
+            let (check_in, stamp) = written.parts();
+            Observation::CheckIn { check_in, via: Via::Outbox, stamp }
+        }
+        Err(why) => Observation::BadCheckIn { why: format!("{}: {why}", letter.file.display()) },
+    }
 }
 
 /// Removes what is more than could ever be taken at once, the oldest first.
@@ -206,34 +244,21 @@ async fn thin_out(outbox: &Path, attempt: AttemptId, letters: &mpsc::Sender<Lett
     }
 }
 
-async fn hand_over(
-    dir: &Path,
-    attempt: AttemptId,
-    letter: outbox::Letter,
-    letters: &mpsc::Sender<Letter>,
-    known: &mut Outbox,
-) -> Fate {
-    let seen = match serde_json::from_slice::<Written>(&letter.bytes) {
-        Ok(written) => {
-            let (check_in, stamp) = written.parts();
-            Observation::CheckIn { check_in, via: Via::Outbox, stamp }
-        }
-        Err(why) => Observation::BadCheckIn { why: format!("{}: {why}", letter.file.display()) },
-    };
-    let told = tell(attempt, seen, letters).await;
-    settle(dir, letter.file, told, known).await
-}
-
 /// Removes a letter that counts, and keeps one that does not where its writer can find it: the
-/// first ones, that is.
-async fn settle(dir: &Path, file: OsString, counts: Option<bool>, known: &mut Outbox) -> Fate {
-    let Some(counts) = counts else { return Fate::Later };
+/// first ones, that is. Says whether it is out of the way.
+async fn settle(dir: &Path, file: OsString, counts: bool, known: &mut Known) -> bool {
     let keep = !counts && known.kept < KEPT;
     known.kept += u32::from(keep);
-    let dir = dir.to_owned();
-    let done = blocking(move || if keep { outbox::refuse(&dir, &file) } else { outbox::take(&dir, &file) }).await;
-    // What cannot be moved away would come again at once.
-    if done.is_ok() { Fate::Gone } else { Fate::Later }
+    let (dir, name) = (dir.to_owned(), file.clone());
+    // A folder can only be set aside.
+    let remove = |dir: &Path, name: &OsStr| outbox::take(dir, name).or_else(|_| outbox::refuse(dir, name));
+    let done = blocking(move || if keep { outbox::refuse(&dir, &name) } else { remove(&dir, &name) }).await;
+    if done.is_ok() {
+        known.stuck.remove(&file);
+    } else {
+        known.stuck.insert(file);
+    }
+    done.is_ok()
 }
 
 /// Hands something to the loop; says whether it counts, or nothing where it was not stored.
