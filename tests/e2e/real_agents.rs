@@ -2,6 +2,7 @@
 //! passed; `scripts/check` runs them where it can.
 
 mod asks;
+mod deadlines;
 mod faults;
 mod stage;
 mod terminal;
