@@ -83,6 +83,12 @@ fn what(event: &Event) -> String {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
             format!("{} files differ at tree {tree}", diff.files)
         }
+        other => of_deadlines(other),
+    }
+}
+
+fn of_deadlines(event: &Event) -> String {
+    match event {
         Event::FactsSought { .. } => "facts sought".into(),
         Event::CheckInCompared { contradictions, hollow, .. } => {
             let hollow = if *hollow { ", hollow" } else { "" };
@@ -98,6 +104,7 @@ fn what(event: &Event) -> String {
         Event::MachineSlept { span } => format!("the machine slept {span}"),
         Event::LimitTripped { limit, action, why } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
         Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
+        other => format!("{other:?}"),
     }
 }
 

@@ -38,9 +38,10 @@ impl Period {
 /// the interval, as many reminders and the grace after the last have passed.
 pub(crate) fn check(disk: &Disk, rules: CheckInRules) -> (usize, usize) {
     let mut periods: BTreeMap<AttemptId, Period> = BTreeMap::new();
-    let (mut compared, mut reminders) = (BTreeSet::new(), BTreeSet::new());
+    let mut reminders = BTreeSet::new();
     let (mut nudged, mut late) = (0, 0);
     for step in &disk.steps {
+        let judged = step.events.iter().any(|r| matches!(r.event, Event::VerdictReached { .. }));
         for record in &step.events {
             let now = step.at;
             if let (Event::TaskMoved { to: Column::Build | Column::Design, .. }, Some(task)) =
@@ -54,7 +55,8 @@ pub(crate) fn check(disk: &Disk, rules: CheckInRules) -> (usize, usize) {
                 Event::HostStarted { .. } | Event::MessageQueued { from: From::Person, .. } => {
                     *period = Period::at(now)
                 }
-                Event::CheckInCompared { action, hollow, .. } if compared.insert(*action) && !hollow => {
+                // Said again once the checks have spoken, it begins nothing.
+                Event::CheckInCompared { hollow: false, .. } if !judged => {
                     *period = Period::at(now);
                 }
                 Event::NudgeIssued { by, .. } => {
