@@ -5,7 +5,7 @@
 
 use crate::model::action::Action;
 use crate::model::attempt::Attempt;
-use crate::model::board::{ReceivedCheckIn, Task};
+use crate::model::board::ReceivedCheckIn;
 use crate::model::checkin::{CheckIn, Claim};
 use crate::model::event::Event;
 use crate::model::id::{ActionId, AttemptId, CheckRun, TaskId};
