@@ -428,9 +428,31 @@ fn show_attempt(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     if let Some(session) = &a.agent_session {
         out.note(&format!("session   {}", clean_line(session)));
     }
+    if let Some(text) = doc.task.checkin.as_ref().and_then(|c| deadline_text(c, now)) {
+        out.note(&format!("check-in  {text}"));
+    }
     for past in doc.attempts.iter().filter(|p| p.number != a.number) {
         out.note(&format!("before    {} by {}: {}", past.number, past.agent, clean_line(&past.end)));
     }
+}
+
+/// When the next check-in is due; `None` while nothing is, and nothing was said about it.
+fn deadline_text(c: &doc::CheckIn, now: Now) -> Option<String> {
+    let mut parts = Vec::new();
+    if c.late {
+        parts.push("late".to_owned());
+    }
+    match c.due_at {
+        Some(at) if at > now.wall => parts.push(format!("due in {}", age(Now { wall: at, ..now }, now.wall))),
+        Some(at) => parts.push(format!("due for {}", age(now, at))),
+        None => {}
+    }
+    match c.nudges {
+        0 => {}
+        1 => parts.push("1 reminder so far".to_owned()),
+        n => parts.push(format!("{n} reminders so far")),
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// The lines of a failed check's output that are repeated below it.

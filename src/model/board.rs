@@ -230,7 +230,7 @@ pub struct Board {
     pub next_msg: u64,
     /// The next check run.
     pub next_run: u64,
-    /// When this supervisor had seen every host; not stored.
+    /// When this supervisor last began to hear what it had missed; not stored.
     #[serde(default)]
     pub recovered: Option<Mono>,
 }

@@ -174,13 +174,15 @@ fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(Need
             Some((NeedKind::Red, "files keep changing under the checks; do the checks write into the tree?".into()))
         }
         VerdictOutcome::Red => {
-            let limit = limits::of(turn, task.id)?.red_verdicts;
+            let limits = limits::of(turn, task.id)?;
             let lost = task
                 .messages
                 .iter()
                 .any(|m| m.attempt == attempt.no && m.from == From::Checks && m.delivery == Delivery::Unknown);
-            let text = if attempt.reds > limit {
+            let text = if attempt.reds > limits.red_verdicts {
                 format!("checks are red {} times in a row: {}", attempt.reds, why(attempt))
+            } else if limits::is_told_enough(attempt, limits) {
+                format!("the same checks are red {} times in a row: {}", attempt.failing.1, why(attempt))
             } else if lost {
                 format!("checks are red, and it is not certain that the agent was told: {}", why(attempt))
             } else {

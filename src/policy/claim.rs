@@ -5,7 +5,7 @@
 
 use crate::model::action::Action;
 use crate::model::attempt::Attempt;
-use crate::model::board::{ReceivedCheckIn, Task};
+use crate::model::board::ReceivedCheckIn;
 use crate::model::checkin::{CheckIn, Claim};
 use crate::model::event::Event;
 use crate::model::id::{ActionId, AttemptId, CheckRun, TaskId};
@@ -14,11 +14,13 @@ use crate::model::verdict::{CheckOutcome, VerdictOutcome};
 
 use super::turn::Turn;
 
-/// Orders a look at the worktree as it is at the last check-in of a task's agent.
+/// Orders a look at the worktree as it is after the last check-ins of a task's agent: one at a
+/// time, however many come.
 pub(super) fn look(turn: &mut Turn<'_>, id: TaskId) -> bool {
-    let Some(of) = turn.task(id).and_then(Task::attempt_id) else { return false };
-    let last = turn.task(id).and_then(|t| t.check_ins.iter().rfind(|c| c.attempt == of.no));
-    if last.is_none_or(|c| c.beside.look.is_some()) {
+    let Some((task, of)) = turn.task(id).and_then(|task| Some((task, task.attempt_id()?))) else { return false };
+    let own = || task.check_ins.iter().filter(|c| c.attempt == of.no);
+    let looks = own().any(|c| c.beside.look.is_some() && c.beside.facts.is_none());
+    if looks || own().next_back().is_none_or(|c| c.beside.look.is_some()) {
         return false;
     }
     let action = turn.next_action();
@@ -40,19 +42,24 @@ pub(super) fn is_look(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> bool 
     asker(turn, action) == Some(id)
 }
 
-/// The look was taken: the claim is put beside what was seen.
+/// The look was taken: the claims that waited for it are put beside what was seen.
 pub(super) fn compare(turn: &mut Turn<'_>, id: AttemptId, action: ActionId) {
-    let (Some(task), Some(attempt)) = (turn.task(id.task), turn.board.attempt(id)) else { return };
+    while let Some(event) = comparison(turn, id, action) {
+        turn.attempt_event(id, event);
+    }
+}
+
+/// The first claim that waits for this look, compared.
+fn comparison(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> Option<Event> {
+    let (task, attempt) = (turn.task(id.task)?, turn.board.attempt(id)?);
     let own: Vec<&ReceivedCheckIn> = task.check_ins.iter().filter(|c| c.attempt == id.no).collect();
-    let Some(place) = own.iter().position(|c| c.beside.look == Some(action) && c.beside.facts.is_none()) else {
-        return;
-    };
+    let place = own.iter().position(|c| c.beside.look == Some(action) && c.beside.facts.is_none())?;
     let facts = observed(attempt);
     let claim = &own[place].check_in;
     let before = place.checked_sub(1).map(|before| &own[before].check_in);
     let hollow = before.is_some_and(|before| says_the_same(before, claim)) && nothing_new(&facts);
     let contradictions = contradictions(claim, &facts, judgement_is_near(attempt));
-    turn.attempt_event(id, Event::CheckInCompared { action, facts: Box::new(facts), contradictions, hollow });
+    Some(Event::CheckInCompared { action, facts: Box::new(facts), contradictions, hollow })
 }
 
 /// Checks ended that an agent's last claim was about: they speak now.

@@ -526,10 +526,10 @@ fn to_review(turn: &mut Turn<'_>, task: TaskId, reason: &str) {
 
 /// The failures go back to the agent, unless it was told often enough, or cannot be told.
 fn tell(turn: &mut Turn<'_>, id: AttemptId, feedback: String) {
-    let Some(limit) = limits::of(turn, id.task).map(|limits| limits.red_verdicts) else { return };
+    let Some(limits) = limits::of(turn, id.task) else { return };
     let Some(attempt) = turn.current(id) else { return };
     let reached = turn.reads(attempt) && (attempt.is_active() || turn.resumes(attempt));
-    if attempt.reds > limit || feedback.is_empty() || !reached {
+    if limits::is_told_enough(attempt, limits) || feedback.is_empty() || !reached {
         return;
     }
     let msg = turn.next_msg();

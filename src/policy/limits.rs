@@ -113,6 +113,13 @@ fn same_failure(attempt: &Attempt, limits: Limits) -> Option<String> {
     Some(format!("the same fails {times} times in a row: {named}"))
 }
 
+/// Whether an agent has heard of its failures often enough: too many red verdicts, or just the
+/// same failure again and again, where that is to end in more than a warning.
+pub(super) fn is_told_enough(attempt: &Attempt, limits: Limits) -> bool {
+    let acts = limits.action != LimitAction::Warn;
+    red(attempt, limits).is_some() || (acts && same_failure(attempt, limits).is_some())
+}
+
 /// A verdict more than it is told of: whoever is told often enough is not told again.
 fn red(attempt: &Attempt, limits: Limits) -> Option<String> {
     let (reds, limit) = (attempt.reds, limits.red_verdicts);

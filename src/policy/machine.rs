@@ -75,6 +75,11 @@ impl Machine {
         self.board.machine = slots;
     }
 
+    /// What happened a while ago is only heard now: nothing is due before all of it is.
+    pub fn listen(&mut self, now: Now) {
+        self.board.recovered = Some(now.mono);
+    }
+
     /// Takes one stored event, in the order of the log, with the time it was stored at.
     pub fn fold(&mut self, record: &Record, at: Now) {
         fold::apply(&mut self.board, record, at);

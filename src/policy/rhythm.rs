@@ -5,7 +5,7 @@
 //! same times. Must not know: what follows from a deadline.
 
 use crate::model::attempt::{Attempt, Phase};
-use crate::model::board::{Board, Task};
+use crate::model::board::{Board, ReceivedCheckIn, Task};
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::AttemptNo;
 use crate::model::message::From;
@@ -89,12 +89,17 @@ fn asks_about_limit(attempt: &Attempt) -> bool {
 pub(super) fn fold(task: &mut Task, no: AttemptNo, event: &Event, at: Now) {
     match event {
         Event::FactsSought { action } => {
-            if let Some(last) = task.check_ins.iter_mut().rfind(|c| c.attempt == no) {
-                last.beside.look = Some(*action);
-            }
+            let waiting = task.check_ins.iter_mut().filter(|c| c.attempt == no && c.beside.look.is_none());
+            waiting.for_each(|c| c.beside.look = Some(*action));
         }
         Event::CheckInCompared { action, facts, contradictions, hollow } => {
-            let Some(found) = task.check_ins.iter_mut().rfind(|c| c.beside.look == Some(*action)) else { return };
+            let of_look = |c: &&mut ReceivedCheckIn| c.beside.look == Some(*action);
+            let place = task.check_ins.iter().position(|c| c.beside.look == Some(*action) && c.beside.facts.is_none());
+            let found = match place {
+                Some(place) => task.check_ins.get_mut(place),
+                None => task.check_ins.iter_mut().rfind(of_look),
+            };
+            let Some(found) = found else { return };
             let (first, said_at) = (found.beside.facts.is_none(), found.at);
             found.beside.facts = Some((**facts).clone());
             found.beside.contradictions.clone_from(contradictions);

@@ -213,6 +213,7 @@ impl<J: Journal, E: Effects> Driver<J, E> {
         if !self.take_back() {
             return false;
         }
+        self.machine.listen(now);
         while let Some(input) = self.backlog.pop_front() {
             if let Err(input) = self.step(input, &[], now) {
                 self.backlog.push_front(*input);

@@ -3,6 +3,7 @@
 
 mod answers;
 mod asks;
+mod deadlines;
 mod faults;
 mod limits;
 mod mail;

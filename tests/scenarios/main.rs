@@ -4,6 +4,7 @@
 //! `STANDUP_BLESS=1` writes the answers anew; look at the difference before you keep it.
 
 mod language;
+mod limits;
 mod show;
 mod story;
 

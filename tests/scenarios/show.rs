@@ -103,6 +103,13 @@ fn by_hand_or_clock(event: &Event) -> String {
         Event::PlanRejected { note } => format!("plan rejected: {note}"),
         Event::WorkApproved { tree } => format!("work approved at tree {}", &tree.as_str()[38..]),
         Event::WorkRejected { note } => format!("work rejected: {note}"),
+        other => of_deadlines(other),
+    }
+}
+
+/// What becomes due.
+fn of_deadlines(event: &Event) -> String {
+    match event {
         Event::FactsSought { .. } => "facts sought".into(),
         Event::CheckInCompared { contradictions, hollow, .. } => {
             let hollow = if *hollow { ", hollow" } else { "" };

@@ -14,8 +14,7 @@ use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Obse
 use standup::model::lease::{Changes, Mark};
 use standup::model::name::{AgentName, CheckName, HostId, Oid, Pattern, Slug};
 use standup::model::settings::{
-    AgentSettings, CheckSettings, Limit, LimitAction, LimitOverrides, Limits, Mode, Priority, ReportFormat, Route,
-    Settings,
+    AgentSettings, CheckSettings, Limit, LimitOverrides, Mode, Priority, ReportFormat, Route, Settings,
 };
 use standup::model::state::{Ask, RunKind, RunState, Source};
 use standup::model::task::{TaskSpec, TextRef};
@@ -24,6 +23,7 @@ use standup::model::verdict::{CheckOutcome, CheckResult, Verdict, VerdictOutcome
 use standup::policy::{Machine, rest};
 
 use crate::language::Line;
+use crate::limits::set_limit;
 use crate::show;
 
 type Told = Result<Vec<String>, String>;
@@ -501,22 +501,6 @@ impl Story {
         };
         self.orders.values().rfind(fits).ok_or_else(|| format!("there is no open order to {which} for {of}"))
     }
-}
-
-fn set_limit(limits: &mut Limits, which: &str, value: &str) -> Result<(), String> {
-    let number = || value.parse().map_err(|e| format!("{e}"));
-    let action = || LimitAction::WORDS.iter().find(|(word, _)| *word == value).map(|(_, a)| *a).ok_or("no such action");
-    match which {
-        "wall_clock" => limits.wall_clock = value.parse().map_err(|e| format!("{e}"))?,
-        "late_check_ins" => limits.late_check_ins = number()?,
-        "same_failure" => limits.same_failure = number()?,
-        "changed_lines" => limits.changed_lines = u64::from(number()?),
-        "changed_files" => limits.changed_files = u64::from(number()?),
-        "off_limits" => limits.off_limits = action()?,
-        "action" => limits.action = action()?,
-        other => return Err(format!("no limit is called {other}")),
-    }
-    Ok(())
 }
 
 fn facts(id: HostId) -> HostFacts {

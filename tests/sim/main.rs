@@ -1,11 +1,12 @@
 //! The production driver and policy against a simulated world: a jumping clock, crashes, a full
-//! disk, late, doubled and lost outcomes, twenty clients. Invariants hold after every step, and in
+//! disk, late, doubled and lost outcomes and hooks, machines that sleep, twenty clients. Invariants hold after every step, and in
 //! a calm world everything comes to rest.
 //!
 //! `STANDUP_SIM_SEED` runs one seed; `STANDUP_SIM_RUNS` and `STANDUP_SIM_EVENTS` make it longer.
 
 mod deeds;
 mod disk;
+mod rhythm;
 mod rig;
 mod rng;
 mod world;
@@ -42,8 +43,15 @@ fn run(seed: u64, events: usize) {
     if std::env::var_os("STANDUP_SIM_SHOW").is_some() {
         let (disk, world) = (rig.disk(), rig.world());
         eprintln!(
-            "seed {seed}: {} events, {} turns, {} crashes, {} reboots, {} refused writes, {:?}, refusals {:?}",
-            disk.events, rig.turns, rig.crashes, rig.reboots, disk.refused, world.kinds, rig.refusals
+            "seed {seed}: {} events, {} turns, {:?} reminders and misses, {} crashes, {} reboots, {} refused writes, {:?}, refusals {:?}",
+            disk.events,
+            rig.turns,
+            rhythm::check(&disk, rhythm::rules(seed)),
+            rig.crashes,
+            rig.reboots,
+            disk.refused,
+            world.kinds,
+            rig.refusals
         );
     }
 }

@@ -13,13 +13,14 @@ use standup::model::input::{AgentFacts, Command, Input, NewTask, Refusal, Reply,
 use standup::model::name::{AgentName, Pattern, Slug};
 use standup::model::settings::{AgentSettings, Limit, LimitOverrides, Priority, Settings};
 use standup::model::task::{Column, Mode, TaskSpec, TextRef};
-use standup::model::time::{Mono, Wall};
+use standup::model::time::{Mono, Span, Wall};
 use standup::model::verdict::VerdictOutcome;
 use standup::policy::{Machine, rest};
 use standup::supervisor::driver::Driver;
 
 use crate::deeds::SimEffects;
 use crate::disk::{Die, Disk, SimJournal};
+use crate::rhythm;
 use crate::rng::Rng;
 use crate::world::{World, worktrees};
 
@@ -37,6 +38,7 @@ pub(crate) struct Rig {
     world: Rc<RefCell<World>>,
     driver: Driver<SimJournal, SimEffects>,
     around: Surroundings,
+    seed: u64,
     clients: Vec<i64>,
     /// Steps of the journal that were judged already.
     judged: usize,
@@ -58,7 +60,8 @@ impl Rig {
             disk,
             world,
             driver,
-            around: surroundings(),
+            around: surroundings(seed),
+            seed,
             clients: vec![0; CLIENTS],
             judged: 0,
             taken: BTreeSet::new(),
@@ -85,6 +88,7 @@ impl Rig {
             self.trouble();
             self.one();
         }
+        rhythm::check(&self.disk.borrow(), self.around.settings.check_in);
     }
 
     /// Everything goes well from now on: all has to come to rest, and to say why.
@@ -100,7 +104,7 @@ impl Rig {
         if self.disk.borrow().dead {
             self.revive(false);
         }
-        self.around = surroundings();
+        self.around = surroundings(self.seed);
         let around = Box::new(self.around.clone());
         self.turn(Input::Surroundings(around));
         self.turn(Input::SlotsMayBeFree);
@@ -110,6 +114,7 @@ impl Rig {
         while self.now() < until && !(self.world.borrow().queue.is_empty() && self.driver.wake_at().is_none()) {
             self.one();
         }
+        rhythm::check(&self.disk.borrow(), self.around.settings.check_in);
         let board = self.driver.board();
         assert!(rest::at_rest(board).is_some(), "a calm world does not come to rest:\n{}", picture(board));
         for task in board.tasks.values() {
@@ -144,11 +149,28 @@ impl Rig {
             if let Some(input) = input {
                 self.turn(input);
             }
+            self.at_stop();
         } else if client == Some(at) {
             self.client();
         } else {
             self.turn(Input::Tick);
         }
+    }
+
+    /// An agent's hook asks before its turn ends; it may be lost, and it may ask twice.
+    fn at_stop(&mut self) {
+        let Some(host) = self.world.borrow_mut().stopping.take() else { return };
+        let attempt = self.world.borrow().hosts[&host].attempt;
+        let mut said = Vec::new();
+        for _ in 0..if self.rng.percent(10) { 2 } else { 1 } {
+            let answer = self.turn(Input::Command(Command::AtStop { attempt }));
+            said.extend(match answer {
+                Some(Ok(Reply::Say { text })) => text,
+                _ => None,
+            });
+        }
+        assert!(said.len() <= 1, "{attempt} was told twice at one stop");
+        self.world.borrow_mut().stopped(&host, !said.is_empty());
     }
 
     fn turn(&mut self, input: Input) -> Option<Result<Reply, Refusal>> {
@@ -225,6 +247,7 @@ impl Rig {
     fn check_steps(&mut self) {
         let disk = self.disk.borrow();
         let from = self.judged.min(disk.steps.len());
+        disk.steps[from..].iter().for_each(|s| rhythm::check_clock(self.driver.board(), &s.events));
         for record in disk.steps[from..].iter().flat_map(|s| &s.events) {
             follow(&mut self.taken, record);
             if let Event::TaskMoved { to: Column::Review, by: By::Rule, .. } = &record.event {
@@ -250,6 +273,14 @@ impl Rig {
             16..22 => disk.full = true,
             22..24 => (disk.full, disk.unreadable) = (true, true),
             24..120 => (disk.full, disk.unreadable) = (false, false),
+            142..150 => {
+                // The machine sleeps: its monotonic clock stands still.
+                let span = self.rng.between(60_000, 30_000_000);
+                world.now.wall = Wall(world.now.wall.0 + span);
+                drop((world, disk));
+                self.turn(Input::Slept { span: Span(u64::try_from(span).expect("positive")) });
+                return;
+            }
             120..123 => world.now.wall = Wall(world.now.wall.0 + self.rng.between(-90_000_000, 90_000_000)),
             123..140 => {
                 let used = world.hosts.values().filter(|h| h.alive).count() + world.assigned.len() + 1;
@@ -261,7 +292,7 @@ impl Rig {
                 self.revive(true);
                 return;
             }
-            142..160 => {
+            150..168 => {
                 drop((world, disk));
                 self.change_surroundings();
                 return;
@@ -276,7 +307,7 @@ impl Rig {
     }
 
     fn change_surroundings(&mut self) {
-        let mut around = surroundings();
+        let mut around = surroundings(self.seed);
         if self.rng.percent(20) {
             around.untrusted = Some("agents.toml has changed since it was approved".into());
         }
@@ -401,7 +432,8 @@ impl Rig {
                 let choice = (*self.rng.pick(&["yes", "no", "1", "maybe"])).to_owned();
                 Command::Answer { task: asked.unwrap_or(task), choice }
             }
-            76..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
+            76..77 => Command::Nudge { task },
+            77..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
             80..90 => {
                 let mut spec = self.driver.board().tasks.get(&task)?.spec.clone();
                 spec.priority = *self.rng.pick(&PRIORITIES);
@@ -584,7 +616,7 @@ pub(crate) fn spec(title: &str) -> TaskSpec {
     }
 }
 
-fn surroundings() -> Surroundings {
+fn surroundings(seed: u64) -> Surroundings {
     let settings_of = |adapter: &str, max: Limit| AgentSettings {
         adapter: adapter.into(),
         command: vec![adapter.into()],
@@ -597,7 +629,8 @@ fn surroundings() -> Surroundings {
     settings.agents.insert(agent("claude"), settings_of("claude", Limit::Unlimited));
     settings.agents.insert(agent("codex"), settings_of("codex", Limit::of(2)));
     settings.wip.machine = Limit::of(6);
-    let facts = |resumes| AgentFacts { unusable: None, resumes, reads: true, unconfined: None, stop_hook: false };
-    let agents = BTreeMap::from([(agent("claude"), facts(true)), (agent("codex"), facts(true))]);
+    settings.check_in = rhythm::rules(seed);
+    let facts = |stop_hook| AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook };
+    let agents = BTreeMap::from([(agent("claude"), facts(true)), (agent("codex"), facts(false))]);
     Surroundings { settings, untrusted: None, worktrees: worktrees(), agents }
 }

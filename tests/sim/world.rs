@@ -85,6 +85,8 @@ pub(crate) struct World {
     pub(crate) trees: BTreeMap<AttemptId, u64>,
     pub(crate) fences: BTreeMap<TaskId, u32>,
     pub(crate) written: BTreeMap<MsgId, u32>,
+    /// Whose hook asks before its turn ends.
+    pub(crate) stopping: Option<HostId>,
     /// Reminders left in inboxes.
     pub(crate) notes: BTreeSet<(AttemptId, u32)>,
     pub(crate) in_hand: bool,
@@ -111,6 +113,7 @@ impl World {
             trees: BTreeMap::new(),
             fences: BTreeMap::new(),
             written: BTreeMap::new(),
+            stopping: None,
             notes: BTreeSet::new(),
             in_hand: false,
             assigned: BTreeSet::new(),
@@ -323,6 +326,8 @@ impl World {
                 self.show(name, Observation::CheckIn { check_in, via: Via::Outbox, stamp: Stamp::default() });
                 self.plan(name, 10, 40_000, Act::Over);
             }
+            // Where nobody listens, or the hook is lost, the turn just ends.
+            Act::Over if self.life != 0 && self.rng.percent(90) => self.stopping = Some(name.clone()),
             Act::Over | Act::Ask => self.turn_over(name, act == Act::Ask),
             Act::Dialog => {
                 self.set_state(name, RunKind::Waiting, false, "may I run rm?");
@@ -383,6 +388,20 @@ impl World {
         self.show(name, Observation::Dialog { dialog: Some(dialog) });
     }
 
+    /// Its hook has an answer: a turn that was told something goes on.
+    pub(crate) fn stopped(&mut self, name: &HostId, told: bool) {
+        if !self.hosts.get(name).is_some_and(|h| h.alive) {
+            return;
+        }
+        if told {
+            self.count("reminded at its stop");
+            let next = if self.rng.percent(60) { Act::CheckIn(Claim::Working) } else { Act::Change };
+            self.plan(name, 100, 60_000, next);
+        } else {
+            self.turn_over(name, false);
+        }
+    }
+
     pub(crate) fn next_act(&mut self) -> Act {
         if self.calm {
             return *self.rng.pick(&[Act::Over, Act::Over, Act::Exit(0), Act::CheckIn(Claim::Ready)]);
@@ -400,6 +419,7 @@ impl World {
             75..78 => Act::Fail,
             78..90 => Act::CheckIn(Claim::Ready),
             90..94 => Act::CheckIn(Claim::NeedsDecision),
+            94..96 => Act::CheckIn(Claim::Working),
             _ => Act::Change,
         }
     }
