@@ -150,10 +150,12 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let id = task.id;
     let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
     let send = format!("standup send {id} \"…\"");
-    let options = task.needs_you.as_ref().is_some_and(|need| !need.options.is_empty());
+    let option = task.needs_you.as_ref().and_then(|need| need.options.first());
+    if let Some(option) = option.filter(|_| matches!(kind, NeedKind::Permission | NeedKind::Question)) {
+        let answer = if option.answer.contains(' ') { "\"…\"" } else { &option.answer };
+        return vec![format!("standup answer {id} {answer}"), attach];
+    }
     match kind {
-        NeedKind::Permission if options => vec![format!("standup answer {id} yes"), attach],
-        NeedKind::Question if options => vec![format!("standup answer {id} OPTION"), attach],
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
         NeedKind::Question => vec![attach, send],
         NeedKind::Red => vec![show, send],

@@ -2,7 +2,7 @@
 
 use crate::model::attempt::{Attempt, End, Phase, StopWhy};
 use crate::model::board::{NeedsYou, Task};
-use crate::model::dialog::{Choice, DialogNo};
+use crate::model::dialog::{Choice, Dialog, DialogNo};
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::message::{Delivery, From, Message};
@@ -67,7 +67,9 @@ fn is_of_dialog(kind: NeedKind) -> bool {
 fn asked_in(task: &Task, kind: NeedKind) -> (Vec<Choice>, Option<DialogNo>) {
     let waits = |a: &&Attempt| a.is_active() && a.run.kind == RunKind::Waiting;
     let dialog = task.attempt().filter(waits).and_then(|a| a.dialog.as_ref()).filter(|_| is_of_dialog(kind));
-    dialog.map_or((Vec::new(), None), |d| (d.options.clone(), Some(d.no)))
+    let answerable = matches!(kind, NeedKind::Permission | NeedKind::Question);
+    let options = |d: &Dialog| if answerable { d.options.clone() } else { Vec::new() };
+    dialog.map_or((Vec::new(), None), |d| (options(d), Some(d.no)))
 }
 
 fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
@@ -136,7 +138,9 @@ fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
             Some(Ask::Login) => NeedKind::Login,
             Some(Ask::Question) | None => NeedKind::Question,
         };
-        return Some((kind, attempt.run.text.clone()));
+        // What is answered is the dialog: beside it a report may speak of another one already.
+        let asked = attempt.dialog.as_ref().map(|d| &d.question).filter(|question| !question.is_empty());
+        return Some((kind, asked.unwrap_or(&attempt.run.text).clone()));
     }
     attempt.asks.clone().map(|text| (NeedKind::Question, text))
 }

@@ -341,6 +341,25 @@ impl World {
                 self.show_state(name);
                 self.plan(name, 100, 10_000, Act::Over);
             }
+            Act::Limit | Act::LimitOver | Act::Login => self.held_up(name, act),
+            Act::Fail => {
+                self.set_state(name, RunKind::Idle, false, "the service answered 529");
+                self.show_state(name);
+            }
+            Act::Exit(code) => self.end_host(name, Some(exit(Some(code)))),
+            Act::Die => self.end_host(name, None),
+            Act::Hang => {
+                self.set_state(name, RunKind::Quiet, false, "");
+                self.show_state(name);
+                // Until somebody looks, or all is well.
+                self.plan(name, 3_000_000, 6_000_000, Act::Over);
+            }
+        }
+    }
+
+    /// What keeps an agent from its work, and is none of it.
+    fn held_up(&mut self, name: &HostId, act: Act) {
+        match act {
             Act::Limit => {
                 let for_ms = self.rng.between(60_000, 8_000_000);
                 self.set_state(name, RunKind::Limited, false, "out of quota");
@@ -359,18 +378,7 @@ impl World {
                 self.show_state(name);
                 self.plan(name, 60_000, 3_000_000, Act::Answered);
             }
-            Act::Fail => {
-                self.set_state(name, RunKind::Idle, false, "the service answered 529");
-                self.show_state(name);
-            }
-            Act::Exit(code) => self.end_host(name, Some(exit(Some(code)))),
-            Act::Die => self.end_host(name, None),
-            Act::Hang => {
-                self.set_state(name, RunKind::Quiet, false, "");
-                self.show_state(name);
-                // Until somebody looks, or all is well.
-                self.plan(name, 3_000_000, 6_000_000, Act::Over);
-            }
+            _ => {}
         }
     }
 

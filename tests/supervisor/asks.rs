@@ -43,6 +43,14 @@ fn answer(scene: &Scene, choice: &str) -> Result<Reply, standup::client::control
     scene.wish(Wish::Answer { task: id(1), choice: choice.into() })
 }
 
+/// Runs a verb: its exit code, what it answered, what it said.
+fn cli(scene: &Scene, args: &[&str]) -> (i32, String, String) {
+    let mut command = scene.command(env!("CARGO_BIN_EXE_standup"));
+    let out = command.arg("-C").arg(scene.repo()).args(args).output().expect("it runs");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (out.status.code().unwrap_or(-1), text(out.stdout), text(out.stderr))
+}
+
 fn given(events: &[Event]) -> Vec<Way> {
     events.iter().filter_map(|e| if let Event::AnswerGiven { way, .. } = e { Some(*way) } else { None }).collect()
 }
@@ -73,7 +81,12 @@ fn one_key_answers_the_dialog_on_the_screen_and_only_that_one() {
     assert!(answer(&scene, "yes").is_err(), "nobody asks");
     std::fs::write(scene.home().join("again"), "").expect("write");
     scene.until("it asks again", |b| asks(b, 1));
-    answer(&scene, "no").expect("accepted");
+    let (code, out, said) = cli(&scene, &["answer", "T1", "perhaps"]);
+    assert!(code == 2 && out.is_empty() && said.contains("hint: standup answer T1 yes"), "{code} {said}");
+    let (code, out, said) = cli(&scene, &["next", "--print"]);
+    assert!(code == 0 && out.contains("make 2") && out.contains("no   No, and tell"), "{out} {said}");
+    let (code, out, said) = cli(&scene, &["answer", "T1", "no", "--json"]);
+    assert!(code == 0 && out.contains("\"kind\": \"answer\"") || out.contains("\"kind\":\"answer\""), "{out} {said}");
     assert_eq!(until_file(&scene.home().join("key-2")), "2");
     scene.until("taken", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.answer.is_none()));
     let events = scene.events(1);

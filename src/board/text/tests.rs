@@ -255,3 +255,17 @@ fn one_task_is_shown_with_its_evidence() {
     };
     insta::assert_snapshot!(super::show(&show, NOW, &Marked(80)));
 }
+
+#[test]
+fn a_dialog_lists_what_it_takes_and_how_that_is_said() {
+    let choice = |answer: &str, text: &str| doc::Choice { answer: answer.into(), text: text.into() };
+    let options = vec![choice("yes", "Yes, proceed \x1b[31m(y)"), choice("2", "Yes, always"), choice("no", "No")];
+    let lines: Vec<String> = options.iter().map(option_text).collect();
+    assert_eq!(lines[1..], ["  2    Yes, always", "  no   No"]);
+    assert!(lines[0].starts_with("  yes  Yes, proceed") && !lines[0].contains('\x1b'), "{lines:?}");
+    let mut task = tasks().remove(0);
+    task.needs_you = needs(NeedKind::Permission, "May I?").map(|need| doc::NeedsYou { options, ..need });
+    assert_eq!(next_steps(&task, NeedKind::Permission), ["standup answer T1 yes", "standup attach T1"]);
+    task.needs_you = needs(NeedKind::Permission, "May I?");
+    assert_eq!(next_steps(&task, NeedKind::Permission), ["standup attach T1"]);
+}

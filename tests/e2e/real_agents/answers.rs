@@ -28,6 +28,7 @@ fn asking(stage: &Stage, cli: Cli, name: &str) -> (TaskId, std::path::PathBuf) {
     let task = stage.until_task(id, "asks with options", |t| {
         t.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Permission && n.options.len() >= 2)
     });
+    assert!(asked.elapsed() < Duration::from_secs(3), "{name}: seen after {:?}", asked.elapsed());
     stage.timed(id, &format!("permission to answer, {name}"), asked, |s| s.ask == Some(Ask::Permission));
     assert!(task.attempt().is_some_and(|a| a.dialog.is_some()), "{task:?}");
     (id, file)
