@@ -140,7 +140,7 @@ pub struct HookEvent {
     /// Prompts that were read by now, oldest first and the newest of them, where the end of a turn
     /// tells: so a text that was typed into a running turn is seen to have arrived.
     pub prompts: Vec<String>,
-    /// The plan that its plan tool wants approved.
+    /// The plan that its plan tool wants approved; empty where it names none.
     pub plan: Option<String>,
 }
 
@@ -269,8 +269,8 @@ fn plan(event: &str, fields: Fields<'_>) -> Option<String> {
     if event != "PermissionRequest" || fields.get("tool_name") != Some(PLAN_TOOL) {
         return None;
     }
-    let input = fields.0.get("tool_input")?.as_object()?;
-    Fields(input).text("plan")
+    let input = fields.0.get("tool_input").and_then(Value::as_object);
+    Some(input.and_then(|input| Fields(input).text("plan")).unwrap_or_default())
 }
 
 fn is_title(prompt: &str) -> bool {

@@ -140,6 +140,12 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
     let send = format!("standup send {id} \"…\"");
     match kind {
+        NeedKind::Question if task.column == Column::Design => {
+            vec![show, format!("standup approve {id}"), format!("standup reject {id} --note \"…\"")]
+        }
+        NeedKind::Question if task.column == Column::Takeover => {
+            vec![format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
+        }
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
         NeedKind::Question => vec![attach, send],
         NeedKind::Red => vec![show, send],

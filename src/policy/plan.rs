@@ -126,7 +126,7 @@ pub(super) fn question(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Optio
         return None;
     }
     let text = if plan.text.is_empty() {
-        "its turn is over, and it gave no plan; tell it what is missing, or approve".to_owned()
+        "it wants to begin without having said how; send that back, or approve".to_owned()
     } else {
         let lines: Vec<&str> = plan.text.lines().filter(|line| !line.trim().is_empty()).take(SHOWN).collect();
         format!("may it carry out this plan?\n{}", lines.join("\n"))

@@ -147,7 +147,9 @@ fn is_at_an_end(attempt: &Attempt) -> bool {
 fn told(changes: Option<&Changes>, note: &str) -> String {
     let mut lines = vec!["You have your terminal back; a person had taken over this task.".to_owned()];
     match changes {
-        None => lines.push("What was changed meanwhile could not be worked out: look at git status and git log.".into()),
+        None => {
+            lines.push("What was changed meanwhile could not be worked out: look at git status and git log.".into())
+        }
         Some(changes) if changes.is_empty() => lines.push("Nothing in your worktree was changed meanwhile.".into()),
         Some(changes) => {
             lines.push("Meanwhile this changed in your worktree:".into());

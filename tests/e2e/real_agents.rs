@@ -3,6 +3,7 @@
 
 mod asks;
 mod faults;
+mod hands;
 mod stage;
 mod terminal;
 mod turns;

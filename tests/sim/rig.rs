@@ -313,10 +313,7 @@ impl Rig {
         }
         self.judged = self.judged.min(self.disk.borrow().steps.len());
         self.taken.clear();
-        self.disk.borrow().steps[..self.judged]
-            .iter()
-            .flat_map(|s| &s.events)
-            .for_each(|r| follow(&mut self.taken, r));
+        self.disk.borrow().steps[..self.judged].iter().flat_map(|s| &s.events).for_each(|r| follow(&mut self.taken, r));
         if reboot {
             self.clients.iter_mut().for_each(|at| *at = 600);
         } else {

@@ -9,4 +9,5 @@ mod settings;
 mod starting;
 mod stopping;
 mod surviving;
+mod takeover;
 mod work;

@@ -531,7 +531,7 @@ mod always {
                 agent_id: None,
                 transcript: None,
                 prompts: Vec::new(),
-            plan: None,
+                plan: None,
             })
         });
         prop_oneof![

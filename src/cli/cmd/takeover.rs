@@ -81,7 +81,8 @@ fn shell(ctx: &Context, task: &Task) -> Result<Code, Failure> {
     let wanted = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| OsString::from("sh"));
     let program = locate::program(&wanted, Path::new("/")).map_err(|error| Failure::of(&error))?;
     ctx.ui.say(&format!("in {}; exit returns", clean_line(&with.cwd.display().to_string())));
-    let run = with.env.iter().fold(Run::new(program).clear_env().cwd(&with.cwd), |run, (name, value)| run.env(name, value));
+    let run =
+        with.env.iter().fold(Run::new(program).clear_env().cwd(&with.cwd), |run, (name, value)| run.env(name, value));
     run.foreground().map_err(|error| Failure::of(&error))?;
     ctx.ui.say(&format!("{} is still in your hands", task.id));
     ctx.ui.hint(&handback(task.id));

@@ -56,7 +56,8 @@ impl Shadow {
         let (head, tree) = from;
         let mut since = Since::default();
         if *tree != to.tree {
-            let Lines { files, insertions, deletions } = counts(&self.diff(&["--numstat", "-z"], tree, &to.tree).read()?);
+            let Lines { files, insertions, deletions } =
+                counts(&self.diff(&["--numstat", "-z"], tree, &to.tree).read()?);
             (since.files, since.insertions, since.deletions) = (files, insertions, deletions);
             let listed = changes(&self.diff(&["--raw", "-z"], tree, &to.tree).read()?);
             let one = |change: &super::Change| {
@@ -67,10 +68,10 @@ impl Shadow {
         let Some(now) = to.head.as_ref().filter(|now| head != Some(*now)) else { return Ok(since) };
         let range = head.map_or_else(|| now.as_str().to_owned(), |before| format!("{before}..{now}"));
         let count = self.private.call(&self.git, &["rev-list", "--count", "--end-of-options", &range]).text()?;
-        since.commits = count.trim().parse().map_err(|_| GitError::Unexpected {
-            command: "git rev-list".into(),
-            answer: plain(count.as_bytes()),
-        })?;
+        since.commits = count
+            .trim()
+            .parse()
+            .map_err(|_| GitError::Unexpected { command: "git rev-list".into(), answer: plain(count.as_bytes()) })?;
         let most = format!("--max-count={named}");
         let args = ["log", "--no-show-signature", "--no-color", "--format=%h %s", &most, "--end-of-options", &range];
         let log = self.private.call(&self.git, &args).read()?;

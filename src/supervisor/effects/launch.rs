@@ -102,17 +102,17 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     else {
         return Err(("launch", "not an order to launch".into()));
     };
-    let wanted = Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports, plans, plan };
+    let wanted =
+        Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports, plans, plan };
     let made = require_agent(world, &agent).and_then(|found| {
         let (command, program) = command(world, &wanted, &found)?;
         Ok((found, command, program))
     });
     let voice = Box::new(match &made {
         Ok((found, command, _)) => voice(world, &wanted, found, command),
-        Err(_) => Voice {
-            plans: wanted.plans,
-            ..voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone())
-        },
+        Err(_) => {
+            Voice { plans: wanted.plans, ..voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone()) }
+        }
     });
     // A host of this name that lives, or lived, is this very launch, whatever the settings say
     // since: it is not started twice.
