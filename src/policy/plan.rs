@@ -79,7 +79,8 @@ pub(super) fn reject(turn: &mut Turn<'_>, id: TaskId, note: String) -> Answer {
     let (_, attempt) = require_attempt(turn, id)?;
     let attempt = attempt.clone();
     let goes_on = turn.resumes(&attempt);
-    if !goes_on && !(attempt.is_active() && turn.reads(&attempt)) {
+    let hears = goes_on || (attempt.is_active() && turn.reads(&attempt));
+    if !hears {
         let text = format!("the agent of {of} cannot be told: it takes no messages and cannot be resumed");
         return refuse(RefusalCode::Failure, text, &[format!("standup edit {id}"), format!("standup retry {id}")]);
     }

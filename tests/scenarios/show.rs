@@ -83,6 +83,12 @@ fn what(event: &Event) -> String {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
             format!("{} files differ at tree {tree}", diff.files)
         }
+        _ => of_hands(event),
+    }
+}
+
+fn of_hands(event: &Event) -> String {
+    match event {
         Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
         Event::WorktreeMarked { mark } => format!("marked at tree {}", &mark.tree.as_str()[38..]),
         Event::HandbackAsked { note, .. } => format!("handback asked: {note}"),
@@ -97,6 +103,7 @@ fn what(event: &Event) -> String {
         Event::PlanRejected { note } => format!("plan rejected: {note}"),
         Event::WorkApproved { tree } => format!("work approved at tree {}", &tree.as_str()[38..]),
         Event::WorkRejected { note } => format!("work rejected: {note}"),
+        other => unreachable!("{other:?} has words of its own"),
     }
 }
 
