@@ -142,6 +142,17 @@ pub struct HookEvent {
     pub prompts: Vec<String>,
     /// The plan that its plan tool wants approved; empty where it names none.
     pub plan: Option<String>,
+    /// What it may do, where it says so.
+    pub leave: Option<Leave>,
+}
+
+/// What an agent may do, as far as planning goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Only plan.
+    Plan,
+    /// More than that.
+    More,
 }
 
 /// Why a payload says nothing.
@@ -226,6 +237,7 @@ fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookE
         transcript: fields.get("transcript_path").map(str::to_owned),
         prompts: Vec::new(),
         plan: plan(name, fields),
+        leave: fields.get("permission_mode").map(|mode| if mode == "plan" { Leave::Plan } else { Leave::More }),
     }))
 }
 
@@ -261,6 +273,7 @@ fn notify(fields: Fields<'_>) -> Result<Option<HookEvent>, HookError> {
             .map(bounded)
             .collect(),
         plan: None,
+        leave: None,
     }))
 }
 

@@ -275,6 +275,8 @@ pub enum Observation {
         /// The plan.
         text: String,
     },
+    /// It may build now, by a person's word in its own terminal.
+    PlanLeft,
     /// The agent ended by itself.
     Exited {
         /// The host that says so.

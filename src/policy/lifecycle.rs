@@ -265,6 +265,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
+        Observation::PlanLeft => plan::left(turn, id),
         Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {

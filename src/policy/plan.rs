@@ -55,9 +55,33 @@ fn bounded(text: &str) -> &str {
 /// A person's yes to a plan.
 pub(super) fn approve(turn: &mut Turn<'_>, id: TaskId) -> Answer {
     let of = require_plan(turn, id)?;
+    approved(turn, of, "the plan is approved".to_owned())
+}
+
+/// A card that was moved to Build: whatever the plan is, it may be carried out.
+pub(super) fn moved_to_build(turn: &mut Turn<'_>, id: TaskId, reason: String) -> Answer {
+    let (of, _) = require_attempt(turn, id)?;
+    approved(turn, of, reason).map(|_| Reply::Ok {})
+}
+
+/// Its plan was approved in its own terminal: it goes on as it is.
+pub(super) fn left(turn: &mut Turn<'_>, of: AttemptId) {
+    let Some(from) = turn.task(of.task).map(|task| task.column) else { return };
+    if !turn.current(of).is_some_and(Attempt::plans) {
+        return;
+    }
     turn.attempt_event(of, Event::PlanApproved {});
-    let reason = "the plan is approved".to_owned();
-    turn.task_event(id, Event::TaskMoved { from: Column::Design, to: Column::Build, by: By::Person, reason });
+    if from == Column::Design {
+        let reason = "the plan was approved in its terminal".to_owned();
+        turn.task_event(of.task, Event::TaskMoved { from, to: Column::Build, by: By::Person, reason });
+    }
+}
+
+fn approved(turn: &mut Turn<'_>, of: AttemptId, reason: String) -> Answer {
+    let id = of.task;
+    let from = require_task(turn, id)?.column;
+    turn.attempt_event(of, Event::PlanApproved {});
+    turn.task_event(id, Event::TaskMoved { from, to: Column::Build, by: By::Person, reason });
     let Some(attempt) = turn.current(of).cloned() else { return Ok(Reply::Ok {}) };
     settle_question(turn, of, &attempt);
     let goes_on = turn.resumes(&attempt);

@@ -394,6 +394,7 @@ impl Story {
             }
             "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
             "plan" => Observation::Plan { text: line.word(1)?.into() },
+            "plan-left" => Observation::PlanLeft,
             "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
             "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
             "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
