@@ -110,15 +110,16 @@ fn is_taken_over_typed_to_and_handed_back() {
 fn a_plan_is_approved_in_the_agents_own_terminal() {
     let stage = Stage::new(&Setting::default());
     let steps = "[[steps:[{\"write\":{\"path\":\"@plan\",\"content\":\"Write it\"}},{\"plan\":\"Write it\"},\
-                 {\"write\":{\"path\":\"built.txt\",\"content\":\"x\"}},{\"say\":\"Built.\"}]]]";
+                 {\"bash\":\"git commit -q --allow-empty -m built\"},{\"say\":\"Built.\"}]]]";
     let id = stage.add_in(Cli::Claude, Mode::Checkpoint, steps);
     stage.until_task(id, "proposes a plan", |t| t.needs_you.as_ref().is_some_and(|n| n.question.contains("Write it")));
+    stage.until_stands(id);
     let mut terminal = Terminal::attach(&stage, id);
     terminal.until_shows("1. Yes");
-    terminal.press("1");
+    terminal.press("2");
     let task = stage.until_task(id, "in review", |t| t.column == Column::Review);
     let attempt = task.attempt().expect("an attempt");
-    assert!(attempt.worktree.join("built.txt").exists());
+    assert_eq!(git(&attempt.worktree, "git log -1 --format=%s"), "built");
     assert_eq!(attempt.launches, 1, "it went on as it was");
     assert!(attempt.plan.as_ref().is_some_and(|p| p.text == "Write it" && p.approved_at.is_some()));
 }
