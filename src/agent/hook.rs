@@ -387,6 +387,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_to_leave_planning_brings_the_whole_plan() {
+        let read = |more: &str| {
+            let text = format!(
+                r#"{{"hook_event_name":"PermissionRequest","session_id":"s","permission_mode":"plan","tool_name":{more}}}"#
+            );
+            parse(Dialect::Claude, text.as_bytes()).expect("reads").expect("an event")
+        };
+        let event = read(r#""ExitPlanMode","tool_input":{"plan":"1. Read\n2. Mend\u001b[31m"}"#);
+        assert_eq!((event.plan.as_deref(), event.leave), (Some("1. Read\n2. Mend[31m"), Some(Leave::Plan)));
+        assert_eq!(read(r#""ExitPlanMode","tool_input":{}"#).plan.as_deref(), Some(""), "it says no plan");
+        assert_eq!(read(r#""ExitPlanMode","tool_input":7"#).plan.as_deref(), Some(""));
+        assert_eq!(read(r#""Bash","tool_input":{"plan":"x"}"#).plan, None);
+    }
+
+    #[test]
     fn an_event_of_tomorrow_is_none_of_ours_and_no_error() {
         assert_eq!(claude("MoonRise", ""), Event::Other { name: "MoonRise".into() });
     }
