@@ -55,6 +55,11 @@ fn bounded(text: &str) -> &str {
 /// A person's yes to a plan.
 pub(super) fn approve(turn: &mut Turn<'_>, id: TaskId) -> Answer {
     let of = require_plan(turn, id)?;
+    let works = turn.current(of).is_some_and(|a| a.is_active() && a.run.kind == RunKind::Working);
+    if works && !turn.current(of).and_then(|a| a.plan.as_ref()).is_some_and(|plan| plan.is_open) {
+        let text = format!("{of} works on another plan");
+        return refuse(RefusalCode::Failure, text, &[format!("standup wait {id} --for needs-you")]);
+    }
     approved(turn, of, "the plan is approved".to_owned())
 }
 
