@@ -50,8 +50,8 @@ fn run(seed: u64, events: usize) -> Vec<&'static str> {
             disk.events, rig.turns, rig.crashes, rig.reboots, disk.refused, world.kinds, rig.refusals
         );
     }
-    let done = rig.world().kinds.keys().copied().collect();
-    done
+    let world = rig.world();
+    world.kinds.keys().copied().collect()
 }
 
 #[test]
