@@ -143,8 +143,19 @@ pub struct HookEvent {
     /// Prompts that were read by now, oldest first and the newest of them, where the end of a turn
     /// tells: so a text that was typed into a running turn is seen to have arrived.
     pub prompts: Vec<String>,
-    /// The plan that its plan tool wants approved.
+    /// The plan that its plan tool wants approved; empty where it names none.
     pub plan: Option<String>,
+    /// What it may do, where it says so.
+    pub leave: Option<Leave>,
+}
+
+/// What an agent may do, as far as planning goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Only plan.
+    Plan,
+    /// More than that.
+    More,
 }
 
 impl HookEvent {
@@ -256,6 +267,7 @@ fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookE
         transcript: fields.get("transcript_path").map(str::to_owned),
         prompts: Vec::new(),
         plan: plan(name, fields),
+        leave: fields.get("permission_mode").map(|mode| if mode == "plan" { Leave::Plan } else { Leave::More }),
     }))
 }
 
@@ -291,6 +303,7 @@ fn notify(fields: Fields<'_>) -> Result<Option<HookEvent>, HookError> {
             .map(bounded)
             .collect(),
         plan: None,
+        leave: None,
     }))
 }
 
@@ -299,8 +312,8 @@ fn plan(event: &str, fields: Fields<'_>) -> Option<String> {
     if event != "PermissionRequest" || fields.get("tool_name") != Some(PLAN_TOOL) {
         return None;
     }
-    let input = fields.0.get("tool_input")?.as_object()?;
-    Fields(input).text("plan")
+    let input = fields.0.get("tool_input").and_then(Value::as_object);
+    Some(input.and_then(|input| Fields(input).text("plan")).unwrap_or_default())
 }
 
 fn is_title(prompt: &str) -> bool {
@@ -401,6 +414,21 @@ mod tests {
             claude("PermissionRequest", ask),
             Event::PermissionAsked { tool: "AskUserQuestion".into(), what: "Red or blue?".into() }
         );
+    }
+
+    #[test]
+    fn a_request_to_leave_planning_brings_the_whole_plan() {
+        let read = |more: &str| {
+            let text = format!(
+                r#"{{"hook_event_name":"PermissionRequest","session_id":"s","permission_mode":"plan","tool_name":{more}}}"#
+            );
+            parse(Dialect::Claude, text.as_bytes()).expect("reads").expect("an event")
+        };
+        let event = read(r#""ExitPlanMode","tool_input":{"plan":"1. Read\n2. Mend\u001b[31m"}"#);
+        assert_eq!((event.plan.as_deref(), event.leave), (Some("1. Read\n2. Mend[31m"), Some(Leave::Plan)));
+        assert_eq!(read(r#""ExitPlanMode","tool_input":{}"#).plan.as_deref(), Some(""), "it says no plan");
+        assert_eq!(read(r#""ExitPlanMode","tool_input":7"#).plan.as_deref(), Some(""));
+        assert_eq!(read(r#""Bash","tool_input":{"plan":"x"}"#).plan, None);
     }
 
     #[test]

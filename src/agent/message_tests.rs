@@ -23,6 +23,7 @@ fn submitted(text: &str) -> Observation {
         transcript: None,
         prompts: Vec::new(),
         plan: None,
+        leave: None,
     })
 }
 

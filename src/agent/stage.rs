@@ -31,7 +31,7 @@ pub fn prompt(stage: Stage<'_>, prompt: String) -> String {
              if neither can be read as Markdown in {file}. A person reads it, then lets you build or tells you what to \
              change.\n\n{prompt}"
         ),
-        Stage::Approved { plan } if plan.is_empty() => format!("Your plan is approved: carry it out.\n\n{prompt}"),
+        Stage::Approved { plan: "" } => format!("Your plan is approved: carry it out.\n\n{prompt}"),
         Stage::Approved { plan } => {
             format!("Your plan is approved: carry it out. This is it:\n\n{plan}\n\n---\n\n{prompt}")
         }

@@ -156,6 +156,12 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         return vec![format!("standup answer {id} {answer}"), attach];
     }
     match kind {
+        NeedKind::Question if task.column == Column::Design => {
+            vec![show, format!("standup approve {id}"), format!("standup reject {id} --note \"…\"")]
+        }
+        NeedKind::Question if task.column == Column::Takeover => {
+            vec![format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
+        }
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
         NeedKind::Question => vec![attach, send],
         NeedKind::Red => vec![show, send],

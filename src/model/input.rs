@@ -321,6 +321,8 @@ pub enum Observation {
         /// All of it.
         paths: Vec<String>,
     },
+    /// It may build now, by a person's word in its own terminal.
+    PlanLeft,
     /// The agent ended by itself.
     Exited {
         /// The host that says so.

@@ -533,3 +533,16 @@ impl Default for Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_less_is_handed_over_the_oftener_an_agent_reports() {
+        let every = |mode: Mode| mode.check_in_every(Span::mins(15));
+        assert_eq!(every(Mode::Delegate), Span::mins(15));
+        assert_eq!(every(Mode::Checkpoint), Span::mins(10));
+        assert_eq!(every(Mode::Own), Span::mins(5));
+    }
+}

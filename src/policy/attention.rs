@@ -23,6 +23,10 @@ const START_EVIDENCE: Span = Span::secs(90);
 /// they work within a second.
 const TAKEN_EVIDENCE: Span = Span::secs(20);
 
+/// How much later than the word that it asks its plan may be heard of: a hook is a process, which
+/// on a busy machine takes hundreds of milliseconds to start.
+const PLAN_EVIDENCE: Span = Span::secs(2);
+
 /// Verdicts in a row that could not be bound to a tree before a person is asked.
 pub(super) const MAX_STALES: u32 = 3;
 
@@ -97,11 +101,12 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     if answers_soon(turn, id) {
         return None;
     }
+    let says_soon = says_its_plan_soon(turn, id);
     let task = turn.task(id)?;
     let attempt = task.attempt()?;
     ended_badly(task, attempt)
         .or_else(|| plan::question(turn, task, attempt))
-        .or_else(|| asks(attempt))
+        .or_else(|| asks(attempt).filter(|_| !says_soon))
         .or_else(|| limits::ended(task, attempt))
         .or_else(|| stuck(turn, task, attempt))
         .or_else(|| limits::asks(task, attempt))
@@ -113,6 +118,19 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
 fn answers_soon(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let taken = turn.newest(id).and_then(|(_, a)| a.taken.filter(|_| a.run.kind == RunKind::Idle));
     taken.is_some_and(|at| !turn.is_due(at + TAKEN_EVIDENCE))
+}
+
+/// Whether it asks for leave so recently that the plan, which is what it asks about, may be on its
+/// way.
+fn says_its_plan_soon(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let asks = |a: &&Attempt| a.run.kind == RunKind::Waiting && a.run.ask == Some(Ask::Permission);
+    let Some(at) =
+        turn.task(id).filter(|t| t.is_planning()).and_then(Task::attempt).filter(asks).map(|a| a.run.at.mono)
+    else {
+        return false;
+    };
+    // A moment of an earlier boot says nothing of this one.
+    at <= turn.now.mono && !turn.is_due(at + PLAN_EVIDENCE)
 }
 
 fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {

@@ -247,8 +247,9 @@ fn move_to(turn: &mut Turn<'_>, id: TaskId, to: Column, reason: String) -> Answe
     if to == Column::Takeover {
         return takeover::takeover(turn, id, reason);
     }
-    if to == Column::Build && task.is_planning() {
-        return plan::approve(turn, id).map(|_| Reply::Ok {});
+    if to == Column::Build && !from.is_closed() && from != Column::Backlog && task.attempt().is_some_and(Attempt::plans)
+    {
+        return plan::moved_to_build(turn, id, reason);
     }
     turn.task_event(id, Event::TaskMoved { from, to, by: By::Person, reason: reason.clone() });
     if (to.is_closed() || to == Column::Backlog) && begun {

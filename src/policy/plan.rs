@@ -55,9 +55,38 @@ fn bounded(text: &str) -> &str {
 /// A person's yes to a plan.
 pub(super) fn approve(turn: &mut Turn<'_>, id: TaskId) -> Answer {
     let of = require_plan(turn, id)?;
+    let works = turn.current(of).is_some_and(|a| a.is_active() && a.run.kind == RunKind::Working);
+    if works && !turn.current(of).and_then(|a| a.plan.as_ref()).is_some_and(|plan| plan.is_open) {
+        let text = format!("{of} works on another plan");
+        return refuse(RefusalCode::Failure, text, &[format!("standup wait {id} --for needs-you")]);
+    }
+    approved(turn, of, "the plan is approved".to_owned())
+}
+
+/// A card that was moved to Build: whatever the plan is, it may be carried out.
+pub(super) fn moved_to_build(turn: &mut Turn<'_>, id: TaskId, reason: String) -> Answer {
+    let (of, _) = require_attempt(turn, id)?;
+    approved(turn, of, reason).map(|_| Reply::Ok {})
+}
+
+/// Its plan was approved in its own terminal: it goes on as it is.
+pub(super) fn left(turn: &mut Turn<'_>, of: AttemptId) {
+    let Some(from) = turn.task(of.task).map(|task| task.column) else { return };
+    if !turn.current(of).is_some_and(Attempt::plans) {
+        return;
+    }
     turn.attempt_event(of, Event::PlanApproved {});
-    let reason = "the plan is approved".to_owned();
-    turn.task_event(id, Event::TaskMoved { from: Column::Design, to: Column::Build, by: By::Person, reason });
+    if from == Column::Design {
+        let reason = "the plan was approved in its terminal".to_owned();
+        turn.task_event(of.task, Event::TaskMoved { from, to: Column::Build, by: By::Person, reason });
+    }
+}
+
+fn approved(turn: &mut Turn<'_>, of: AttemptId, reason: String) -> Answer {
+    let id = of.task;
+    let from = require_task(turn, id)?.column;
+    turn.attempt_event(of, Event::PlanApproved {});
+    turn.task_event(id, Event::TaskMoved { from, to: Column::Build, by: By::Person, reason });
     let Some(attempt) = turn.current(of).cloned() else { return Ok(Reply::Ok {}) };
     settle_question(turn, of, &attempt);
     let goes_on = turn.resumes(&attempt);
@@ -79,7 +108,8 @@ pub(super) fn reject(turn: &mut Turn<'_>, id: TaskId, note: String) -> Answer {
     let (_, attempt) = require_attempt(turn, id)?;
     let attempt = attempt.clone();
     let goes_on = turn.resumes(&attempt);
-    if !goes_on && !(attempt.is_active() && turn.reads(&attempt)) {
+    let hears = goes_on || (attempt.is_active() && turn.reads(&attempt));
+    if !hears {
         let text = format!("the agent of {of} cannot be told: it takes no messages and cannot be resumed");
         return refuse(RefusalCode::Failure, text, &[format!("standup edit {id}"), format!("standup retry {id}")]);
     }
@@ -126,7 +156,7 @@ pub(super) fn question(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Optio
         return None;
     }
     let text = if plan.text.is_empty() {
-        "its turn is over, and it gave no plan; tell it what is missing, or approve".to_owned()
+        "it wants to begin without having said how; send that back, or approve".to_owned()
     } else {
         let lines: Vec<&str> = plan.text.lines().filter(|line| !line.trim().is_empty()).take(SHOWN).collect();
         format!("may it carry out this plan?\n{}", lines.join("\n"))

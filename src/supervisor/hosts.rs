@@ -28,7 +28,7 @@ use super::effects::blocking;
 use super::sessions;
 use crate::agent::adapter::Adapter;
 use crate::agent::evidence::{End, Start};
-use crate::agent::hook::{Event, HookEvent};
+use crate::agent::hook::{Event, HookEvent, Leave};
 use crate::agent::signal::{Observation as Seen, Rules, SignalView, Weigher};
 use crate::agent::{message, psp, status_file};
 use crate::model::attempt::HostFacts;
@@ -209,6 +209,8 @@ struct Host {
     unrecorded: Option<(MsgId, Instant)>,
     /// What was seen since it was sent.
     held: Vec<Observation>,
+    /// Whether it was heard that it may only plan.
+    heard_planning: bool,
     /// When the conversation is looked for again, and how long after that.
     session_look: (Instant, Duration),
     asking: Asking,
@@ -255,6 +257,7 @@ impl Host {
             composer_dirty: false,
             unrecorded: None,
             held: Vec::new(),
+            heard_planning: false,
             session_look: (Instant::now(), SESSION_LOOK),
             asking: Asking::new(),
             written: None,
@@ -477,6 +480,7 @@ impl Host {
         }
         let of_part = event.agent_id.is_some();
         let plan = event.plan.clone().filter(|_| self.voice.plans);
+        let leave = event.leave.filter(|_| self.voice.plans);
         let foreign = self.weigher.foreign();
         self.weigher.observe(now, Seen::Hook(event));
         // What another conversation in the same place was told was not told to this agent.
@@ -488,6 +492,15 @@ impl Host {
         }
         if let Some(text) = plan {
             self.observed(Observation::Plan { text }).await;
+        }
+        // Only one that was bound to planning can have been let go.
+        match leave {
+            Some(Leave::Plan) => self.heard_planning = true,
+            Some(Leave::More) if self.heard_planning => {
+                self.voice.plans = false;
+                self.observed(Observation::PlanLeft).await;
+            }
+            _ => {}
         }
     }
 

@@ -5,6 +5,7 @@ mod answers;
 mod asks;
 mod deadlines;
 mod faults;
+mod hands;
 mod limits;
 mod mail;
 mod stage;

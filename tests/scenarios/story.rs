@@ -439,6 +439,7 @@ impl Story {
             "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
             "plan" => Observation::Plan { text: line.word(1)?.into() },
             "dialog" => Observation::Dialog { dialog: dialog(line)? },
+            "plan-left" => Observation::PlanLeft,
             "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
             "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
             "check-in" => {

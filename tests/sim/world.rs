@@ -433,6 +433,11 @@ impl World {
     }
 
     pub(crate) fn turn_over(&mut self, name: &HostId, asks: bool) {
+        match self.rng.below(100) {
+            0..30 => self.show(name, Observation::Plan { text: format!("plan {}", self.next) }),
+            30..33 => self.show(name, Observation::PlanLeft),
+            _ => {}
+        }
         let waiting = self.hosts.get_mut(name).and_then(|h| (!h.waiting.is_empty()).then(|| h.waiting.remove(0)));
         if let Some(text) = waiting {
             self.show(name, Observation::PromptTaken { text: Some(text) });

@@ -12,4 +12,5 @@ mod settings;
 mod starting;
 mod stopping;
 mod surviving;
+mod takeover;
 mod work;

@@ -539,6 +539,7 @@ mod always {
                 transcript: None,
                 prompts: Vec::new(),
                 plan: None,
+                leave: None,
             })
         });
         prop_oneof![

@@ -303,3 +303,32 @@ fn an_unreadable_file_is_an_error_and_not_a_deletion() {
     let error = made.shadow.tree_hash().expect_err("unreadable");
     assert!(error.to_string().contains("Permission denied"), "{error}");
 }
+
+#[test]
+fn what_changed_since_a_stand_is_told_with_its_commits() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = made.site.worktree.clone();
+    write(&path.join("before.txt"), "not committed, and not of interest\n");
+    let before = made.shadow.stand().expect("a stand");
+    assert!(before.dirty);
+    let from = (before.head.as_ref(), &before.tree);
+    assert_eq!(made.shadow.since(from, &before, 5).expect("nothing"), standup::git::shadow::Since::default());
+
+    write(&path.join("new \u{1b}[31m.txt"), "one\ntwo\n");
+    fs::remove_file(path.join("before.txt")).expect("rm");
+    world.commit_all(&path, "subject \u{1b}[31mred");
+    world.run(&path, &["commit", "-q", "--allow-empty", "-m", "second"]);
+    let now = made.shadow.stand().expect("a stand");
+    assert!(!now.dirty);
+    let since = made.shadow.since(from, &now, 1).expect("a difference");
+    assert_eq!((since.files, since.insertions, since.deletions), (2, 2, 1));
+    assert_eq!(since.paths.len(), 1, "one is named");
+    assert_eq!((since.commits, since.subjects.len()), (2, 1), "{since:?}");
+    assert!(since.subjects[0].ends_with(" second"), "the newest: {since:?}");
+    let all = made.shadow.since(from, &now, 9).expect("a difference");
+    assert_eq!(all.paths, ["D before.txt", "A new [31m.txt"], "nothing that a terminal obeys");
+    assert!(all.subjects[1].ends_with(" subject [31mred"), "{all:?}");
+    let gone = standup::model::name::Oid::new("0123456789012345678901234567890123456789").expect("an oid");
+    assert!(made.shadow.since((None, &gone), &now, 1).is_err(), "a tree that is gone is no difference of nothing");
+}

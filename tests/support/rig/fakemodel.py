@@ -489,6 +489,12 @@ def claude_tool(kind, v, cwd):
     return v["name"], v.get("input") or {}
 
 
+def plan_file(raw):
+    """the file that the CLI wants a plan in, as its instructions name it"""
+    found = re.findall(r"/[\w./-]*/plans/[\w.-]+\.md", raw)
+    return found[-1] if found else "no-plan-file.md"
+
+
 def patch_for(kind, v):
     if kind == "write":
         body = v["content"]
@@ -895,6 +901,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if text or not actions(st):
             content.append({"type": "text", "text": text})
         for k, (kind, v) in enumerate(actions(st)):
+            if kind == "write" and v.get("path") == "@plan":
+                v = dict(v, path=plan_file(raw))
             tn, inp = claude_tool(kind, v, conv["cwd"])
             content.append({"type": "tool_use", "id": "toolu_fm%ss%dk%d" % (h, conv["after"], k), "name": tn, "input": inp})
         stop = st.get("stop_reason") or ("tool_use" if any(c["type"] == "tool_use" for c in content) else "end_turn")

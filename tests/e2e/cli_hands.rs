@@ -1,0 +1,110 @@
+//! Takeover, handback, pause, verdicts and their reasons, from the command line.
+
+use crate::cli_trial::Trial;
+
+/// A task whose agent does what the demo knows, and ends its turn.
+fn in_review(trial: &Trial) {
+    trial.run(&["add", "Nothing to ask"]).ok();
+    trial.run(&["run"]).ok();
+    // `run` stops what rests in Review.
+    assert_eq!(trial.run(&["status", "--json"]).ok().json()["tasks"][0]["column"], "review");
+}
+
+#[test]
+fn a_task_is_taken_over_worked_on_and_handed_back() {
+    let trial = Trial::with_agent();
+    in_review(&trial);
+    trial.run(&["handback", "T1"]).failed(1, "T1 is in review, not in your hands");
+    let taken = trial.run(&["takeover", "T1", "--reason", "a closer look"]).ok();
+    assert_eq!(taken.out, "T1 is in your hands\n");
+    assert!(taken.err.contains("standup handback T1 --note"), "{taken:?}");
+    let status = trial.run(&["status", "--json"]).ok().json();
+    let task = &status["tasks"][0];
+    assert_eq!((&task["column"], &task["takeover"]["from"]), (&"takeover".into(), &"review".into()), "{task}");
+    assert_eq!((&task["takeover"]["by"], &task["takeover"]["reason"]), (&"person".into(), &"a closer look".into()));
+    assert_eq!(status["holds"][0]["because"], "asks", "{status}");
+    let shown = trial.run(&["status"]).ok();
+    assert!(shown.out.contains("in your hands") && shown.out.contains("a closer look"), "{shown:?}");
+    let waits = trial.run(&["send", "T1", "hello"]).ok();
+    assert!(waits.out.contains("waits: in your hands until standup handback T1"), "{waits:?}");
+
+    let worktree = task["attempt"]["worktree"].as_str().expect("a worktree").to_owned();
+    std::fs::write(format!("{worktree}/by-hand.txt"), "one\n").expect("write");
+    let back = trial.run(&["handback", "T1", "--note", "see by-hand.txt", "--json"]).ok().json();
+    assert_eq!((&back["kind"], &back["changes"]["files"]), (&"handback".into(), &1.into()), "{back}");
+    assert_eq!(back["changes"]["paths"], serde_json::json!(["A by-hand.txt"]));
+    let show = trial.run(&["show", "T1", "--json"]).ok().json();
+    let told = show["messages"].as_array().expect("messages").iter().find(|m| m["from"] == "handback");
+    assert!(told.is_some_and(|m| m["text"].as_str().is_some_and(|t| t.contains("Note: see by-hand.txt"))), "{show}");
+    assert_eq!(show["takeover"], serde_json::Value::Null);
+    let events = trial.run(&["events", "--json"]).ok().out;
+    for event in ["taken-over", "handback-asked", "handed-back"] {
+        assert!(events.contains(&format!("\"{event}\"")), "{event} is not in {events}");
+    }
+}
+
+#[test]
+fn on_a_terminal_a_reason_is_asked_for_and_a_shell_opens_in_the_worktree() {
+    let trial = Trial::with_agent();
+    in_review(&trial);
+    trial.run(&["takeover", "T1", "--shell"]).failed(2, "a shell needs a terminal");
+    let mut takeover = trial.on_terminal(&["takeover", "T1", "--shell"], &[("SHELL", "/bin/sh")]);
+    takeover.wait_for("why?");
+    takeover.send("by hand\r");
+    takeover.wait_for("exit returns");
+    takeover.send(
+        "echo in=$STANDUP_TASK/$STANDUP_ATTEMPT token=[$STANDUP_TOKEN]; git commit -q --allow-empty -m own; exit\r",
+    );
+    takeover.wait_for("in=T1/1 token=[]");
+    takeover.wait_for("T1 is still in your hands");
+    assert_eq!(takeover.wait().exit_code(), 0, "{}", takeover.text());
+    let status = trial.run(&["status", "--json"]).ok().json();
+    assert_eq!(status["tasks"][0]["takeover"]["reason"], "by hand", "{status}");
+    let back = trial.run(&["handback", "T1"]).ok();
+    assert!(back.out.starts_with("T1: takeover → "), "{back:?}");
+
+    let mut cancel = trial.on_terminal(&["cancel", "T1"], &[]);
+    cancel.wait_for("why?");
+    cancel.send("no longer needed\r");
+    cancel.wait_for("→ canceled");
+    let events = trial.run(&["events", "--json"]).ok().out;
+    assert!(events.contains("no longer needed"), "{events}");
+}
+
+#[test]
+fn work_is_approved_as_it_is_and_sent_back_with_a_note() {
+    let trial = Trial::with_agent();
+    in_review(&trial);
+    let yes = trial.run(&["approve", "T1", "--json"]).ok().json();
+    assert_eq!((&yes["kind"], &yes["approved"], &yes["column"]), (&"approve".into(), &"work".into(), &"review".into()));
+    let show = trial.run(&["show", "T1", "--json"]).ok().json();
+    let approval = &show["attempt"]["approval"];
+    assert_eq!((&approval["tree"], &approval["stale"]), (&yes["tree"], &false.into()), "{show}");
+    assert_eq!(show["requires"], serde_json::json!(["green", "approved"]));
+    trial.run(&["reject", "T1"]).failed(2, "a rejection says what is to be different");
+    trial.run(&["reject", "T1", "--note", "greet by name"]).ok();
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    let show = trial.run(&["show", "T1", "--json"]).ok().json();
+    assert_eq!(show["attempt"]["approval"], serde_json::Value::Null);
+    let told = show["messages"]
+        .as_array()
+        .expect("messages")
+        .iter()
+        .any(|m| m["text"] == "Your work is not accepted yet: greet by name");
+    assert!(told, "{show}");
+}
+
+#[test]
+fn a_paused_task_says_so_until_it_is_resumed() {
+    let trial = Trial::with_agent();
+    trial.run(&["add", "Nothing to ask"]).ok();
+    assert_eq!(trial.run(&["pause", "T1", "--reason", "not yet"]).ok().out, "T1 is paused\n");
+    trial.run(&["start", "T1"]).failed(5, "T1 cannot start: paused (not yet) until standup resume T1");
+    let status = trial.run(&["status", "--json"]).ok().json();
+    assert_eq!(status["tasks"][0]["paused"]["reason"], "not yet", "{status}");
+    let run = trial.run(&["run"]);
+    assert_eq!(run.code, 5, "{run:?}");
+    assert_eq!(trial.run(&["resume", "T1"]).ok().out, "T1 goes on\n");
+    trial.run(&["resume", "T1"]).failed(1, "T1 is not paused");
+    trial.run(&["run"]).ok();
+}
