@@ -131,6 +131,7 @@ verbs! {
     Cancel cancel,
     Verify verify,
     Report report,
+    Stats stats,
     Agents agents,
     Config config,
     Trust trust,

@@ -15,7 +15,8 @@ use crate::os::clock;
 use crate::os::process::{ProcessId, Stat, age_ms, descendants, name};
 
 /// Programs that only run others: what they run is the better name.
-const WRAPPERS: [&str; 8] = ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "codex-linux-san"];
+const WRAPPERS: [&str; 10] =
+    ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
 
 impl Host {
     /// Looks at its processes, at its conversation, and says when to look again.
