@@ -151,9 +151,8 @@ fn open(stage: &Stage, gate: &str) -> Instant {
 #[derive(Default)]
 struct Table(Vec<(Cli, &'static str, BTreeMap<Source, u128>)>);
 
-/// How long sources are listened to after the first of them spoke: the slowest is a notification
-/// of a CLI, six seconds after its dialog.
-const LISTEN: Duration = Duration::from_secs(7);
+/// How long sources are listened to after the first of them spoke.
+const LISTEN: Duration = Duration::from_secs(2);
 
 impl Table {
     fn row(&mut self, stage: &Stage, cli: Cli, what: &'static str, id: TaskId, since: Instant, kind: RunKind) {
