@@ -23,7 +23,8 @@ const fn room(name: &'static str, floor: u8, crates: &'static [&'static str]) ->
 
 const TABLE: Table = Table {
     rooms: &[
-        Room { name: "os", floor: Floor::Cellar, crates: &["etcetera", "which"] },
+        // The clock knows the local zone.
+        Room { name: "os", floor: Floor::Cellar, crates: &["etcetera", "jiff", "which"] },
         // Matching of paths, and civil time without its clock.
         room("model", 0, &["globset", "jiff", "strsim", "unicode_width"]),
         room("policy", 1, &["globset"]),
@@ -149,10 +150,14 @@ fn sources() -> BTreeMap<String, String> {
     out
 }
 
+fn manifest() -> toml::Table {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("Cargo.toml");
+    toml::from_str(&text).expect("Cargo.toml is TOML")
+}
+
 /// The names of the dependencies, as code writes them.
 fn dependencies() -> Vec<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).expect("Cargo.toml");
-    let manifest: toml::Table = toml::from_str(&text).expect("Cargo.toml is TOML");
+    let manifest = manifest();
     let listed = manifest["dependencies"].as_table().expect("a table of dependencies");
     listed.keys().map(|name| name.replace('-', "_")).collect()
 }
@@ -176,6 +181,20 @@ fn the_table_names_only_what_there_is() {
         let line = format!("pub mod {};", room.name);
         assert!(map.contains(&line), "the table has the room {}, the map of src/lib.rs does not", room.name);
     }
+}
+
+/// Cargo joins the features of everything that is built at once; dev-dependencies count for tests only.
+#[test]
+fn what_only_tests_need_is_switched_on_by_tests_alone() {
+    let manifest = manifest();
+    let features = manifest["features"].as_table().expect("features");
+    assert!(!features.contains_key("default"));
+    for only in ["failpoints", "test-support"] {
+        assert!(features.values().flat_map(|f| f.as_array().expect("a list")).all(|f| f.as_str() != Some(only)));
+        let wanted = manifest["dev-dependencies"]["standup"]["features"].as_array().expect("a list");
+        assert!(wanted.iter().any(|feature| feature.as_str() == Some(only)), "{only}");
+    }
+    assert!(!manifest["dependencies"].as_table().expect("dependencies").contains_key("standup"));
 }
 
 #[test]

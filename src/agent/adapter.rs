@@ -202,6 +202,12 @@ pub struct HookRules {
     pub events: Vec<String>,
     /// How long the CLI waits for one, in seconds.
     pub timeout_s: u32,
+    /// Events whose hook may wait for a person, because the CLI shows its dialog meanwhile.
+    #[serde(default)]
+    pub waits: Vec<String>,
+    /// How long the CLI waits for those, in seconds.
+    #[serde(default)]
+    pub wait_s: u32,
     /// Whether they are passed without being asked for.
     #[serde(default = "yes")]
     pub by_default: bool,

@@ -23,8 +23,14 @@ const MAX_PROMPTS: usize = 8;
 /// Pieces of background work that are named.
 const MAX_BACKGROUND: usize = 16;
 
+/// The tool by which Claude Code asks to leave planning.
+const PLAN_TOOL: &str = "ExitPlanMode";
+
 /// How Codex's hidden thread that makes a title begins; its reports are none of the agent's.
 const TITLE_THREAD: &str = "Generate a concise, single-line task title";
+
+/// What an agent is told whose request was denied.
+const DENIED: &str = "The person in charge of this task said no. Go on without it, or say what you need it for.";
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +143,23 @@ pub struct HookEvent {
     /// Prompts that were read by now, oldest first and the newest of them, where the end of a turn
     /// tells: so a text that was typed into a running turn is seen to have arrived.
     pub prompts: Vec<String>,
+    /// The plan that its plan tool wants approved.
+    pub plan: Option<String>,
+}
+
+impl HookEvent {
+    /// Whether it is the end of a turn that the hook's answer can keep from ending. A program that
+    /// is only notified is not asked.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        matches!(self.event, Event::TurnEnded { .. }) && self.dialect != Dialect::CodexNotify
+    }
+}
+
+/// What a hook at the end of a turn writes so that the turn goes on with this text.
+#[must_use]
+pub fn go_on(text: &str) -> String {
+    serde_json::json!({"decision": "block", "reason": text}).to_string()
 }
 
 /// Why a payload says nothing.
@@ -185,6 +208,18 @@ pub fn parse(dialect: Dialect, payload: &[u8]) -> Result<Option<HookEvent>, Hook
     }
 }
 
+/// What a hook that asks for permission prints to decide; `None` where this CLI's hook must not.
+#[must_use]
+pub fn decision(dialect: Dialect, allow: bool) -> Option<String> {
+    let decision = match allow {
+        true => serde_json::json!({"behavior": "allow"}),
+        false => serde_json::json!({"behavior": "deny", "message": DENIED}),
+    };
+    let said = serde_json::json!({"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": decision}});
+    // Codex holds its dialog back while the hook runs: there the dialog decides.
+    (dialect == Dialect::Claude).then(|| said.to_string())
+}
+
 fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookError> {
     let name = fields.require("hook_event_name")?;
     let session = fields.require("session_id")?;
@@ -220,6 +255,7 @@ fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookE
         agent_id: fields.get("agent_id").map(|id| plain::line(id, 80)),
         transcript: fields.get("transcript_path").map(str::to_owned),
         prompts: Vec::new(),
+        plan: plan(name, fields),
     }))
 }
 
@@ -254,7 +290,17 @@ fn notify(fields: Fields<'_>) -> Result<Option<HookEvent>, HookError> {
             .filter_map(Value::as_str)
             .map(bounded)
             .collect(),
+        plan: None,
     }))
+}
+
+/// The plan of a request to leave planning.
+fn plan(event: &str, fields: Fields<'_>) -> Option<String> {
+    if event != "PermissionRequest" || fields.get("tool_name") != Some(PLAN_TOOL) {
+        return None;
+    }
+    let input = fields.0.get("tool_input")?.as_object()?;
+    Fields(input).text("plan")
 }
 
 fn is_title(prompt: &str) -> bool {

@@ -423,9 +423,15 @@ fn settings_json(
     let mut all = object(&rules.flag, base)?;
     if hooks {
         // The CLI runs a hook through a shell.
-        let command = quote::sh_command(&[standup, "hook", "claude"]);
-        let hook = json!([{"hooks": [{"type": "command", "command": command, "timeout": rules.timeout_s}]}]);
-        let events: Map<String, Value> = rules.events.iter().map(|e| (e.clone(), hook.clone())).collect();
+        let hook = |event: &String| {
+            let (words, limit): (&[&str], u32) = match rules.waits.contains(event) {
+                true => (&[standup, "hook", "--wait", "claude"], rules.wait_s),
+                false => (&[standup, "hook", "claude"], rules.timeout_s),
+            };
+            let command = quote::sh_command(words);
+            json!([{"hooks": [{"type": "command", "command": command, "timeout": limit}]}])
+        };
+        let events: Map<String, Value> = rules.events.iter().map(|e| (e.clone(), hook(e))).collect();
         join(&mut all, [("hooks".to_owned(), Value::Object(events))].into_iter().collect());
     }
     if let Some((range, own)) = flag_value(args, &rules.flag) {

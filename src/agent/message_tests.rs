@@ -22,6 +22,7 @@ fn submitted(text: &str) -> Observation {
         agent_id: None,
         transcript: None,
         prompts: Vec::new(),
+        plan: None,
     })
 }
 

@@ -10,6 +10,7 @@
 //! bytes travel, what policy makes of a state.
 
 pub mod adapter;
+pub mod dialog;
 pub mod evidence;
 pub mod hook;
 pub mod launch;
@@ -23,6 +24,7 @@ pub mod psp;
 pub mod quote;
 pub mod screen;
 pub mod signal;
+pub mod stage;
 pub mod status_file;
 pub mod title;
 pub mod transcript;

@@ -7,9 +7,10 @@ use serde::Serialize;
 use crate::model::attempt::{DiffStat, Exit};
 use crate::model::board::HoldKind;
 use crate::model::checkin::Claim;
-use crate::model::event::NeedKind;
+use crate::model::event::{By, NeedKind};
 use crate::model::id::TaskId;
 use crate::model::name::{AgentName, BranchName, CheckName, Oid};
+use crate::model::settings::Requirement;
 use crate::model::state::{RunKind, Source};
 use crate::model::task::{Column, Mode, Priority};
 use crate::model::time::Wall;
@@ -137,6 +138,56 @@ pub struct Task {
     pub diff: Option<Diff>,
     /// Why you are needed.
     pub needs_you: Option<NeedsYou>,
+    /// Who holds its agent's input.
+    pub takeover: Option<Takeover>,
+    /// Shall rest until a person says otherwise.
+    pub paused: Option<Paused>,
+}
+
+/// Who holds an agent's input.
+#[derive(Debug, Serialize)]
+pub struct Takeover {
+    /// A person, or a rule that wants one.
+    pub by: By,
+    /// Since when.
+    pub since: Wall,
+    /// Why.
+    pub reason: String,
+    /// The column it goes back to.
+    pub from: Column,
+}
+
+/// A task that shall rest.
+#[derive(Debug, Serialize)]
+pub struct Paused {
+    /// Since when.
+    pub since: Wall,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an agent wants to do, or was let do.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// The plan.
+    pub text: String,
+    /// When it was proposed.
+    pub at: Wall,
+    /// Whether it waits for a verdict.
+    pub open: bool,
+    /// When it was approved.
+    pub approved_at: Option<Wall>,
+}
+
+/// A person's yes to work.
+#[derive(Debug, Serialize)]
+pub struct Approval {
+    /// When.
+    pub at: Wall,
+    /// Of which tree.
+    pub tree: Oid,
+    /// Whether something else is in the worktree now, so that it does not count.
+    pub stale: bool,
 }
 
 /// What an agent is doing.
@@ -171,6 +222,8 @@ pub struct Attempt {
     pub started_at: Option<Wall>,
     /// How the agent ended.
     pub exit: Option<Exit>,
+    /// A person's yes to its work.
+    pub approval: Option<Approval>,
 }
 
 /// Reports of an attempt.
@@ -233,6 +286,17 @@ pub struct NeedsYou {
     pub kind: NeedKind,
     /// The question.
     pub question: String,
+    /// What may be answered, where a dialog was recognised.
+    pub options: Vec<Choice>,
+}
+
+/// One answer that a dialog takes.
+#[derive(Debug, Serialize)]
+pub struct Choice {
+    /// What `standup answer` takes for it.
+    pub answer: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// `show`
@@ -255,6 +319,10 @@ pub struct Show {
     pub timeline: Vec<Moment>,
     /// Touches of what is off-limits.
     pub violations: Vec<String>,
+    /// What its agent wants to do, where it plans first.
+    pub plan: Option<Plan>,
+    /// What must hold before it lands: what is configured, and what its mode adds.
+    pub requires: Vec<Requirement>,
     /// Why its agent is called unconfined.
     pub unconfined: Option<String>,
 }
@@ -295,6 +363,8 @@ pub struct ShownCheckIn {
     pub facts: serde_json::Map<String, serde_json::Value>,
     /// Where the facts say otherwise.
     pub contradictions: Vec<String>,
+    /// Whether it repeats the one before with nothing new: then it does not count.
+    pub hollow: bool,
 }
 
 /// What was said to an agent.

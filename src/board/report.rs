@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::model::attempt::DiffStat;
 use crate::model::board::{Board, Hold, HoldKind, ReceivedCheckIn, Task};
 use crate::model::checkin;
-use crate::model::event::{By, Event};
+use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptNo, TaskId};
 use crate::model::name::AgentName;
 use crate::model::state::RunKind;
@@ -234,7 +234,7 @@ impl Seen<'_> {
         report.did.extend(self.did());
         if let Some(need) = &self.task.needs_you {
             // Whoever is only late is listed as such.
-            let late = self.shown.flags.contains(&"late");
+            let late = need.kind == NeedKind::Late;
             let question = need.question.trim();
             let why =
                 if late { question.to_owned() } else { format!("{}: {question}", super::text::need_name(need.kind)) };

@@ -1,10 +1,10 @@
 //! The board as text: first who needs you, then who works, what is ready, and why the rest waits.
 
 use crate::model::board::HoldKind;
-use crate::model::event::NeedKind;
+use crate::model::event::{By, NeedKind};
 use crate::model::state::{RunKind, Source};
 use crate::model::task::Column;
-use crate::model::text::{clean, clean_line, width};
+use crate::model::text::{clean, clean_line, clean_lines, width};
 use crate::model::time::{Now, Span, Wall};
 use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
 
@@ -70,7 +70,7 @@ pub fn status(doc: &doc::Status, now: Now, paint: &dyn Paint) -> String {
     let with_source = paint.columns() >= WIDE;
     section(doc, "works", &mut out, |t| is_at_work(t) && calm(t), |t| work_line(doc, t, with_source));
     section(doc, "ready for review", &mut out, |t| t.column == Column::Review && calm(t), review_line);
-    section(doc, "in your hands", &mut out, |t| t.column == Column::Takeover && calm(t), |_| Vec::new());
+    section(doc, "in your hands", &mut out, |t| t.column == Column::Takeover && calm(t), |t| taken_line(t, now));
     let waits =
         |t: &doc::Task| t.needs_you.is_none() && (t.column == Column::Backlog || (!is_at_work(t) && in_work(t)));
     section(doc, "waits", &mut out, waits, |t| vec![wait_line(doc, t)]);
@@ -126,11 +126,22 @@ fn needs_you(doc: &doc::Status, now: Now, out: &mut Lines<'_>) {
             let room = out.paint.columns().max(NARROWEST) - BELOW;
             out.line(&format!("{:BELOW$}{}", "", clean(line, room)));
         }
+        for option in &need.options {
+            let room = out.paint.columns().max(NARROWEST) - BELOW;
+            out.line(&format!("{:BELOW$}{}", "", clean(&option_text(option), room)));
+        }
         for step in next_steps(task, need.kind) {
             let hint = out.paint.paint(Tone::Dim, "hint:");
             out.line(&format!("{:BELOW$}{hint} {step}", ""));
         }
     }
+}
+
+/// `  yes  Yes, proceed`
+#[must_use]
+pub fn option_text(option: &doc::Choice) -> String {
+    let (answer, text) = (clean_line(&option.answer), clean_line(&option.text));
+    if answer == text { format!("  {text}") } else { format!("  {answer:<3}  {text}") }
 }
 
 /// The commands that answer a need, the likeliest first.
@@ -139,13 +150,17 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let id = task.id;
     let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
     let send = format!("standup send {id} \"…\"");
+    let options = task.needs_you.as_ref().is_some_and(|need| !need.options.is_empty());
     match kind {
+        NeedKind::Permission if options => vec![format!("standup answer {id} yes"), attach],
+        NeedKind::Question if options => vec![format!("standup answer {id} OPTION"), attach],
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
         NeedKind::Question => vec![attach, send],
         NeedKind::Red => vec![show, send],
         NeedKind::Exit if task.attempt.as_ref().is_some_and(|a| a.host_pid.is_some()) => vec![attach],
         NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), format!("standup retry {id}")],
-        NeedKind::Late | NeedKind::Limit | NeedKind::OffLimits => vec![show],
+        NeedKind::Late => vec![format!("standup nudge {id}"), attach, show],
+        NeedKind::Limit | NeedKind::OffLimits => vec![show, send],
     }
 }
 
@@ -204,6 +219,16 @@ fn diff_parts(t: &doc::Task) -> impl Iterator<Item = Part> {
     let text = t.diff.as_ref().map(|d| view::diff_text(&d.stat)).unwrap_or_default();
     let pieces: Vec<String> = text.split(", ").filter(|p| !p.is_empty()).map(str::to_owned).collect();
     pieces.into_iter().map(|piece| Part::new(Tone::Plain, piece))
+}
+
+fn taken_line(t: &doc::Task, now: Now) -> Vec<Part> {
+    let Some(taken) = &t.takeover else { return Vec::new() };
+    let mut parts = vec![Part::new(Tone::Plain, format!("for {}", age(now, taken.since)))];
+    if !taken.reason.is_empty() {
+        parts.push(Part::new(Tone::Plain, clean_line(&taken.reason)));
+    }
+    parts.push(Part::new(Tone::Dim, bare_state_text(&t.state)));
+    parts
 }
 
 fn wait_line(doc: &doc::Status, t: &doc::Task) -> Part {
@@ -321,7 +346,9 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
         next_steps(t, need.kind).iter().for_each(|step| out.hint(step));
     }
+    show_hands(doc, now, &mut out);
     show_attempt(doc, now, &mut out);
+    show_plan(doc, now, &mut out);
     show_verdict(t, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
@@ -347,6 +374,40 @@ fn show_timeline(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     let room = out.paint.columns().max(NARROWEST) - 12;
     for m in &moments[left_out..] {
         out.note(&format!("{:>7}  {}", age(now, m.at), clean(&m.text, room)));
+    }
+}
+
+/// What a person holds of the task.
+fn show_hands(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
+    let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {}", clean_line(reason)) };
+    if let Some(taken) = &doc.task.takeover {
+        let whose = if taken.by == By::Rule { "taken over for you" } else { "in your hands" };
+        out.heading(&format!("{whose} {}{}", age(now, taken.since), because(&taken.reason)), Tone::Warn);
+        out.hint(&format!("standup handback {} --note \"…\"", doc.task.id));
+    }
+    if let Some(paused) = &doc.task.paused {
+        out.heading(&format!("paused {}{}", age(now, paused.since), because(&paused.reason)), Tone::Warn);
+        out.hint(&format!("standup resume {}", doc.task.id));
+    }
+    if let Some(approval) = doc.task.attempt.as_ref().and_then(|a| a.approval.as_ref()) {
+        let stale = if approval.stale { ", but the files have changed since" } else { "" };
+        let text = format!("approved {} at tree {}{stale}", age(now, approval.at), approval.tree.short());
+        out.heading(&text, if approval.stale { Tone::Warn } else { Tone::Good });
+    }
+}
+
+fn show_plan(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
+    let Some(plan) = &doc.plan else { return };
+    let stands = match plan.approved_at {
+        Some(at) => format!("approved {}", age(now, at)),
+        None if plan.open => "waits for your verdict".to_owned(),
+        None => "being worked on".to_owned(),
+    };
+    out.heading(&format!("plan, {stands}"), Tone::Bold);
+    clean_lines(&plan.text).lines().for_each(|line| out.note(line));
+    if plan.open {
+        out.hint(&format!("standup approve {}", doc.task.id));
+        out.hint(&format!("standup reject {} --note \"…\"", doc.task.id));
     }
 }
 
@@ -430,6 +491,15 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         if let Some(q) = &c.question {
             out.note(&format!("         asks: {}", clean_line(q)));
         }
+        if let Some(seen) = seen_text(&c.facts) {
+            out.note(&format!("         seen: {seen}"));
+        }
+        if c.hollow {
+            out.note("         the same words again and nothing new: it does not count");
+        }
+        for said in &c.contradictions {
+            out.note(&out.paint.paint(Tone::Bad, &format!("         but: {}", clean_line(said))));
+        }
     }
     if !doc.messages.is_empty() {
         out.heading("messages", Tone::Bold);
@@ -446,6 +516,35 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         let mark = if c.met_claimed { "claimed" } else { "open" };
         out.note(&format!("#{} {mark:<8} {}", c.n, clean_line(&c.text)));
     }
+}
+
+/// What was observed since the check-in before, in a few words; `None` while nobody has looked.
+fn seen_text(facts: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+    let number = |name: &str, of: &str| facts.get(name)?.get(of)?.as_u64();
+    let mut parts = Vec::new();
+    for (name, one) in [("files", "file"), ("commits", "commit")] {
+        let (now, before) = (number(name, "now")?, number(name, "before").unwrap_or(0));
+        let plural = if now == 1 { "" } else { "s" };
+        let change = match now.cmp(&before) {
+            std::cmp::Ordering::Greater => format!(" (+{})", now - before),
+            std::cmp::Ordering::Less => format!(" (−{})", before - now),
+            std::cmp::Ordering::Equal => String::new(),
+        };
+        parts.push(format!("{now} {one}{plural}{change}"));
+    }
+    if facts.get("changed").and_then(serde_json::Value::as_bool) == Some(false) {
+        parts.push("no byte changed since".to_owned());
+    }
+    let checks = facts.get("checks")?;
+    match checks.get("outcome").and_then(serde_json::Value::as_str) {
+        Some(outcome) => parts.push(format!("checks {}", clean_line(outcome))),
+        None => parts.push("no checks yet".to_owned()),
+    }
+    let touched = facts.get("violations").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
+    if touched > 0 {
+        parts.push(format!("{touched} off-limits"));
+    }
+    Some(parts.join(", "))
 }
 
 /// How long ago, in one or two units.

@@ -4,14 +4,19 @@ use std::path::PathBuf;
 
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
 use crate::model::board::{Board, Task};
-use crate::model::event::{Event, NeedKind};
+use crate::model::dialog::{Choice, Says, Way};
+use crate::model::event::Event;
 use crate::model::id::TaskId;
+use crate::model::lease::Changes;
 use crate::model::message::Delivery;
 use crate::model::name::AgentName;
+use crate::model::rhythm::{Facts, LimitName, NudgeWay, Tripped};
 use crate::model::settings::Limit;
 use crate::model::state::RunKind;
-use crate::model::time::Now;
+use crate::model::task::Column;
+use crate::model::time::{Now, Wall};
 use crate::model::verdict::VerdictOutcome;
+use crate::policy::interval;
 use crate::wire::control::{Logged, Supervisor};
 
 use super::doc;
@@ -77,15 +82,33 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         priority: task.spec.priority,
         needs: task.spec.needs.clone(),
         attempt: newest.map(|a| attempt(a, scene)),
-        checkin: newest.map(|a| check_in(task, a)),
+        checkin: newest.map(|a| check_in(board, task, a, scene)),
         verdict: newest.and_then(verdict),
         diff: newest.and_then(|a| a.diff).map(|stat| doc::Diff { stat }),
         needs_you: task.needs_you.as_ref().map(|n| doc::NeedsYou {
             since: n.since,
             kind: n.kind,
             question: n.question.clone(),
+            options: n.options.iter().map(option).collect(),
         }),
+        takeover: task.lease.as_ref().map(|lease| doc::Takeover {
+            by: lease.by,
+            since: lease.since,
+            reason: lease.reason.clone(),
+            from: lease.from,
+        }),
+        paused: task.paused.as_ref().map(|p| doc::Paused { since: p.since, reason: p.reason.clone() }),
     }
+}
+
+fn option(choice: &Choice) -> doc::Choice {
+    let answer = match (choice.says, choice.number) {
+        (Some(Says::Yes), _) => "yes".to_owned(),
+        (Some(Says::No), _) => "no".to_owned(),
+        (None, Some(n)) => n.to_string(),
+        (None, None) => choice.text.clone(),
+    };
+    doc::Choice { answer, text: choice.text.clone() }
 }
 
 /// Who works on a task, or was asked to; else the agent that would be taken, where there is but one.
@@ -123,8 +146,11 @@ fn flags(task: &Task) -> Vec<&'static str> {
         }
     };
     flag(task.needs_you.is_some(), "needs-you");
-    flag(task.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Late), "late");
-    flag(task.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::OffLimits), "off-limits");
+    let at_work = matches!(task.column, Column::Build | Column::Design);
+    flag(at_work && attempt.is_active() && attempt.rhythm.late.is_some(), "late");
+    flag(!attempt.touched.is_empty(), "off-limits");
+    let over = |t: &Tripped| !matches!(t.limit, LimitName::OffLimits | LimitName::LateCheckIns);
+    flag(attempt.tripped.iter().any(over), "over-budget");
     flag(outcome == Some(VerdictOutcome::Red), "red");
     flag(outcome == Some(VerdictOutcome::None) || (outcome.is_none() && is_past_build(task)), "unverified");
     flag(attempt.diff.is_some_and(|d| d.behind > 0), "stale-base");
@@ -132,7 +158,6 @@ fn flags(task: &Task) -> Vec<&'static str> {
 }
 
 fn is_past_build(task: &Task) -> bool {
-    use crate::model::task::Column;
     matches!(task.column, Column::Review | Column::Done)
 }
 
@@ -152,6 +177,11 @@ fn attempt(attempt: &Attempt, scene: &Scene) -> doc::Attempt {
             Some(End::Stopped { exit, .. }) => *exit,
             _ => None,
         },
+        approval: attempt.approval.as_ref().map(|approval| doc::Approval {
+            at: approval.at,
+            tree: approval.tree.clone(),
+            stale: attempt.approved().is_none(),
+        }),
     }
 }
 
@@ -162,10 +192,18 @@ fn live_boot(attempt: &Attempt) -> Option<crate::model::time::Boot> {
     }
 }
 
-fn check_in(task: &Task, attempt: &Attempt) -> doc::CheckIn {
+fn check_in(board: &Board, task: &Task, attempt: &Attempt, scene: &Scene) -> doc::CheckIn {
     let last_at = task.check_ins.iter().rev().find(|c| c.attempt == attempt.no).map(|c| c.at);
-    let late = task.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Late);
-    doc::CheckIn { last_at, due_at: None, late, nudges: 0 }
+    let rhythm = &attempt.rhythm;
+    let every = board.surroundings.as_ref().map(|s| interval(&s.settings, &task.spec, attempt.mode));
+    let runs = rhythm.clock.since.is_some_and(|since| since.boot == scene.now.boot);
+    let due_at = every.filter(|_| runs).map(|every| {
+        let left = every.0.saturating_sub(rhythm.clock.read(scene.now).0);
+        let over = rhythm.clock.read(scene.now).0.saturating_sub(every.0);
+        let ms = |span: u64| i64::try_from(span).unwrap_or(i64::MAX);
+        Wall(scene.now.wall.0.saturating_add(ms(left)).saturating_sub(ms(over)))
+    });
+    doc::CheckIn { last_at, due_at, late: rhythm.late.is_some(), nudges: rhythm.nudges }
 }
 
 fn verdict(attempt: &Attempt) -> Option<doc::Verdict> {
@@ -214,7 +252,16 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         messages: found.messages.iter().map(message).collect(),
         attempts: found.attempts.iter().map(past).collect(),
         timeline: log.iter().map(moment).collect(),
-        violations: Vec::new(),
+        violations: found.attempt().map(|a| a.touched.clone()).unwrap_or_default(),
+        plan: found.attempt().and_then(|a| a.plan.as_ref()).map(|plan| doc::Plan {
+            text: plan.text.clone(),
+            at: plan.at,
+            open: plan.is_open,
+            approved_at: plan.approved_at,
+        }),
+        requires: board.surroundings.as_ref().map_or_else(Vec::new, |s| {
+            crate::policy::required(&s.settings, found.attempt().map_or(found.spec.mode, |a| a.mode))
+        }),
         unconfined,
     })
 }
@@ -230,8 +277,37 @@ fn shown_check_in(received: &crate::model::board::ReceivedCheckIn) -> doc::Shown
         blockers: c.blockers.clone(),
         question: c.question.clone(),
         met: c.met.clone(),
-        facts: serde_json::Map::new(),
-        contradictions: Vec::new(),
+        facts: received.beside.facts.as_ref().map(facts).unwrap_or_default(),
+        contradictions: received.beside.contradictions.clone(),
+        hollow: received.beside.hollow,
+    }
+}
+
+/// What was observed beside a check-in, by the names of the documents.
+fn facts(facts: &Facts) -> serde_json::Map<String, serde_json::Value> {
+    let counted = |n: fn(&DiffStat) -> u64| {
+        let (now, before) = (facts.diff.as_ref().map(n), facts.before.as_ref().map_or(0, n));
+        serde_json::json!({"now": now, "before": before})
+    };
+    let checks = facts.checks.as_ref().map(|c| {
+        serde_json::json!({
+            "outcome": c.outcome, "failed": c.failed, "of_these_files": c.current, "since_then": c.new,
+        })
+    });
+    let all = serde_json::json!({
+        "since": facts.since,
+        "changed": facts.changed,
+        "files": counted(|d| d.files),
+        "insertions": counted(|d| d.insertions),
+        "deletions": counted(|d| d.deletions),
+        "commits": counted(|d| d.commits),
+        "uncommitted": facts.diff.map(|d| d.dirty),
+        "checks": checks,
+        "violations": facts.touched,
+    });
+    match all {
+        serde_json::Value::Object(all) => all,
+        _ => serde_json::Map::new(),
     }
 }
 
@@ -314,10 +390,90 @@ pub fn sentence(event: &Event) -> String {
             with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
         }
         Event::HostLost { why, .. } => format!("lost: {why}"),
+        Event::NeedsYouRaised { question, refined: true, .. } => format!("asks: {}", first_line(question)),
         Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
         Event::NeedsYouCleared {} => "no longer needs you".into(),
         Event::DiffObserved { diff, .. } => diff_text(diff),
+        Event::FactsSought { .. } => "looking at what it did".into(),
+        Event::CheckInCompared { contradictions, hollow, .. } => compared_sentence(contradictions, *hollow),
+        Event::NudgeIssued { way, .. } => format!("reminded of its check-in, {}", way_text(*way)),
+        Event::NudgeGiven { .. } => "the end of its turn took the reminder".into(),
+        Event::CheckInMissed { why } => format!("late: {why}"),
+        Event::MachineSlept { span } => format!("the machine slept for {span}; nothing became due meanwhile"),
+        Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
+        Event::OffLimitsTouched { paths } if paths.is_empty() => "touches nothing off-limits any more".into(),
+        Event::OffLimitsTouched { paths } => format!("touches what is off-limits: {}", paths.join(", ")),
+        Event::AnswerGiven { choice, way, .. } => match way {
+            Way::Hook => format!("answered: {} (by its hook)", choice.text),
+            Way::Key => format!("answered: {} (by a key)", choice.text),
+        },
+        Event::AnswerWritten { .. } => "the answer is handed over".into(),
+        Event::AnswerTaken { .. } => "the answer arrived".into(),
+        Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),
+        Event::LimitReached { until } => format!("out of quota until {until}"),
+        Event::LimitWaited { .. } => "the usage limit has ended".into(),
+        Event::LimitEnded {} => "no longer held up by a usage limit".into(),
+        Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {} tasks", tasks.len()),
+        Event::AgentLoggedIn { agent, .. } => format!("{agent} is logged in again"),
+        Event::AnswerUnconfirmed { .. } => "it is not certain that the answer arrived".into(),
+        _ => sentence_of_hands(event),
     }
+}
+
+fn compared_sentence(contradictions: &[String], hollow: bool) -> String {
+    match (contradictions, hollow) {
+        ([], false) => "the check-in was put beside the facts".into(),
+        ([], true) => "the same words again and nothing new: the check-in does not count".into(),
+        (said, _) => format!("the facts say otherwise: {}", said.join("; ")),
+    }
+}
+
+/// How a reminder goes, for people.
+#[must_use]
+pub fn way_text(way: NudgeWay) -> &'static str {
+    match way {
+        NudgeWay::Hook => "at the end of its turn",
+        NudgeWay::Message => "by a message",
+        NudgeWay::Inbox => "in its inbox",
+    }
+}
+
+/// What a person did with their own hands.
+fn sentence_of_hands(event: &Event) -> String {
+    match event {
+        Event::TakenOver { reason, .. } if reason.is_empty() => "taken over".into(),
+        Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
+        Event::WorktreeMarked { mark } => match &mark.head {
+            Some(head) => format!("the worktree stood at {}", head.short()),
+            None => "the worktree stood without a commit".into(),
+        },
+        Event::HandbackAsked { .. } => "to be handed back".into(),
+        Event::HandedBack { changes, note } => {
+            let changed = changes.as_ref().map_or("nobody knows what changed".into(), changes_text);
+            if note.is_empty() { format!("handed back: {changed}") } else { format!("handed back: {changed}; {note}") }
+        }
+        Event::TaskPaused { reason } if reason.is_empty() => "paused".into(),
+        Event::TaskPaused { reason } => format!("paused: {reason}"),
+        Event::TaskResumed {} => "no longer paused".into(),
+        Event::PlanProposed { text } if text.is_empty() => "ended its turn without a plan".into(),
+        Event::PlanProposed { text } => format!("proposes a plan: {}", first_line(text)),
+        Event::PlanApproved {} => "the plan was approved".into(),
+        Event::PlanRejected { note } => format!("the plan was sent back: {}", first_line(note)),
+        Event::WorkApproved { tree } => format!("approved at tree {}", tree.short()),
+        Event::WorkRejected { note } => format!("rejected: {}", first_line(note)),
+        other => other.name().replace('-', " "),
+    }
+}
+
+/// What changed, on one line.
+#[must_use]
+pub fn changes_text(changes: &Changes) -> String {
+    if changes.is_empty() {
+        return "nothing changed".into();
+    }
+    let plural = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let files = format!("{} +{} -{}", plural(changes.files, "file"), changes.insertions, changes.deletions);
+    format!("{files}, {}", plural(changes.commits, "commit"))
 }
 
 /// The first line of a text, and a sign where there are more.

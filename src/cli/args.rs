@@ -125,6 +125,12 @@ verbs! {
     Wait wait,
     Next next,
     Send send,
+    Pause pause,
+    Resume resume,
+    Takeover takeover,
+    Handback handback,
+    Nudge nudge,
+    Answer answer,
     Move r#move,
     Stop stop,
     Retry retry,
@@ -132,6 +138,8 @@ verbs! {
     Verify verify,
     Report report,
     Stats stats,
+    Approve approve,
+    Reject reject,
     Agents agents,
     Config config,
     Trust trust,
@@ -207,6 +215,25 @@ mod tests {
             let times = grouped.iter().filter(|name| **name == verb.get_name()).count();
             assert_eq!(times, usize::from(!verb.is_hide_set()), "{}", verb.get_name());
         }
+    }
+
+    /// One of the same name in a verb would be taken for the global one, and never be set.
+    #[test]
+    fn no_verb_has_an_argument_of_a_global_flags_name() {
+        fn own(command: &clap::Command, globals: &[&str], clashes: &mut Vec<String>) {
+            for verb in command.get_subcommands() {
+                let ids = verb.get_arguments().map(|arg| arg.get_id().as_str());
+                clashes.extend(ids.filter(|id| globals.contains(id)).map(|id| format!("{} {id}", verb.get_name())));
+                own(verb, globals, clashes);
+            }
+        }
+        let top = command();
+        let globals: Vec<&str> =
+            top.get_arguments().filter(|arg| arg.is_global_set()).map(|arg| arg.get_id().as_str()).collect();
+        assert!(globals.contains(&"json"));
+        let mut clashes = Vec::new();
+        own(&top, &globals, &mut clashes);
+        assert_eq!(clashes, Vec::<String>::new());
     }
 
     #[test]

@@ -148,6 +148,7 @@ pub(super) fn spec(brief: &Brief) -> TaskSpec {
         labels: front.labels,
         base: front.base,
         check_in: front.check_in,
+        limits: front.limits,
         criteria: criteria(brief),
         checks: checks(brief),
     }

@@ -7,7 +7,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::client::control::{Client, ClientError};
+use crate::client::control::{Begin, Client, ClientError};
 use crate::model::board::{Board, Hold, HoldKind};
 use crate::model::id::{Seq, TaskId};
 use crate::model::input::{Command, Reply};
@@ -126,8 +126,16 @@ impl Context {
 
     /// A connection to the supervisor, which is started where none runs.
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        let place = self.place()?;
-        let client = Client::connect_or_start(&place.layout, &place.root())?;
+        self.client_with(self.place()?, Begin::AsBefore)
+    }
+
+    /// The same, but one that has to be started dispatches nothing.
+    pub(super) fn still_client(&self) -> Result<Client, Failure> {
+        self.client_with(self.place()?, Begin::Still)
+    }
+
+    fn client_with(&self, place: &Place, begin: Begin) -> Result<Client, Failure> {
+        let client = Client::connect_or_start(&place.layout, &place.root(), begin)?;
         client.set_patience(Some(PATIENCE))?;
         Ok(client)
     }

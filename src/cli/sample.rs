@@ -29,6 +29,7 @@ pub(super) fn task(n: u32, slug: &str) -> Task {
             labels: Vec::new(),
             base: None,
             check_in: None,
+            limits: crate::model::settings::LimitOverrides::default(),
             criteria: Vec::new(),
             checks: Vec::new(),
         },
@@ -42,6 +43,8 @@ pub(super) fn task(n: u32, slug: &str) -> Task {
         check_ins: Vec::new(),
         needs_you: None,
         wanted: None,
+        lease: None,
+        paused: None,
     }
 }
 

@@ -177,6 +177,24 @@ impl Ui {
     }
 }
 
+impl Ui {
+    /// Asks for a line of text, where a person can be asked; empty where not.
+    ///
+    /// # Errors
+    /// Where the terminal cannot be read.
+    pub fn ask(&self, question: &str) -> Result<String, Failure> {
+        if self.yes || !self.can_ask() {
+            return Ok(String::new());
+        }
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{question} ");
+        let _ = err.flush();
+        let mut line = String::new();
+        io::stdin().read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+}
+
 impl Paint for Ui {
     fn paint(&self, tone: Tone, text: &str) -> String {
         paint(self.color_out, tone, text)

@@ -80,6 +80,15 @@ fn said(log: &str) -> String {
     if log.is_empty() { String::new() } else { format!("; it said: {log}") }
 }
 
+/// How a supervisor that has to be started begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// It goes on dispatching where the last one did.
+    AsBefore,
+    /// It dispatches nothing until it is told to.
+    Still,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub struct Client {
@@ -109,7 +118,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn connect_or_start(layout: &Layout, root: &Path) -> Result<Self, ClientError> {
+    pub fn connect_or_start(layout: &Layout, root: &Path, begin: Begin) -> Result<Self, ClientError> {
         let until = Instant::now() + HAND_OVER;
         loop {
             match Self::connect(layout) {
@@ -119,7 +128,7 @@ impl Client {
             // One that is just leaving holds its lock a little longer than its socket, and one
             // that is just coming holds it a little earlier.
             let held = lock::is_held(&layout.supervisor_lock())?;
-            match start(layout, root) {
+            match start(layout, root, begin) {
                 Err(_) if held && Instant::now() < until => thread::sleep(HAND_OVER_LOOK),
                 Err(error) => return Err(error),
                 Ok(()) => return Self::connect(layout),
@@ -258,14 +267,17 @@ impl Follower {
 ///
 /// # Errors
 /// [`ClientError`]; the caller then writes to the outbox.
-pub fn report(path: &Path, token: &str, request: &Request) -> Result<(), ClientError> {
+pub fn report(path: &Path, token: &str, request: &Request) -> Result<Option<String>, ClientError> {
     let mut client = Client::open(path, token)?;
     client.set_patience(Some(AGENT_LIMIT))?;
-    client.ask(request).map(|_| ())
+    client.ask(request).map(|answer| match answer {
+        Answer::Say { output } => Some(output),
+        _ => None,
+    })
 }
 
 /// Starts a supervisor and waits until it can be asked.
-fn start(layout: &Layout, root: &Path) -> Result<(), ClientError> {
+fn start(layout: &Layout, root: &Path, begin: Begin) -> Result<(), ClientError> {
     layout.prepare()?;
     let log_path = layout.supervisor_log();
     let log = OpenOptions::new()
@@ -276,8 +288,11 @@ fn start(layout: &Layout, root: &Path) -> Result<(), ClientError> {
         .map_err(|e| FileError::io("write", &log_path, e))?;
     let before = log.metadata().map(|m| m.len()).unwrap_or(0);
     let exe = locate::this_binary().map_err(ClientError::Broken)?;
-    let args: [&std::ffi::OsStr; 5] =
-        ["-C".as_ref(), root.as_os_str(), "supervisor".as_ref(), "run".as_ref(), "--greet".as_ref()];
+    let mut args: Vec<&std::ffi::OsStr> = vec!["-C".as_ref(), root.as_os_str()];
+    args.extend(["supervisor", "run", "--greet"].map(std::ffi::OsStr::new));
+    if begin == Begin::Still {
+        args.push("--still".as_ref());
+    }
     match detach::start(&exe, args, root, log, START_LIMIT) {
         Ok(_) => Ok(()),
         Err(source) => Err(ClientError::Start { log: tail(&log_path, before), source }),

@@ -72,7 +72,8 @@ fn offer(host: &Path, question: &str, keys: &str) -> Result<Option<Refused>, Ans
     require_asked(&status, question)?;
     // Numbers of messages are given out from 1; the upper half is nobody's.
     let msg_id = uuid::Uuid::new_v4().as_u64_pair().0 | 1 << 63;
-    let request = KeyRequest { msg_id, if_signal_seq: Some(status.seq), bytes: Bytes::from(keys) };
+    let request =
+        KeyRequest { msg_id, if_signal_seq: Some(status.seq), bytes: Bytes::from(keys), if_shows: Vec::new() };
     link.send(&ToHost::Key(request))?;
     loop {
         match link.next()? {

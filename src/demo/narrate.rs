@@ -102,7 +102,7 @@ fn told(event: &Event) -> Option<(String, Mood)> {
             let by = if *by == By::Person { " by hand" } else { "" };
             Some((format!("is in {to} now{by}: {reason}"), mood)).filter(|_| *to != Column::Build)
         }
-        Event::NeedsYouRaised { kind: crate::model::event::NeedKind::Question, question } => {
+        Event::NeedsYouRaised { kind: crate::model::event::NeedKind::Question, question, refined: false, .. } => {
             Some((format!("asks you: {}", question.trim_start_matches(ANSWER)), Mood::Asks))
         }
         Event::NeedsYouRaised { question, .. } => Some((format!("needs you: {question}"), Mood::Bad)),

@@ -311,7 +311,9 @@ impl Way<'_> {
         match &record.event {
             Event::TaskMoved { to, .. } => drop(self.columns.insert(task, *to)),
             Event::VerdictReached { verdict, .. } => self.verdicts.entry(task).or_default().push(verdict.outcome),
-            Event::NeedsYouRaised { kind: NeedKind::Question, question } => return self.answer(task, question, tell),
+            Event::NeedsYouRaised { kind: NeedKind::Question, question, refined: false, .. } => {
+                return self.answer(task, question, tell);
+            }
             Event::NeedsYouRaised { .. } | Event::AttemptFailed { .. } | Event::HostLost { .. } => {
                 return Err(TourError::Unexpected { task, text: unexpected });
             }

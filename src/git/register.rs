@@ -23,7 +23,7 @@ use super::removal::{self, Folder, Made};
 use super::repo::{RefFormat, Repository};
 use super::site::{HEADS, HeadRef, Site, read_line, read_plain, resolve};
 use super::worktree::Plan;
-use crate::model::name::BranchName;
+use crate::model::name::{BranchName, Oid};
 use crate::os::lock::Lock;
 
 /// How long registrations of one repository wait for each other: each takes milliseconds.
@@ -105,7 +105,7 @@ fn reserve_branch(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>
     if exists(git, repo, &full)? {
         return Err(taken());
     }
-    let message = format!("branch: created from {}", plan.base);
+    let message = creation(&plan.base);
     let call = repo
         .call(git, &["update-ref", "--create-reflog", "-m", &message, "--no-deref", "-z", "--stdin"])
         .stdin(format!("create {full}\0{}\0", plan.base));
@@ -120,6 +120,11 @@ fn reserve_branch(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>
         }
         Err(other) => Err(other),
     }
+}
+
+/// What the log of a new branch says first.
+pub(super) fn creation(base: &Oid) -> String {
+    format!("branch: created from {base}")
 }
 
 /// Whether a reference is there at all, whatever it names.

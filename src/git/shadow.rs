@@ -20,6 +20,10 @@ use super::tree::{self, Hasher, Memory};
 use crate::model::name::{BranchName, Oid};
 use crate::model::time::Wall;
 
+mod since;
+
+pub use since::{Since, Stand};
+
 /// Differences between two trees, with renames looked for.
 const DIFF_LIMIT: Duration = Duration::from_secs(120);
 

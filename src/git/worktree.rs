@@ -143,6 +143,21 @@ pub enum Recovered {
     Nothing,
 }
 
+/// The commit that an earlier creation under these names started from, as the branch's own log
+/// tells: the base may have moved since. `None` where the branch is not there, or not ours.
+///
+/// # Errors
+/// What git says.
+pub fn begun_at(git: &Git, repo: &Repository, plan: &Plan) -> Result<Option<Oid>, GitError> {
+    let full = format!("{HEADS}{}", plan.branch);
+    if repo.find_reference(git, &full)?.is_none() {
+        return Ok(None);
+    }
+    let log = repo.call(git, &["log", "--walk-reflogs", "--format=%H %gs", "--end-of-options", &full, "--"]).text()?;
+    let Some((first, said)) = log.lines().last().and_then(|line| line.split_once(' ')) else { return Ok(None) };
+    Ok(Oid::new(first).ok().filter(|oid| said == register::creation(oid)))
+}
+
 /// Finishes the story of a creation that may have been killed: a whole worktree is proven and
 /// returned, a part of one is taken back. Only what bears the plan's names and reason is touched,
 /// and nothing in which an agent may have worked.

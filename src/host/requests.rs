@@ -18,6 +18,9 @@ use crate::wire::host::{
 /// Message numbers answered at once.
 const MAX_IDS: usize = 4096;
 
+/// Characters of a notification: more than any desktop shows.
+const MAX_NOTICE: usize = 300;
+
 /// How long the last words may take.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -74,6 +77,7 @@ impl Host {
                 }
                 self.paint(id, SnapshotReason::Request, now);
             }
+            (Some(Role::Watcher), ToHost::SnapshotRequest(_)) => self.show_again(now),
             (Some(_), ToHost::Status(_)) => {
                 let status = FromHost::Status(Box::new(self.status(now)));
                 self.send(id, &status);
@@ -89,6 +93,8 @@ impl Host {
                 self.send(id, &FromHost::Stopping(Empty {}));
                 self.stop(request.grace_ms, now);
             }
+            (Some(Role::Watcher | Role::Control), ToHost::Notice(notice)) => self.on_notice(&notice.text),
+            (Some(_), ToHost::Notice(_)) => {}
             (Some(_), ToHost::Input(_) | ToHost::Resize(_) | ToHost::SnapshotRequest(_) | ToHost::Stop(_)) => {}
         }
     }
@@ -124,12 +130,17 @@ impl Host {
             Role::Watcher => {
                 peer.flush();
                 // A new watcher is told what is on the screen now.
-                self.shown = None;
-                if self.screen.is_some() {
-                    self.settle_at.get_or_insert(now);
-                }
+                self.show_again(now);
             }
             Role::Control => peer.flush(),
+        }
+    }
+
+    /// Tells watchers of the screen, even if it looks as it did before.
+    fn show_again(&mut self, now: Instant) {
+        self.shown = None;
+        if self.screen.is_some() {
+            self.settle_at.get_or_insert(now);
         }
     }
 
@@ -204,12 +215,35 @@ impl Host {
 
     fn on_key(&mut self, id: u64, role: Role, request: KeyRequest, now: Instant) {
         self.catch_up(now);
+        if !self.shows(&request.if_shows) {
+            let refused = Refused { msg_id: request.msg_id, why: RefusedWhy::Moved, seq: self.seq };
+            return self.send(id, &FromHost::Refused(refused));
+        }
         if !self.guard(id, role, request.msg_id, request.if_signal_seq) {
             return;
         }
         self.typing.push_back(Message { msg_id: request.msg_id, peer: id, withhold_on: Vec::new() });
         self.input.push_message(request.msg_id, request.bytes.0, false, now);
         self.write_input(now);
+    }
+
+    /// Whether the screen shows each of these texts, blanks aside.
+    fn shows(&self, wanted: &[String]) -> bool {
+        let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect::<String>();
+        let shown = || self.screen.as_ref().map(|screen| bare(&screen.text())).unwrap_or_default();
+        wanted.is_empty() || {
+            let shown = shown();
+            wanted.iter().all(|text| shown.contains(&bare(text)))
+        }
+    }
+
+    /// Passes a word on to the clients' terminals. Between two pieces of output nothing is cut.
+    fn on_notice(&mut self, text: &str) {
+        let frame = FromHost::Output(notification(text));
+        for peer in self.peers.iter_mut().filter(|peer| peer.is_client()) {
+            peer.send(&frame);
+            peer.flush();
+        }
     }
 
     fn catch_up(&mut self, now: Instant) {
@@ -291,6 +325,12 @@ impl Host {
     }
 }
 
+/// A notification as terminals understand it (OSC 9), and the bell for those that do not.
+fn notification(text: &str) -> Vec<u8> {
+    let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_NOTICE).collect();
+    format!("\x1b]9;{text}\x1b\\\x07").into_bytes()
+}
+
 /// Text as a terminal would send it: bracketed where the program asked for that, without anything
 /// that could end the bracket or act as a key.
 fn pasted(text: &str, brackets: bool) -> Vec<u8> {
@@ -307,6 +347,11 @@ fn pasted(text: &str, brackets: bool) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notification_cannot_leave_its_sequence() {
+        assert_eq!(notification("T1 \x1b\\\x07\u{9c}asks\n"), b"\x1b]9;T1 \\asks\x1b\\\x07");
+    }
 
     #[test]
     fn a_paste_cannot_leave_its_brackets() {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{Exit, HostFacts, StopWhy};
+use super::dialog::{Choice, DialogNo, Way};
 use super::id::{ActionId, AttemptId, CheckRun, MsgId};
+use super::lease::{Changes, Mark};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::settings::CheckSettings;
 use super::task::{Mode, TaskSpec};
@@ -62,6 +64,12 @@ pub enum Action {
         prompt: Option<String>,
         /// Ports it may use.
         ports: Vec<u16>,
+        /// Whether it may only plan.
+        #[serde(default)]
+        plans: bool,
+        /// The plan that a person approved, for one that is not resumed; may be empty.
+        #[serde(default)]
+        plan: Option<String>,
     },
     /// End the agent, everything it started, and the host.
     /// *Again:* no host of this name lives → its exit record counts.
@@ -83,6 +91,21 @@ pub enum Action {
         /// Whether the running turn is interrupted first.
         now: bool,
     },
+    /// Answer the dialog in which the agent waits, if it is still that one.
+    /// *Again:* the host says whether it began with the key; what a hook may have been told is
+    /// told to nobody again.
+    Answer {
+        /// The host.
+        host: HostId,
+        /// Which answer.
+        msg: MsgId,
+        /// To which dialog.
+        dialog: DialogNo,
+        /// What.
+        choice: Choice,
+        /// How.
+        way: Way,
+    },
     /// Run the checks in the worktree.
     /// *Again:* they run again from the start.
     Check {
@@ -95,6 +118,19 @@ pub enum Action {
         /// Ports they may use.
         ports: Vec<u16>,
     },
+    /// Put a reminder into the agent's inbox.
+    /// *Again:* the file of this number is written again, with the same words.
+    Leave {
+        /// Where it works.
+        worktree: PathBuf,
+        /// The number of the reminder; the file is named after it.
+        number: u32,
+        /// What it says.
+        text: String,
+    },
+    /// Look at what differs in the worktree, for a check-in to be compared with.
+    /// *Again:* the later look counts.
+    Look {},
     /// End whatever a dead host's agent left running, and sweep its git locks.
     /// *Again:* nothing is left to end.
     Sweep {
@@ -102,6 +138,14 @@ pub enum Action {
         host: HostId,
         /// Where it worked.
         worktree: PathBuf,
+    },
+    /// See where the worktree stands, and what changed since it stood elsewhere.
+    /// *Again:* it is looked at again.
+    Survey {
+        /// Where.
+        worktree: PathBuf,
+        /// Since when; `None` where only the present matters.
+        since: Option<Mark>,
     },
 }
 
@@ -166,14 +210,14 @@ pub enum Outcome {
         /// Processes it left, which were ended.
         leftovers: u32,
     },
-    /// `Type`: written.
+    /// `Type`, `Answer`: written.
     Typed,
-    /// `Type`: not written; it may be tried again.
+    /// `Type`, `Answer`: not written; a message may be tried again.
     NotTyped {
         /// Why.
         why: String,
     },
-    /// `Type`: nobody knows.
+    /// `Type`, `Answer`: nobody knows.
     PerhapsTyped,
     /// `Check`: a verdict.
     Checked {
@@ -182,10 +226,21 @@ pub enum Outcome {
         /// The failures as one message for the agent; empty where there are none.
         feedback: String,
     },
+    /// `Leave`: it lies there.
+    Left,
+    /// `Look`: what was seen was told.
+    Looked,
     /// `Sweep`: nothing is left.
     Swept {
         /// Processes ended.
         ended: u32,
+    },
+    /// `Survey`: this is what there is.
+    Surveyed {
+        /// Where the worktree stands.
+        mark: Mark,
+        /// What changed, where that was asked and can be told.
+        changes: Option<Changes>,
     },
     /// It failed, and left nothing behind.
     Failed {

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{ActionId, AttemptNo, CheckRun};
+use super::dialog::{Answering, Dialog};
+use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
+use super::lease::{Approval, Plan};
 use super::name::{AgentName, BranchName, HostId, Oid};
+use super::rhythm::{Rhythm, Tripped};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
 use super::time::{Mono, Now, Wall};
@@ -74,6 +77,19 @@ pub enum StopWhy {
     Idle,
     /// `down --all`.
     Down,
+    /// Its plan was judged: it goes on at once in the same session, with leave to build or to plan
+    /// anew, which is fixed at its start.
+    Planned,
+    /// It crossed a limit.
+    Limit,
+}
+
+impl StopWhy {
+    /// Whether it is brought back for what waits to be said to it.
+    #[must_use]
+    pub fn goes_on(self) -> bool {
+        matches!(self, Self::Idle | Self::Planned)
+    }
 }
 
 /// How an attempt's last process ended.
@@ -251,6 +267,42 @@ pub struct Attempt {
     pub taken: Option<Mono>,
     /// When it last came to rest in Review.
     pub rested: Option<Mono>,
+    /// What it wants to do, where it has to say so first.
+    #[serde(default)]
+    pub plan: Option<Plan>,
+    /// A person's yes to its work.
+    #[serde(default)]
+    pub approval: Option<Approval>,
+    /// Where it stands between two check-ins.
+    #[serde(default)]
+    pub rhythm: Rhythm,
+    /// Limits it has crossed, each once, oldest first.
+    #[serde(default)]
+    pub tripped: Vec<Tripped>,
+    /// What did not pass at the last red verdict, and how often in a row it was just that.
+    #[serde(default)]
+    pub failing: (Vec<String>, u32),
+    /// What it has touched that is off-limits, as last seen.
+    #[serde(default)]
+    pub touched: Vec<String>,
+    /// The dialog in which it waits, as last seen.
+    #[serde(default)]
+    pub dialog: Option<Dialog>,
+    /// An answer to a dialog that is on its way.
+    #[serde(default)]
+    pub answer: Option<Answering>,
+    /// The usage limit it ran into, until it has gone on.
+    #[serde(default)]
+    pub limit: Option<UsageLimit>,
+}
+
+/// A usage limit that an attempt ran into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageLimit {
+    /// When it ends.
+    pub until: Wall,
+    /// The message by which it is to go on after that.
+    pub msg: Option<MsgId>,
 }
 
 impl Attempt {
@@ -296,7 +348,28 @@ impl Attempt {
             tree: None,
             taken: None,
             rested: None,
+            plan: None,
+            approval: None,
+            rhythm: Rhythm::default(),
+            tripped: Vec::new(),
+            failing: (Vec::new(), 0),
+            touched: Vec::new(),
+            dialog: None,
+            answer: None,
+            limit: None,
         }
+    }
+
+    /// Whether it may only plan, as yet.
+    #[must_use]
+    pub fn plans(&self) -> bool {
+        self.mode == Mode::Checkpoint && self.plan.as_ref().is_none_or(|plan| plan.approved_at.is_none())
+    }
+
+    /// A person's yes, if it was said of the bytes that are in the worktree now.
+    #[must_use]
+    pub fn approved(&self) -> Option<&Approval> {
+        self.approval.as_ref().filter(|approval| self.tree.as_ref() == Some(&approval.tree))
     }
 
     /// The living host, if any.
@@ -323,10 +396,16 @@ impl Attempt {
         }
     }
 
-    /// Whether its agent ended well and its work is still to be checked.
+    /// Whether its agent ended well, or a person who stopped it finished its work, and that is
+    /// still to be checked.
     #[must_use]
     pub fn is_to_be_checked(&self) -> bool {
-        self.finished && matches!(self.end(), Some(End::Exited { exit }) if exit.is_success())
+        let well = match self.end() {
+            Some(End::Exited { exit }) => exit.is_success(),
+            Some(End::Stopped { .. }) => true,
+            Some(End::Failed { .. } | End::Lost { .. }) | None => false,
+        };
+        self.finished && well
     }
 
     /// Whether the last verdict no longer speaks of the bytes in the worktree.

@@ -1,18 +1,21 @@
 //! The board: everything that is known, as plain data. `policy` changes it, `board` shows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use super::checkin::{CheckIn, Via};
+use super::dialog::{Choice, DialogNo};
 use super::event::{By, NeedKind};
 use super::id::{AttemptId, AttemptNo, TaskId};
 use super::input::Surroundings;
+use super::lease::{Lease, Paused};
 use super::message::Message;
 use super::name::AgentName;
+use super::rhythm::Beside;
 use super::task::{Column, TaskSpec};
-use super::time::Wall;
+use super::time::{Mono, Wall};
 
 /// Why a person is needed, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,12 @@ pub struct NeedsYou {
     pub kind: NeedKind,
     /// The question.
     pub question: String,
+    /// What may be answered, where a dialog was recognised.
+    #[serde(default)]
+    pub options: Vec<Choice>,
+    /// The dialog that asks.
+    #[serde(default)]
+    pub dialog: Option<DialogNo>,
 }
 
 /// A report and how it came.
@@ -36,6 +45,9 @@ pub struct ReceivedCheckIn {
     pub via: Via,
     /// What it says.
     pub check_in: CheckIn,
+    /// What was observed.
+    #[serde(default)]
+    pub beside: Beside,
 }
 
 /// What a person wants started.
@@ -78,6 +90,12 @@ pub struct Task {
     pub needs_you: Option<NeedsYou>,
     /// What a person wants started and has not begun.
     pub wanted: Option<Wanted>,
+    /// Who holds its agent's input, while it stands in Takeover.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// Shall rest until a person says otherwise.
+    #[serde(default)]
+    pub paused: Option<Paused>,
 }
 
 /// How many check-ins a task keeps on the board; the log has them all.
@@ -100,11 +118,29 @@ impl Task {
     }
 
     /// Whether its newest attempt takes a place in Build: it has a process, its checks run, or they
-    /// are going to.
+    /// are going to. One that was taken over counts as it did before.
     #[must_use]
     pub fn occupies_build(&self) -> bool {
-        matches!(self.column, Column::Build | Column::Design)
-            && self.attempt().is_some_and(|a| a.is_active() || a.checking.is_some() || a.is_to_be_checked())
+        match self.column {
+            Column::Build | Column::Design => {
+                self.attempt().is_some_and(|a| a.is_active() || a.checking.is_some() || a.is_to_be_checked())
+            }
+            Column::Takeover => self.lease.as_ref().is_some_and(|lease| lease.counts),
+            Column::Backlog | Column::Review | Column::Done | Column::Canceled => false,
+        }
+    }
+
+    /// Whether a person holds its agent's input: nothing is typed, no reminder goes out, no limit
+    /// trips.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        self.column == Column::Takeover
+    }
+
+    /// Whether its agent only plans: nothing is built before a person approved the plan.
+    #[must_use]
+    pub fn is_planning(&self) -> bool {
+        self.column == Column::Design && self.attempt().is_some_and(Attempt::plans)
     }
 }
 
@@ -158,6 +194,17 @@ pub struct MachineSlots {
     pub asked: bool,
 }
 
+/// The logins of one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Logins {
+    /// Whether it is logged out in several tasks, and none of them has gone on since.
+    pub out: bool,
+    /// Those tasks.
+    pub tasks: BTreeSet<TaskId>,
+    /// Tasks that still asked for a login when another went on.
+    pub known: BTreeSet<TaskId>,
+}
+
 /// Everything that is known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Board {
@@ -171,12 +218,18 @@ pub struct Board {
     pub machine: MachineSlots,
     /// Why tasks do not go on, as of the last step.
     pub holds: Vec<Hold>,
+    /// Agents that are logged out, or were.
+    #[serde(default)]
+    pub logins: BTreeMap<AgentName, Logins>,
     /// The next action's id.
     pub next_action: u64,
     /// The next message's id.
     pub next_msg: u64,
     /// The next check run.
     pub next_run: u64,
+    /// When this supervisor had seen every host; not stored.
+    #[serde(default)]
+    pub recovered: Option<Mono>,
 }
 
 impl Default for Board {
@@ -187,9 +240,11 @@ impl Default for Board {
             surroundings: None,
             machine: MachineSlots::default(),
             holds: Vec::new(),
+            logins: BTreeMap::new(),
             next_action: 1,
             next_msg: 1,
             next_run: 1,
+            recovered: None,
         }
     }
 }

@@ -7,11 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
 use super::board::Wanted;
 use super::checkin::{CheckIn, Via};
+use super::dialog::{Choice, DialogNo, Way};
 use super::id::{ActionId, AttemptId, AttemptNo, CheckRun, MsgId, TaskId};
+use super::lease::{Changes, Mark};
 use super::message;
 use super::name::{AgentName, BranchName, HostId, Oid};
+use super::rhythm::{Facts, LimitName, NudgeWay};
+use super::settings::LimitAction;
 use super::state::RunState;
 use super::task::{Column, Mode, TaskSpec};
+use super::time::{Span, Wall};
 use super::verdict::Verdict;
 
 /// Who moved a card.
@@ -288,6 +293,15 @@ pub enum Event {
         kind: NeedKind,
         /// The question.
         question: String,
+        /// What may be answered.
+        #[serde(default)]
+        options: Vec<Choice>,
+        /// The dialog that asks.
+        #[serde(default)]
+        dialog: Option<DialogNo>,
+        /// Whether more became known of what was raised before.
+        #[serde(default)]
+        refined: bool,
     },
     /// Nobody is needed any more.
     NeedsYouCleared {},
@@ -297,6 +311,181 @@ pub enum Event {
         diff: DiffStat,
         /// At this tree.
         tree: Option<Oid>,
+    },
+    /// The agent's input was taken over; the card was moved just before.
+    TakenOver {
+        /// Who took it.
+        by: By,
+        /// Why.
+        reason: String,
+        /// The action that looks where the worktree stands.
+        action: ActionId,
+    },
+    /// Where the worktree stood at the takeover was seen.
+    WorktreeMarked {
+        /// There.
+        mark: Mark,
+    },
+    /// A person wants to hand it back; the input stays theirs until what changed has been seen.
+    HandbackAsked {
+        /// What the agent is to be told besides.
+        note: String,
+        /// The action that looks what changed.
+        action: ActionId,
+    },
+    /// The agent's input was handed back.
+    HandedBack {
+        /// What changed since the takeover, where that could be seen.
+        changes: Option<Changes>,
+        /// What the person said.
+        note: String,
+    },
+    /// The task shall rest.
+    TaskPaused {
+        /// Why.
+        reason: String,
+    },
+    /// It may go on.
+    TaskResumed {},
+    /// The agent says what it wants to do.
+    PlanProposed {
+        /// The plan; empty where it gave none.
+        text: String,
+    },
+    /// A person approved the plan.
+    PlanApproved {},
+    /// A person sent the plan back.
+    PlanRejected {
+        /// Why.
+        note: String,
+    },
+    /// A person approved the work as it is.
+    WorkApproved {
+        /// At this tree.
+        tree: Oid,
+    },
+    /// A person sent the work back.
+    WorkRejected {
+        /// Why.
+        note: String,
+    },
+    /// What a check-in is compared with is being looked at.
+    FactsSought {
+        /// By this action.
+        action: ActionId,
+    },
+    /// A check-in was put beside what was observed.
+    CheckInCompared {
+        /// By this action.
+        action: ActionId,
+        /// What was observed.
+        facts: Box<Facts>,
+        /// Where that says otherwise.
+        contradictions: Vec<String>,
+        /// Whether it is the one before in the same words, and nothing is new.
+        hollow: bool,
+    },
+    /// The agent is reminded of its check-in.
+    NudgeIssued {
+        /// Which reminder of the attempt, from 1.
+        number: u32,
+        /// Who wants it.
+        by: By,
+        /// How it goes.
+        way: NudgeWay,
+        /// The action that leaves it in the inbox.
+        action: Option<ActionId>,
+    },
+    /// The agent's hook took the reminder.
+    NudgeGiven {
+        /// Which.
+        number: u32,
+    },
+    /// No check-in came in time, for all that was done.
+    CheckInMissed {
+        /// Why it is late, as a sentence.
+        why: String,
+    },
+    /// The machine was asleep: that time counts for nothing.
+    MachineSlept {
+        /// How long, in milliseconds.
+        #[serde(rename = "slept_ms")]
+        span: Span,
+    },
+    /// A limit was crossed.
+    LimitTripped {
+        /// Which.
+        limit: LimitName,
+        /// What is done about it.
+        action: LimitAction,
+        /// Why, as a sentence.
+        why: String,
+    },
+    /// It touches other things that are off-limits than before.
+    OffLimitsTouched {
+        /// All that it touches now.
+        paths: Vec<String>,
+    },
+    /// A person answered a dialog; the answer is about to be handed over.
+    AnswerGiven {
+        /// Its number, shared with messages.
+        msg: MsgId,
+        /// To which dialog.
+        dialog: DialogNo,
+        /// What.
+        choice: Choice,
+        /// How.
+        way: Way,
+        /// By this action.
+        action: ActionId,
+    },
+    /// The answer was handed over.
+    AnswerWritten {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The agent left the dialog after that.
+    AnswerTaken {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The answer was not handed over, and never will be.
+    AnswerWithheld {
+        /// Which.
+        msg: MsgId,
+        /// Why.
+        why: String,
+    },
+    /// Nothing shows that the answer arrived. It is not given again.
+    AnswerUnconfirmed {
+        /// Which.
+        msg: MsgId,
+    },
+    /// The agent ran into a usage limit.
+    LimitReached {
+        /// When it ends.
+        until: Wall,
+    },
+    /// The limit has ended, and the agent is to be told so.
+    LimitWaited {
+        /// By this message.
+        msg: MsgId,
+    },
+    /// The limit holds the attempt up no more.
+    LimitEnded {},
+    /// An agent is logged out in several tasks.
+    AgentLoggedOut {
+        /// Which.
+        agent: AgentName,
+        /// In these.
+        tasks: Vec<TaskId>,
+    },
+    /// One of those tasks goes on.
+    AgentLoggedIn {
+        /// Which.
+        agent: AgentName,
+        /// Tasks that still ask for a login.
+        left: Vec<TaskId>,
     },
 }
 
@@ -342,6 +531,35 @@ impl Event {
             Self::NeedsYouRaised { .. } => "needs-you-raised",
             Self::NeedsYouCleared {} => "needs-you-cleared",
             Self::DiffObserved { .. } => "diff-observed",
+            Self::TakenOver { .. } => "taken-over",
+            Self::WorktreeMarked { .. } => "worktree-marked",
+            Self::HandbackAsked { .. } => "handback-asked",
+            Self::HandedBack { .. } => "handed-back",
+            Self::TaskPaused { .. } => "task-paused",
+            Self::TaskResumed {} => "task-resumed",
+            Self::PlanProposed { .. } => "plan-proposed",
+            Self::PlanApproved {} => "plan-approved",
+            Self::PlanRejected { .. } => "plan-rejected",
+            Self::WorkApproved { .. } => "work-approved",
+            Self::WorkRejected { .. } => "work-rejected",
+            Self::FactsSought { .. } => "facts-sought",
+            Self::CheckInCompared { .. } => "check-in-compared",
+            Self::NudgeIssued { .. } => "nudge-issued",
+            Self::NudgeGiven { .. } => "nudge-given",
+            Self::CheckInMissed { .. } => "check-in-missed",
+            Self::MachineSlept { .. } => "machine-slept",
+            Self::LimitTripped { .. } => "limit-tripped",
+            Self::OffLimitsTouched { .. } => "off-limits-touched",
+            Self::AnswerGiven { .. } => "answer-given",
+            Self::AnswerWritten { .. } => "answer-written",
+            Self::AnswerTaken { .. } => "answer-taken",
+            Self::AnswerWithheld { .. } => "answer-withheld",
+            Self::AnswerUnconfirmed { .. } => "answer-unconfirmed",
+            Self::LimitReached { .. } => "limit-reached",
+            Self::LimitWaited { .. } => "limit-waited",
+            Self::LimitEnded {} => "limit-ended",
+            Self::AgentLoggedOut { .. } => "agent-logged-out",
+            Self::AgentLoggedIn { .. } => "agent-logged-in",
         }
     }
 

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::action::{Ended, Outcome};
 use super::attempt::{DiffStat, HostFacts, StopWhy};
 use super::checkin::{CheckIn, Via};
+use super::dialog::Dialog;
 use super::id::{ActionId, AttemptId, MsgId, TaskId};
 use super::name::{AgentName, HostId, Oid};
+use super::rhythm::NudgeWay;
 use super::settings::Settings;
 use super::state::RunState;
 use super::task::{Column, TaskSpec};
+use super::time::Span;
 
 /// One thing the machine is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +54,11 @@ pub enum Input {
     },
     /// A deadline may have passed.
     Tick,
+    /// The machine was asleep for this long.
+    Slept {
+        /// How long.
+        span: Span,
+    },
 }
 
 /// What a restarted supervisor finds of a host.
@@ -87,6 +95,9 @@ pub struct AgentFacts {
     pub reads: bool,
     /// Why it is called unconfined; `None` where it is not.
     pub unconfined: Option<String>,
+    /// Whether a hook of ours is asked before it ends a turn.
+    #[serde(default)]
+    pub stop_hook: bool,
 }
 
 /// Facts stored by earlier versions say nothing of it.
@@ -170,6 +181,61 @@ pub enum Command {
         /// Whether to interrupt.
         now: bool,
     },
+    /// Take over its agent's input.
+    Takeover {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        reason: String,
+    },
+    /// Give it back.
+    Handback {
+        /// Which.
+        task: TaskId,
+        /// What the agent is to be told besides; may be empty.
+        note: String,
+    },
+    /// Say nothing to its agent and start none, until told otherwise.
+    Pause {
+        /// Which.
+        task: TaskId,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Go on with a paused task.
+    Resume {
+        /// Which.
+        task: TaskId,
+    },
+    /// Say yes: to the plan in Design, to the work in Review.
+    Approve {
+        /// Which.
+        task: TaskId,
+    },
+    /// Send the plan or the work back.
+    Reject {
+        /// Which.
+        task: TaskId,
+        /// What is to be different.
+        note: String,
+    },
+    /// Remind its agent of its check-in.
+    Nudge {
+        /// Which.
+        task: TaskId,
+    },
+    /// An agent's turn is about to end: is there something to be said to it before?
+    AtStop {
+        /// Whose.
+        attempt: AttemptId,
+    },
+    /// Answer the dialog in which its agent waits.
+    Answer {
+        /// Which.
+        task: TaskId,
+        /// `yes`, `no`, an option's number, its text, or how that begins.
+        choice: String,
+    },
 }
 
 /// A task to be added.
@@ -213,6 +279,11 @@ pub enum Observation {
         /// The id.
         session: String,
     },
+    /// The dialog in which it waits, or that it waits in none that is recognised.
+    Dialog {
+        /// Which.
+        dialog: Option<Dialog>,
+    },
     /// A report.
     CheckIn {
         /// What it says.
@@ -231,6 +302,16 @@ pub enum Observation {
         diff: DiffStat,
         /// At this tree.
         tree: Option<Oid>,
+    },
+    /// It says what it wants to do.
+    Plan {
+        /// The plan.
+        text: String,
+    },
+    /// What it touches that is off-limits.
+    OffLimits {
+        /// All of it.
+        paths: Vec<String>,
     },
     /// The agent ended by itself.
     Exited {
@@ -274,6 +355,23 @@ pub enum Reply {
         msg: MsgId,
         /// What it waits for; empty where nothing.
         waits: String,
+    },
+    /// This is to be said to the agent at once; to [`Command::AtStop`].
+    Say {
+        /// That; `None` where there is nothing.
+        text: Option<String>,
+    },
+    /// It is reminded.
+    Nudged {
+        /// How.
+        way: NudgeWay,
+    },
+    /// This answer is on its way.
+    Answer {
+        /// Which.
+        msg: MsgId,
+        /// The option that is taken.
+        option: String,
     },
 }
 

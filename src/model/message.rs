@@ -13,6 +13,12 @@ pub enum From {
     Person,
     /// The checks.
     Checks,
+    /// What you changed while you had the agent's input. Goes before everything else.
+    Handback,
+    /// A check-in that is due.
+    Reminder,
+    /// The end of a usage limit.
+    Limit,
 }
 
 /// How far a message has come. Typed at most once, whatever happens.

@@ -1,6 +1,7 @@
 //! Names that were checked once: a value of these types is safe wherever it goes.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -234,6 +235,22 @@ fn check_pattern(text: &str) -> Result<(), String> {
     globset::GlobBuilder::new(text).literal_separator(true).build().map(|_| ()).map_err(|e| e.kind().to_string())
 }
 
+/// The paths that a pattern names, or that lie in a folder which one names.
+#[must_use]
+pub fn matching<'a>(patterns: &[Pattern], paths: impl IntoIterator<Item = &'a Path>) -> Vec<&'a Path> {
+    let mut set = globset::GlobSetBuilder::new();
+    for pattern in patterns {
+        let text = pattern.as_str().trim_start_matches("./").trim_end_matches('/');
+        // It compiled when it was made.
+        if let Ok(glob) = globset::GlobBuilder::new(text).literal_separator(true).build() {
+            set.add(glob);
+        }
+    }
+    let set = set.build().unwrap_or_else(|_| globset::GlobSet::empty());
+    let named = |path: &&Path| path.ancestors().any(|part| !part.as_os_str().is_empty() && set.is_match(part));
+    paths.into_iter().filter(named).collect()
+}
+
 impl Slug {
     /// The longest, in bytes: leaves room for a path and a branch around it.
     pub const MAX: usize = 40;
@@ -336,6 +353,20 @@ mod tests {
 
     #[test]
     fn a_pattern_compiles_or_says_why() {
+        let patterns = [".github/**", "docs", "*.lock", "./a/", "x{1,2}"].map(|p| Pattern::new(p).expect(p));
+        let paths = [
+            ".github/w/ci.yml",
+            "docs/a/b.md",
+            "Cargo.lock",
+            "sub/Cargo.lock",
+            "a/z",
+            "src/a",
+            "x2",
+            "x{1,2}",
+            "docs2",
+        ];
+        let found = matching(&patterns, paths.iter().map(Path::new));
+        assert_eq!(found, [".github/w/ci.yml", "docs/a/b.md", "Cargo.lock", "a/z", "x2"].map(Path::new));
         assert!(Pattern::new("src/**/*.rs").is_ok());
         let error = Pattern::new("src/[a").expect_err("unclosed");
         assert!(error.to_string().contains("unclosed"), "{error}");

@@ -365,6 +365,17 @@ impl Mode {
             Self::Own => "own",
         }
     }
+
+    /// How often an agent reports, where the brief does not say: the less is handed over, the
+    /// oftener.
+    #[must_use]
+    pub fn check_in_every(self, configured: Span) -> Span {
+        match self {
+            Self::Delegate => configured,
+            Self::Checkpoint => Span(configured.0 * 2 / 3),
+            Self::Own => Span(configured.0 / 3),
+        }
+    }
 }
 
 impl std::fmt::Display for Mode {
@@ -420,6 +431,8 @@ pub struct LimitOverrides {
     pub action: Option<LimitAction>,
 }
 
+impl Eq for LimitOverrides {}
+
 impl Limits {
     /// These limits with a task's own values in place of some.
     #[must_use]
@@ -443,6 +456,17 @@ impl LimitAction {
     /// Every action with its name in files.
     pub const WORDS: &[(&str, Self)] =
         &[("ask", Self::Ask), ("warn", Self::Warn), ("takeover", Self::Takeover), ("stop", Self::Stop)];
+
+    /// Its name in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Warn => "warn",
+            Self::Takeover => "takeover",
+            Self::Stop => "stop",
+        }
+    }
 }
 
 /// The greatest values a file may ask for. More is a slip of the keyboard: each is far above what

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::Now;
+use super::time::{Now, Wall};
 
 /// What an attempt is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -87,12 +87,15 @@ pub struct RunState {
     /// For `idle`: whether a turn was carried out and ended by itself (a source said `done`), as
     /// opposed to idling at an empty prompt or after an interrupt.
     pub turn_over: bool,
+    /// For `limited`: when the limit ends.
+    #[serde(default)]
+    pub until: Option<Wall>,
 }
 
 impl RunState {
     /// A state without particulars.
     #[must_use]
     pub fn plain(kind: RunKind, source: Option<Source>, at: Now) -> Self {
-        Self { kind, source, at, ask: None, text: String::new(), turn_over: false }
+        Self { kind, source, at, ask: None, text: String::new(), turn_over: false, until: None }
     }
 }

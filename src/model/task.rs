@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::TaskId;
 use super::name::{AgentName, Pattern, Slug};
-use super::settings::CheckSettings;
+use super::settings::{CheckSettings, LimitOverrides};
 use super::time::Span;
 
 /// Where a task stands on the board. Moved by people, or by rules on facts.
@@ -124,6 +124,9 @@ pub struct TaskSpec {
     /// Its own check-in interval.
     #[serde(default)]
     pub check_in: Option<Span>,
+    /// Its own limits.
+    #[serde(default)]
+    pub limits: LimitOverrides,
     /// When is it done?
     #[serde(default)]
     pub criteria: Vec<Criterion>,

@@ -55,6 +55,13 @@ impl Mono {
     }
 }
 
+impl std::ops::Add for Span {
+    type Output = Span;
+    fn add(self, other: Span) -> Span {
+        Span(self.0.saturating_add(other.0))
+    }
+}
+
 impl std::ops::Add<Span> for Mono {
     type Output = Mono;
     fn add(self, span: Span) -> Mono {

@@ -6,12 +6,23 @@
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::model::time::{Boot, Mono, Now, Wall};
+use crate::model::time::{Boot, Mono, Now, Span, Wall};
+use jiff::tz::TimeZone;
 
 /// Reads both clocks and the identity of this boot.
 #[must_use]
 pub fn now() -> Now {
     Now { wall: wall(), mono: mono(), boot: boot() }
+}
+
+/// The local offset from UTC right now, in seconds: of the zone that `tz` names (as the variable
+/// `TZ` does), else of this machine's.
+#[must_use]
+pub fn utc_offset_s(tz: Option<&str>) -> i32 {
+    let named = tz.filter(|tz| !tz.is_empty()).map(|tz| tz.trim_start_matches(':'));
+    let zone = named.and_then(|tz| TimeZone::get(tz).or_else(|_| TimeZone::posix(tz)).ok());
+    let zone = zone.unwrap_or_else(TimeZone::system);
+    jiff::Timestamp::from_millisecond(wall().0).map_or(0, |now| zone.to_offset(now).seconds())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
@@ -21,6 +32,20 @@ fn wall() -> Wall {
         Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
     };
     Wall(ms)
+}
+
+/// How long the machine has slept in this boot. Grows by no more than the two readings are apart
+/// while it is awake; always 0 where the system does not tell.
+#[must_use]
+pub fn asleep() -> Span {
+    #[cfg(target_os = "linux")]
+    {
+        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let since_boot = Mono(boot.tv_sec * 1_000 + boot.tv_nsec / 1_000_000);
+        since_boot.since(mono())
+    }
+    #[cfg(not(target_os = "linux"))]
+    Span(0)
 }
 
 fn mono() -> Mono {
@@ -48,5 +73,13 @@ mod tests {
         let b = now();
         assert!(b.mono >= a.mono);
         assert_eq!(a.boot, b.boot);
+    }
+
+    #[test]
+    fn the_offset_is_that_of_the_zone_that_is_named() {
+        assert_eq!(utc_offset_s(Some("UTC")), 0);
+        assert_eq!(utc_offset_s(Some("XXX-5:30")), 19_800);
+        assert_eq!(utc_offset_s(Some("Asia/Tokyo")), 9 * 3_600);
+        assert_eq!(utc_offset_s(Some("no such zone")), utc_offset_s(None));
     }
 }

@@ -4,6 +4,8 @@
 use crate::model::action::Action;
 use std::collections::BTreeMap;
 
+use super::turn::Turn;
+use super::{lifecycle, messages, overlap, pause, quota, takeover};
 use crate::model::attempt::{Attempt, End, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task, Wanted};
 use crate::model::event::{By, Event};
@@ -11,11 +13,7 @@ use crate::model::id::{AttemptId, AttemptNo, TaskId};
 use crate::model::input::Surroundings;
 use crate::model::name::{AgentName, BranchName};
 use crate::model::settings::Limit;
-use crate::model::state::RunKind;
-use crate::model::task::Column;
-
-use super::turn::Turn;
-use super::{lifecycle, messages, overlap};
+use crate::model::task::{Column, Mode};
 
 /// Starts whatever may start. One start a round: each changes what the next may do.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
@@ -72,9 +70,11 @@ fn held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, 
     let Some(around) = turn.surroundings() else {
         return Some((HoldKind::Trust, "settings have not been read yet".into()));
     };
-    needs(turn, task)
+    pause::hold(task)
+        .or_else(|| needs(turn, task))
         .or_else(|| around.untrusted.clone().map(|why| (HoldKind::Trust, why)))
         .or_else(|| agent_for(around, task).err().map(|why| (HoldKind::Agent, why)))
+        .or_else(|| quota::hold(turn, &agent_for(around, task).ok()?))
         .or_else(|| capacity(census, around, task))
         .or_else(|| overlaps(census, task))
         .or_else(|| machine_full(turn, around))
@@ -84,6 +84,9 @@ fn held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, 
 /// machine aside. It is started like any other: approved, configured, counted.
 pub(super) fn resume_hold(turn: &Turn<'_>, id: AttemptId) -> Option<(HoldKind, String)> {
     let attempt = turn.board.attempt(id)?;
+    if let Some(paused) = turn.task(id.task).and_then(pause::hold) {
+        return Some(paused);
+    }
     let Some(around) = turn.surroundings() else {
         return Some((HoldKind::Trust, "settings have not been read yet".into()));
     };
@@ -92,6 +95,9 @@ pub(super) fn resume_hold(turn: &Turn<'_>, id: AttemptId) -> Option<(HoldKind, S
     }
     if let Some(why) = around.agents.get(&attempt.agent).and_then(|facts| facts.unusable.clone()) {
         return Some((HoldKind::Agent, why));
+    }
+    if let Some(held) = quota::hold(turn, &attempt.agent) {
+        return Some(held);
     }
     if let Some(text) = messages::no_room(turn).filter(|_| !turn.task(id.task).is_some_and(Task::occupies_build)) {
         return Some((HoldKind::Build, text));
@@ -234,9 +240,10 @@ pub(super) fn plan(turn: &mut Turn<'_>, id: TaskId) -> Option<AttemptId> {
     let worktree = around.worktrees.join(folder);
     let (mode, base, column) = (task.spec.mode, task.spec.base.clone(), task.column);
     let action = turn.next_action();
-    if column != Column::Build {
+    let first = if mode == Mode::Checkpoint { Column::Design } else { Column::Build };
+    if column != first {
         let reason = if column == Column::Backlog { "there is room" } else { "a new attempt" };
-        let moved = Event::TaskMoved { from: column, to: Column::Build, by: By::Rule, reason: reason.into() };
+        let moved = Event::TaskMoved { from: column, to: first, by: By::Rule, reason: reason.into() };
         turn.task_event(id, moved);
     }
     let planned = Event::AttemptPlanned {
@@ -263,8 +270,11 @@ fn why_held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<Hold> {
         Column::Done | Column::Canceled => return None,
         Column::Backlog => waiting_to_start(turn, census, task)?,
         _ if task.wanted.is_some() => held(turn, census, task)?,
-        Column::Design | Column::Takeover => return None,
-        Column::Build | Column::Review => held_in_work(turn, task)?,
+        Column::Takeover => {
+            let waiting = task.messages.iter().filter(|m| m.is_queued()).count();
+            (HoldKind::Asks, takeover::hold_text(task.id, task.lease.as_ref(), waiting))
+        }
+        Column::Design | Column::Build | Column::Review => held_in_work(turn, task)?,
     };
     Some(Hold { task: task.id, because, text })
 }
@@ -280,15 +290,19 @@ fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
     if let Some(needs_you) = &task.needs_you {
         return Some((HoldKind::Asks, format!("asks you: {}", one_line(&needs_you.question))));
     }
+    if let Some(paused) = pause::hold(task) {
+        return Some(paused);
+    }
     let attempt = task.attempt()?;
     if let Some((because, text)) = held_message(turn, task, attempt) {
         return Some((because, format!("a message waits: {text}")));
     }
-    if attempt.host().is_some() && attempt.run.kind == RunKind::Limited {
-        let text = if attempt.run.text.is_empty() { "out of quota" } else { &attempt.run.text };
-        return Some((HoldKind::Limited, one_line(text)));
+    if quota::waits(attempt) {
+        let until = attempt.run.until.or_else(|| attempt.limit.as_ref().map(|l| l.until)).map(quota::limited_until);
+        let said = if attempt.run.text.is_empty() { "out of quota" } else { &attempt.run.text };
+        return Some((HoldKind::Limited, until.unwrap_or_else(|| one_line(said))));
     }
-    if task.column != Column::Build {
+    if !matches!(task.column, Column::Build | Column::Design) {
         return None;
     }
     match attempt.end() {

@@ -1,8 +1,9 @@
 //! Who needs you: one reason a task at a time, raised once, cleared when it is gone.
 
-use crate::model::attempt::{Attempt, End, Phase};
-use crate::model::board::Task;
-use crate::model::event::{Event, NeedKind};
+use crate::model::attempt::{Attempt, End, Phase, StopWhy};
+use crate::model::board::{NeedsYou, Task};
+use crate::model::dialog::{Choice, DialogNo};
+use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::message::{Delivery, From, Message};
 use crate::model::state::{Ask, RunKind};
@@ -11,6 +12,8 @@ use crate::model::time::Span;
 use crate::model::verdict::VerdictOutcome;
 
 use super::turn::Turn;
+use super::{checkin, limits};
+use super::{plan, quota};
 
 /// An agent that shows no sign of a turn after this long is looked at by a person. Both CLIs
 /// begin within 2 s on an idle machine; 20 of them at once on two cores took up to 29 s.
@@ -32,18 +35,39 @@ pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
 fn update(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let wanted = reason(turn, id);
     let Some(task) = turn.task(id) else { return false };
-    match (&task.needs_you, wanted) {
-        (None, None) => false,
-        (Some(_), None) => {
+    let Some((kind, question)) = wanted else {
+        let raised = task.needs_you.is_some();
+        if raised {
             turn.task_event(id, Event::NeedsYouCleared {});
-            true
         }
-        (Some(now), Some((kind, question))) if now.kind == kind && now.question == question => false,
-        (_, Some((kind, question))) => {
-            turn.task_event(id, Event::NeedsYouRaised { kind, question });
-            true
-        }
+        return raised;
+    };
+    let (mut options, mut dialog) = asked_in(task, kind);
+    let before = task.needs_you.as_ref().filter(|now| now.kind == kind);
+    // What was known of a dialog stays known until another one is seen.
+    if let Some(now) = before.filter(|now| now.question == question && dialog.is_none()) {
+        (options, dialog) = (now.options.clone(), now.dialog);
     }
+    if before.is_some_and(|now| now.question == question && now.options == options && now.dialog == dialog) {
+        return false;
+    }
+    // A dialog shows its parts one after the other; another dialog is another need.
+    let same = |now: &NeedsYou| now.dialog.is_none() || dialog.is_none() || now.dialog == dialog;
+    let waits = task.attempt().is_some_and(|a| a.is_active() && a.run.kind == RunKind::Waiting);
+    let refined = before.is_some_and(|now| same(now) && is_of_dialog(kind) && waits);
+    turn.task_event(id, Event::NeedsYouRaised { kind, question, options, dialog, refined });
+    true
+}
+
+fn is_of_dialog(kind: NeedKind) -> bool {
+    matches!(kind, NeedKind::Permission | NeedKind::Question | NeedKind::Trust | NeedKind::Login)
+}
+
+/// The dialog behind a need, and what may be answered in it.
+fn asked_in(task: &Task, kind: NeedKind) -> (Vec<Choice>, Option<DialogNo>) {
+    let waits = |a: &&Attempt| a.is_active() && a.run.kind == RunKind::Waiting;
+    let dialog = task.attempt().filter(waits).and_then(|a| a.dialog.as_ref()).filter(|_| is_of_dialog(kind));
+    dialog.map_or((Vec::new(), None), |d| (d.options.clone(), Some(d.no)))
 }
 
 fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
@@ -53,6 +77,11 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     }
     if task.column.is_closed() || task.column == Column::Backlog || task.wanted.is_some() {
         return None;
+    }
+    if let Some(lease) = &task.lease {
+        // A person who holds it needs no telling.
+        let text = format!("{}; take it over or hand it back", lease.reason);
+        return (lease.by == By::Rule).then_some((NeedKind::Question, text));
     }
     let attempt = task.attempt()?;
     if let Phase::Live { since, began: false, .. } = &attempt.phase {
@@ -68,7 +97,14 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     }
     let task = turn.task(id)?;
     let attempt = task.attempt()?;
-    ended_badly(task, attempt).or_else(|| asks(attempt)).or_else(|| stuck(turn, task, attempt))
+    ended_badly(task, attempt)
+        .or_else(|| plan::question(turn, task, attempt))
+        .or_else(|| asks(attempt))
+        .or_else(|| limits::ended(task, attempt))
+        .or_else(|| stuck(turn, task, attempt))
+        .or_else(|| limits::asks(task, attempt))
+        .or_else(|| rests(turn, task, attempt))
+        .or_else(|| checkin::need(task, attempt))
 }
 
 /// Whether it took up a prompt so recently that its state cannot be expected to show it.
@@ -91,7 +127,9 @@ fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
 }
 
 fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
-    if attempt.is_active() && attempt.run.kind == RunKind::Waiting {
+    // What is about to be resumed asks nobody any more.
+    let leaves = attempt.stopping == Some(StopWhy::Planned);
+    if attempt.is_active() && attempt.run.kind == RunKind::Waiting && !leaves {
         let kind = match attempt.run.ask {
             Some(Ask::Permission) => NeedKind::Permission,
             Some(Ask::Trust) => NeedKind::Trust,
@@ -104,13 +142,23 @@ fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
 }
 
 fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
-    if !matches!(task.column, Column::Build | Column::Design) || attempt.checking.is_some() {
-        return None;
-    }
-    if turn.is_told(AttemptId { task: task.id, no: attempt.no }) || attempt.finished || attempt.stopping.is_some() {
-        return None;
-    }
-    checks_stuck(turn, task, attempt).or_else(|| idle_stuck(task, attempt))
+    is_left(turn, task, attempt).then(|| checks_stuck(turn, task, attempt)).flatten()
+}
+
+fn rests(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    is_left(turn, task, attempt).then(|| idle_stuck(task, attempt)).flatten()
+}
+
+/// Whether nothing is under way for an attempt in Build.
+fn is_left(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> bool {
+    matches!(task.column, Column::Build | Column::Design)
+        && attempt.checking.is_none()
+        // What shall rest may rest.
+        && task.paused.is_none()
+        && !quota::waits(attempt)
+        && !turn.is_told(AttemptId { task: task.id, no: attempt.no })
+        && !attempt.finished
+        && attempt.stopping.is_none()
 }
 
 fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
@@ -126,7 +174,7 @@ fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(Need
             Some((NeedKind::Red, "files keep changing under the checks; do the checks write into the tree?".into()))
         }
         VerdictOutcome::Red => {
-            let limit = turn.settings()?.limits.red_verdicts;
+            let limit = limits::of(turn, task.id)?.red_verdicts;
             let lost = task
                 .messages
                 .iter()
@@ -172,7 +220,7 @@ fn idle_stuck(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
         }
         _ => return None,
     }
-    let unknown = |m: &&Message| m.attempt == attempt.no && m.delivery == Delivery::Unknown;
+    let unknown = |m: &&Message| m.attempt == attempt.no && m.delivery == Delivery::Unknown && m.from != From::Reminder;
     Some(if !attempt.run.turn_over && attempt.run.text.is_empty() {
         (NeedKind::Question, "its turn was interrupted; tell it how to go on".into())
     } else if !attempt.run.turn_over {

@@ -13,9 +13,9 @@ use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
 
 use super::turn::Turn;
-use super::{admission, lifecycle, messages};
+use super::{admission, answer, approval, lifecycle, messages, pause, plan, takeover};
 
-type Answer = Result<Reply, Refusal>;
+pub(super) type Answer = Result<Reply, Refusal>;
 
 /// Carries out one command.
 pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
@@ -42,6 +42,15 @@ pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
         Command::Cancel { task, reason } => move_to(turn, task, Column::Canceled, reason),
         Command::Verify { task } => verify(turn, task),
         Command::Send { task, text, now } => send(turn, task, text, now),
+        Command::Takeover { task, reason } => takeover::takeover(turn, task, reason),
+        Command::Handback { task, note } => takeover::handback(turn, task, note),
+        Command::Pause { task, reason } => pause::pause(turn, task, reason),
+        Command::Resume { task } => pause::resume(turn, task),
+        Command::Approve { task } => approval::approve(turn, task),
+        Command::Reject { task, note } => approval::reject(turn, task, note),
+        Command::Nudge { task } => super::checkin::by_hand(turn, task),
+        Command::AtStop { attempt } => Ok(super::checkin::at_stop(turn, attempt)),
+        Command::Answer { task, choice } => answer::give(turn, task, &choice),
     }
 }
 
@@ -79,18 +88,18 @@ fn rest(turn: &mut Turn<'_>) -> Answer {
     Ok(Reply::Ok {})
 }
 
-fn refuse<T>(code: RefusalCode, text: impl Into<String>, hints: &[String]) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(code: RefusalCode, text: impl Into<String>, hints: &[String]) -> Result<T, Refusal> {
     Err(Refusal { code, text: text.into(), hints: hints.to_vec() })
 }
 
-fn require_task<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<&'a Task, Refusal> {
+pub(super) fn require_task<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<&'a Task, Refusal> {
     match turn.task(id) {
         Some(task) => Ok(task),
         None => refuse(RefusalCode::NoTask, format!("there is no task {id}"), &["standup status".into()]),
     }
 }
 
-fn require_attempt<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<(AttemptId, &'a Attempt), Refusal> {
+pub(super) fn require_attempt<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<(AttemptId, &'a Attempt), Refusal> {
     require_task(turn, id)?;
     match turn.newest(id) {
         Some(found) => Ok(found),
@@ -233,6 +242,12 @@ fn move_to(turn: &mut Turn<'_>, id: TaskId, to: Column, reason: String) -> Answe
     if matches!(to, Column::Build | Column::Review | Column::Design | Column::Takeover) && !begun {
         let text = format!("{id} has not been started, so there is nothing to put into {to}");
         return refuse(RefusalCode::Failure, text, &[format!("standup start {id}")]);
+    }
+    if to == Column::Takeover {
+        return takeover::takeover(turn, id, reason);
+    }
+    if to == Column::Build && task.is_planning() {
+        return plan::approve(turn, id).map(|_| Reply::Ok {});
     }
     turn.task_event(id, Event::TaskMoved { from, to, by: By::Person, reason: reason.clone() });
     if (to.is_closed() || to == Column::Backlog) && begun {

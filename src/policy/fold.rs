@@ -1,26 +1,48 @@
 //! Events onto the board. No decisions here: an event says what happened, this says what is now.
 
-use crate::model::attempt::{Attempt, Checking, End, Judged, Phase};
-use crate::model::board::{Board, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
+use crate::model::attempt::{Attempt, Checking, End, Judged, Phase, UsageLimit};
+use crate::model::board::{Board, Logins, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
+use crate::model::dialog::Answering;
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
 use crate::model::message::{Delivery, Message};
+use crate::model::rhythm::Beside;
 use crate::model::state::{RunKind, RunState};
 use crate::model::task::{Column, TaskSpec};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Verdict, VerdictOutcome};
+
+use super::rhythm;
+
+#[path = "fold_hands.rs"]
+mod hands;
 
 /// Applies one event. Unknown tasks and attempts are passed over: the log is older than any rule.
 pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
     count_ids(board, &record.event);
     match (&record.event, record.task, record.attempt) {
         (Event::DispatchSet { on }, ..) => board.dispatch = *on,
+        (Event::AgentLoggedOut { agent, tasks }, ..) => {
+            let known = board.logins.remove(agent).unwrap_or_default().known;
+            board.logins.insert(agent.clone(), Logins { out: true, tasks: tasks.iter().copied().collect(), known });
+        }
+        (Event::AgentLoggedIn { agent, left }, ..) => {
+            let known = left.iter().copied().collect();
+            board.logins.insert(agent.clone(), Logins { known, ..Logins::default() });
+        }
         (Event::TaskAdded { spec }, Some(id), _) => {
             board.tasks.insert(id, new_task(id, spec, at));
         }
+        (Event::MachineSlept { .. }, ..) => rhythm::fold_sleep(board, at),
         (event, Some(id), None) => {
+            if matches!(event, Event::NeedsYouCleared {}) {
+                for logins in board.logins.values_mut() {
+                    logins.known.remove(&id);
+                }
+            }
             if let Some(task) = board.tasks.get_mut(&id) {
                 apply_to_task(task, event, at);
+                rhythm::keep_time(task, at);
             }
         }
         (event, Some(id), Some(no)) => {
@@ -29,7 +51,9 @@ pub(super) fn apply(board: &mut Board, record: &Record, at: Now) {
                 board.machine.in_hand = false;
             }
             if let Some(task) = board.tasks.get_mut(&id) {
+                rhythm::fold(task, no, event, at);
                 apply_to_attempt(task, attempt, event, at);
+                rhythm::keep_time(task, at);
             }
         }
         (_, None, _) => {}
@@ -44,10 +68,18 @@ fn count_ids(board: &mut Board, event: &Event) {
         | Event::LaunchPlanned { action: id, .. }
         | Event::MessageTyping { action: id, .. }
         | Event::HostLost { action: id, .. }
+        | Event::TakenOver { action: id, .. }
+        | Event::HandbackAsked { action: id, .. }
+        | Event::FactsSought { action: id }
+        | Event::NudgeIssued { action: Some(id), .. }
         | Event::StopAsked { action: Some(id), .. } => action(id),
         Event::ChecksStarted { run, action: id, .. } => {
             action(id);
             board.next_run = board.next_run.max(run.0 + 1);
+        }
+        Event::AnswerGiven { msg, action: id, .. } => {
+            action(id);
+            board.next_msg = board.next_msg.max(msg.0 + 1);
         }
         Event::MessageQueued { msg, .. } => board.next_msg = board.next_msg.max(msg.0 + 1),
         _ => {}
@@ -68,6 +100,8 @@ fn new_task(id: crate::model::id::TaskId, spec: &TaskSpec, at: Now) -> Task {
         check_ins: Vec::new(),
         needs_you: None,
         wanted: None,
+        lease: None,
+        paused: None,
     }
 }
 
@@ -75,6 +109,7 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
     match event {
         Event::TaskEdited { spec } => task.spec = (**spec).clone(),
         Event::TaskMoved { to, by, reason, .. } => {
+            hands::lease(task, *to, *by, reason, at);
             task.column = *to;
             task.moved_by = *by;
             task.moved_because.clone_from(reason);
@@ -84,6 +119,12 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
                 task.wanted = None;
             }
             if let Some(attempt) = task.attempts.last_mut() {
+                if matches!(to, Column::Build | Column::Design) {
+                    rhythm::begin_anew(attempt, at);
+                }
+                if *by == By::Person {
+                    attempt.tripped.iter_mut().for_each(|t| t.settled = true);
+                }
                 attempt.rested = (*to == Column::Review).then_some(at.mono);
                 if *to == Column::Review {
                     attempt.reds = 0;
@@ -91,13 +132,15 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
                 }
             }
         }
-        Event::NeedsYouRaised { kind, question } => {
-            task.needs_you = Some(NeedsYou { since: at.wall, kind: *kind, question: question.clone() });
+        Event::NeedsYouRaised { kind, question, options, dialog, refined } => {
+            let since = task.needs_you.as_ref().filter(|_| *refined).map_or(at.wall, |n| n.since);
+            let (question, options) = (question.clone(), options.clone());
+            task.needs_you = Some(NeedsYou { since, kind: *kind, question, options, dialog: *dialog });
         }
         Event::NeedsYouCleared {} => task.needs_you = None,
         Event::StartAsked { wanted } => task.wanted = Some(wanted.clone()),
         Event::StartWithdrawn {} => task.wanted = None,
-        _ => {}
+        _ => hands::apply_to_task(task, event, at),
     }
 }
 
@@ -134,13 +177,15 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
         Event::MessageUnconfirmed { msg } => deliver(task, *msg, Delivery::Unknown),
         Event::MessageWithdrawn { msg, .. } => deliver(task, *msg, Delivery::Withdrawn),
         Event::CheckInReceived { check_in, via } => {
-            let received = ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in: check_in.clone() };
+            let beside = Beside::default();
+            let received =
+                ReceivedCheckIn { at: at.wall, attempt: id.no, via: *via, check_in: check_in.clone(), beside };
             task.check_ins.push(received);
             if task.check_ins.len() > MAX_CHECK_INS {
                 task.check_ins.remove(0);
             }
         }
-        _ => {}
+        _ => hands::apply_to_lease(task, event),
     }
     let in_review = task.column == Column::Review;
     if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == id.no) {
@@ -196,7 +241,11 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         Event::StateChanged { state } => {
             attempt.run = state.clone();
             attempt.taken = None;
+            if state.kind != RunKind::Waiting {
+                attempt.dialog = None;
+            }
             if state.kind == RunKind::Working {
+                hands::turn_begins(attempt);
                 // A new turn: what was finished before it is not what there is after it.
                 attempt.rested = None;
                 attempt.finished = false;
@@ -226,9 +275,39 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.diff = Some(*diff);
             attempt.tree.clone_from(tree);
         }
-        _ => apply_end(attempt, event, at),
+        Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
+        _ => apply_asking(attempt, event, at),
     }
     false
+}
+
+/// Answers to its dialogs, and usage limits.
+fn apply_asking(attempt: &mut Attempt, event: &Event, at: Now) {
+    match event {
+        Event::AnswerGiven { msg, dialog, choice, action, .. } => {
+            let (msg, dialog, action) = (*msg, *dialog, *action);
+            attempt.answer = Some(Answering { msg, dialog, action, choice: choice.clone(), given: None });
+        }
+        Event::AnswerWritten { .. } => {
+            if let Some(answer) = &mut attempt.answer {
+                answer.given = Some(at.mono);
+            }
+        }
+        Event::AnswerTaken { .. } | Event::AnswerWithheld { .. } | Event::AnswerUnconfirmed { .. } => {
+            attempt.answer = None;
+        }
+        Event::LimitReached { until } => attempt.limit = Some(UsageLimit { until: *until, msg: None }),
+        Event::LimitWaited { msg } => {
+            if let Some(limit) = &mut attempt.limit {
+                limit.msg = Some(*msg);
+            }
+        }
+        Event::LimitEnded {} => attempt.limit = None,
+        _ => {
+            hands::apply_to_one(attempt, event, at);
+            apply_end(attempt, event, at);
+        }
+    }
 }
 
 /// What leads to the end of an attempt's process, or is it.
@@ -271,6 +350,7 @@ fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now) {
         VerdictOutcome::Green | VerdictOutcome::None => (attempt.reds, attempt.stales) = (0, 0),
         VerdictOutcome::Error => {}
     }
+    rhythm::count_failure(attempt, verdict);
     if let Some(tree) = &verdict.tree {
         attempt.tree = Some(tree.clone());
     }
@@ -299,5 +379,6 @@ fn end(attempt: &mut Attempt, end: End, at: Now) {
     attempt.stop_error = None;
     attempt.taken = None;
     attempt.readable = false;
+    attempt.dialog = None;
     attempt.rested = Option::<Mono>::None;
 }

@@ -1,8 +1,8 @@
 //! An attempt from its worktree to its end: outcomes and observations in, what follows out.
 
 use crate::model::action::{Action, Ended, Outcome};
-use crate::model::attempt::{Attempt, DiffStat, End, HostFacts, Phase, StopWhy};
-use crate::model::board::Wanted;
+use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy};
+use crate::model::board::{Task, Wanted};
 use crate::model::checkin::{CheckIn, Claim, Via};
 use crate::model::event::{By, Event};
 use crate::model::id::{ActionId, AttemptId, TaskId};
@@ -10,11 +10,11 @@ use crate::model::input::Observation;
 use crate::model::message::{Delivery, From, Message};
 use crate::model::name::{HostId, Oid};
 use crate::model::state::{RunKind, RunState};
-use crate::model::task::Column;
+use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, attention};
+use super::{admission, answer, attention, claim, limits, plan, takeover};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -32,6 +32,9 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::BranchTaken { error } => {
             branch_taken(turn, attempt, error);
+        }
+        Outcome::Typed | Outcome::NotTyped { .. } | Outcome::PerhapsTyped if answer::is_of(turn, attempt, id) => {
+            answer::done(turn, attempt, outcome);
         }
         Outcome::Launched { facts } => launched(turn, attempt, id, facts),
         Outcome::CameAndWent { facts, ended } => {
@@ -51,7 +54,10 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::PerhapsTyped => message_event(turn, attempt, id, |msg| Event::MessageUnconfirmed { msg }),
         Outcome::Checked { verdict, feedback } => judged(turn, attempt, verdict, feedback),
-        Outcome::Swept { .. } => {}
+        Outcome::Swept { .. } | Outcome::Left => {}
+        Outcome::Looked => claim::compare(turn, attempt, id),
+        Outcome::Failed { .. } if claim::is_look(turn, attempt, id) => claim::compare(turn, attempt, id),
+        Outcome::Surveyed { mark, changes } => takeover::surveyed(turn, attempt, id, Some((mark, changes))),
         Outcome::Failed { stage, error } => failed(turn, attempt, id, stage, error),
     }
 }
@@ -71,6 +77,8 @@ fn owner(turn: &Turn<'_>, id: ActionId) -> Option<AttemptId> {
                 Some(AttemptId { task: task.id, no: message.attempt })
             })
         })
+        .or_else(|| takeover::owner(turn, id))
+        .or_else(|| claim::asker(turn, id))
 }
 
 fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
@@ -79,7 +87,8 @@ fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
         Phase::Live { .. } => attempt.stop_action == Some(id),
         Phase::Ended { .. } => false,
     };
-    phase || attempt.checking.as_ref().is_some_and(|c| c.action == id)
+    let answers = attempt.answer.as_ref().is_some_and(|a| a.action == id && a.given.is_none());
+    phase || answers || attempt.checking.as_ref().is_some_and(|c| c.action == id)
 }
 
 fn after_preparing(turn: &mut Turn<'_>, attempt: AttemptId) {
@@ -131,7 +140,7 @@ fn withdraw_outdated(turn: &mut Turn<'_>, id: AttemptId) {
             Some(End::Stopped { why, .. }) => Some(*why),
             _ => a.stopping,
         };
-        why.is_some_and(|why| why != StopWhy::Idle)
+        why.is_some_and(|why| !why.goes_on())
     });
     if !stopped && !task.column.is_closed() {
         return;
@@ -161,6 +170,8 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
         None if resume => Some(GO_ON.to_owned()),
         None => None,
     };
+    let plans = attempt.plans();
+    let plan = attempt.plan.filter(|plan| !resume && plan.approved_at.is_some()).map(|plan| plan.text);
     let action_for_host = Action::Launch {
         host,
         agent: attempt.agent,
@@ -172,6 +183,8 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
         resume,
         prompt,
         ports: attempt.ports,
+        plans,
+        plan,
     };
     turn.order(action, id, action_for_host);
 }
@@ -198,6 +211,12 @@ fn message_event(
 }
 
 fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, error: String) {
+    if takeover::owner(turn, action).is_some() {
+        return takeover::surveyed(turn, id, action, None);
+    }
+    if answer::is_of(turn, id, action) {
+        return answer::done(turn, id, Outcome::NotTyped { why: error });
+    }
     let Some(attempt) = turn.board.attempt(id) else { return };
     if let Some(checking) = attempt.checking.as_ref().filter(|c| c.action == action) {
         let run = checking.run;
@@ -247,6 +266,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::Began { evidence } => began(turn, id, evidence),
         Observation::PromptTaken { text } => prompt_taken(turn, id, text.as_deref()),
         Observation::PromptWanted { text } => prompt_wanted(turn, id, text),
+        Observation::Dialog { dialog } => answer::dialog_seen(turn, id, dialog),
         Observation::Session { session } => {
             if turn.current(id).is_some_and(|a| a.session.as_deref() != Some(session.as_str())) {
                 turn.attempt_event(id, Event::SessionLearned { session });
@@ -255,6 +275,8 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::CheckIn { check_in, via } => checked_in(turn, id, check_in, via),
         Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
+        Observation::Plan { text } => plan::proposed(turn, id, &text),
+        Observation::OffLimits { paths } => limits::touched(turn, id, paths),
         Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {
@@ -302,8 +324,8 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     }
     let before = attempt.run.clone();
     let over = |s: &RunState| s.kind == RunKind::Idle && s.turn_over;
-    let changed = (before.kind, before.ask, before.turn_over, &before.text)
-        != (state.kind, state.ask, state.turn_over, &state.text);
+    let changed = (before.kind, before.ask, before.turn_over, &before.text, before.until)
+        != (state.kind, state.ask, state.turn_over, &state.text, state.until);
     let turn_ended = over(&state) && !over(&before);
     let works = state.kind == RunKind::Working;
     let asked = attempt.asks.is_some();
@@ -323,6 +345,9 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     }
     if turn_ended {
         began(turn, id, "the agent reports that its turn is over".into());
+        if turn.current(id).is_some_and(Attempt::plans) {
+            return plan::turn_over(turn, id);
+        }
         if let Some(text) = asks {
             turn.attempt_event(id, Event::QuestionAsked { text });
         }
@@ -378,7 +403,7 @@ fn checked_in(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via) {
         None if asked => turn.attempt_event(id, Event::QuestionSettled {}),
         None => {}
     }
-    if claim == Claim::Ready {
+    if claim == Claim::Ready && !turn.current(id).is_some_and(Attempt::plans) {
         turn.attempt_event(id, Event::WorkFinished { by: "it says ready".into() });
     }
 }
@@ -401,6 +426,10 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
         turn.attempt_event(id, Event::AttemptStopped { exit: Some(exit), leftovers });
         return;
     }
+    if exit == (Exit { code: None, signal: None }) {
+        // A host that left no word was killed.
+        return lost(turn, id, "its host was killed".into());
+    }
     let began = matches!(attempt.phase, Phase::Live { began: true, .. });
     let changed = attempt.diff.is_some_and(|d| d.files > 0 || d.commits > 0 || d.dirty);
     // The end of its last turn is being dealt with already.
@@ -413,8 +442,11 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
         return;
     }
     let tail = if exit.is_success() { String::new() } else { tail };
+    let plans = attempt.plans();
     turn.attempt_event(id, Event::AgentExited { exit, leftovers, tail });
-    if exit.is_success() && !dealt_with {
+    if plans && exit.is_success() {
+        plan::turn_over(turn, id);
+    } else if exit.is_success() && !dealt_with {
         turn.attempt_event(id, Event::WorkFinished { by: "the agent exited 0".into() });
     }
 }
@@ -465,14 +497,33 @@ fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String
     let Some(checking) = attempt.checking.clone() else { return };
     let outcome = verdict.outcome;
     turn.attempt_event(id, Event::VerdictReached { run: checking.run, verdict });
+    claim::judge_again(turn, id);
     let Some(attempt) = turn.current(id) else { return };
+    if turn.task(id.task).is_some_and(Task::is_taken_over) {
+        // It is read after the handback, where nothing has changed by then.
+        if outcome == VerdictOutcome::Red && !checking.asked {
+            tell(turn, id, feedback);
+        }
+        return;
+    }
+    let own = attempt.mode == Mode::Own;
     let at_rest = !attempt.is_active() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
     let counts = (!checking.asked || at_rest) && attempt.asks.is_none() && !ended_badly(attempt) && !turn.is_told(id);
-    let building = turn.task(id.task).is_some_and(|t| matches!(t.column, Column::Build | Column::Design));
+    let building =
+        turn.task(id.task).is_some_and(|t| matches!(t.column, Column::Build | Column::Design) && !t.is_planning());
     if !counts || !building {
         return;
     }
     match outcome {
+        // Its work ends with the person whose work it is; nobody else carries it on.
+        VerdictOutcome::Green | VerdictOutcome::None | VerdictOutcome::Red if own => {
+            let reason = match outcome {
+                VerdictOutcome::Green => "its turn is over and checks are green",
+                VerdictOutcome::Red => "its turn is over and checks are red",
+                _ => "its turn is over",
+            };
+            takeover::take(turn, id, By::Rule, reason.to_owned());
+        }
         VerdictOutcome::Green => to_review(turn, id.task, "checks are green"),
         VerdictOutcome::None => to_review(turn, id.task, "no checks are configured"),
         VerdictOutcome::Red => tell(turn, id, feedback),
@@ -499,7 +550,7 @@ fn to_review(turn: &mut Turn<'_>, task: TaskId, reason: &str) {
 
 /// The failures go back to the agent, unless it was told often enough, or cannot be told.
 fn tell(turn: &mut Turn<'_>, id: AttemptId, feedback: String) {
-    let Some(limit) = turn.settings().map(|s| s.limits.red_verdicts) else { return };
+    let Some(limit) = limits::of(turn, id.task).map(|limits| limits.red_verdicts) else { return };
     let Some(attempt) = turn.current(id) else { return };
     let reached = turn.reads(attempt) && (attempt.is_active() || turn.resumes(attempt));
     if attempt.reds > limit || feedback.is_empty() || !reached {
@@ -519,7 +570,7 @@ fn check_finished(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let Some(attempt) = task.attempt() else { return false };
     // In Review a verdict is reached again only where the bytes have changed.
     let place = match task.column {
-        Column::Build | Column::Design => true,
+        Column::Build | Column::Design => !task.is_planning(),
         Column::Review => attempt.is_stale(),
         Column::Backlog | Column::Done | Column::Canceled | Column::Takeover => false,
     };

@@ -5,10 +5,13 @@ use crate::model::board::{Board, MachineSlots};
 use crate::model::event::Record;
 use crate::model::id::ActionId;
 use crate::model::input::{Input, Refusal, Reply};
+use crate::model::state::RunKind;
 use crate::model::time::{Mono, Now};
 
 use super::turn::Turn;
-use super::{admission, attention, command, fold, lifecycle, messages, reconcile};
+use super::{
+    admission, answer, attention, checkin, command, fold, lifecycle, limits, messages, quota, reconcile, rhythm,
+};
 
 /// The most rounds the rules may take to settle after one input. Each round either plans or
 /// moves something, of which there are finitely many; more means that two rules feed each other.
@@ -60,6 +63,7 @@ impl Machine {
             for attempt in &mut task.attempts {
                 let Some(seen) = seen.attempts.iter().find(|a| a.no == attempt.no) else { continue };
                 attempt.readable = seen.readable && attempt.host().is_some();
+                attempt.dialog = seen.dialog.clone().filter(|_| attempt.run.kind == RunKind::Waiting);
                 if attempt.run.kind == seen.run.kind {
                     (attempt.run.at, attempt.run.source) = (seen.run.at, seen.run.source);
                 }
@@ -67,6 +71,7 @@ impl Machine {
         }
         self.board.surroundings = seen.surroundings;
         self.board.holds = seen.holds;
+        self.board.recovered = seen.recovered;
         self.board.machine = slots;
     }
 
@@ -114,9 +119,14 @@ impl Machine {
             }
             Input::Recovered { hosts } => {
                 reconcile::recover(&mut turn, &hosts);
+                turn.board.recovered = Some(now.mono);
                 Ok(Reply::Ok {})
             }
             Input::Tick => Ok(Reply::Ok {}),
+            Input::Slept { span } => {
+                rhythm::slept(&mut turn, span);
+                Ok(Reply::Ok {})
+            }
         };
         settle(&mut turn);
         turn.into_step(reply)
@@ -126,8 +136,14 @@ impl Machine {
 /// Lets the rules work until none has anything to do.
 fn settle(turn: &mut Turn<'_>) {
     for _ in 0..MAX_ROUNDS {
-        let changed =
-            lifecycle::rules(turn) || messages::rules(turn) || attention::rules(turn) || admission::rules(turn);
+        let changed = checkin::rules(turn)
+            || limits::rules(turn)
+            || lifecycle::rules(turn)
+            || messages::rules(turn)
+            || answer::rules(turn)
+            || quota::rules(turn)
+            || attention::rules(turn)
+            || admission::rules(turn);
         if !changed {
             break;
         }

@@ -1,7 +1,7 @@
 //! What is said to agents: typed at most once, at a moment when it is read as a prompt.
 
 use crate::model::action::Action;
-use crate::model::attempt::{Attempt, End, Phase, StopWhy};
+use crate::model::attempt::{Attempt, End, Phase};
 use crate::model::board::{Board, Task};
 use crate::model::event::{By, Event};
 use crate::model::id::{AttemptId, MsgId, TaskId};
@@ -11,7 +11,7 @@ use crate::model::task::Column;
 use crate::model::time::Span;
 
 use super::turn::Turn;
-use super::{admission, lifecycle};
+use super::{admission, lifecycle, pause, takeover};
 
 /// How long a message that the host would not write waits before the next try.
 pub(super) const RETRY: Span = Span::secs(2);
@@ -68,7 +68,7 @@ fn next(turn: &mut Turn<'_>, id: TaskId) -> bool {
 /// The first queued message for the newest attempt, if none is on its way and it may be tried.
 fn due_message(turn: &mut Turn<'_>, id: TaskId) -> Option<(Message, AttemptId)> {
     let task = turn.task(id)?;
-    if task.column.is_closed() || task.column == Column::Takeover || task.wanted.is_some() {
+    if task.column.is_closed() || task.is_taken_over() || task.paused.is_some() || task.wanted.is_some() {
         return None;
     }
     let (attempt, _) = turn.newest(id)?;
@@ -77,7 +77,9 @@ fn due_message(turn: &mut Turn<'_>, id: TaskId) -> Option<(Message, AttemptId)> 
     if task.messages.iter().filter(mine).any(on_its_way) {
         return None;
     }
-    let message = task.messages.iter().filter(mine).find(|m| m.is_queued())?.clone();
+    let queued = task.messages.iter().filter(mine).filter(|m| m.is_queued());
+    // What a person changed comes before everything that was said without knowing of it.
+    let message = queued.min_by_key(|m| (m.from != From::Handback, m.id))?.clone();
     let Delivery::Queued { not_before, .. } = message.delivery else { return None };
     // A moment further away than any retry was set by the clock of an earlier boot.
     let of_this_boot = not_before <= turn.now.mono + RETRY;
@@ -125,7 +127,8 @@ fn make_room(turn: &mut Turn<'_>, id: TaskId, message: &Message, column: Column)
         hold(turn, id, message, &text);
         return false;
     }
-    if column != Column::Build {
+    let planning = column == Column::Design && task.is_planning();
+    if column != Column::Build && !planning {
         let reason = "a message sets it to work again".to_owned();
         turn.task_event(id, Event::TaskMoved { from: column, to: Column::Build, by: By::Rule, reason });
     }
@@ -153,10 +156,10 @@ pub(super) fn may_resume(board: &Board, attempt: &Attempt, from: From) -> bool {
     let Some(end) = attempt.end() else { return false };
     let by_rule = match end {
         End::Exited { exit } => exit.is_success(),
-        End::Stopped { why, .. } => matches!(why, StopWhy::Idle),
+        End::Stopped { why, .. } => why.goes_on(),
         End::Lost { .. } | End::Failed { .. } => return false,
     };
-    attempt.checking.is_none() && resumes(board, attempt) && (from == From::Person || by_rule)
+    attempt.checking.is_none() && resumes(board, attempt) && (matches!(from, From::Person | From::Handback) || by_rule)
 }
 
 /// Whether an agent has a session that can be taken up again.
@@ -178,9 +181,18 @@ pub(super) fn is_under_way(board: &Board, task: &Task, attempt: &Attempt) -> boo
 /// What a message of this task would wait for, in a person's words; empty where nothing.
 pub(super) fn waits_for(turn: &Turn<'_>, task: &Task) -> String {
     let Some(attempt) = task.attempt() else { return String::new() };
+    if let Some(lease) = task.lease.as_ref() {
+        return takeover::hold_text(task.id, Some(lease), 0);
+    }
+    if let Some((_, text)) = pause::hold(task) {
+        return text;
+    }
     match (&attempt.phase, attempt.run.kind) {
         (Phase::Preparing { .. } | Phase::Launching { .. }, _) => "the agent is starting".into(),
         (Phase::Live { .. }, RunKind::Waiting) => "the agent asks something first".into(),
+        (Phase::Live { .. }, RunKind::Limited) => {
+            attempt.run.until.map_or_else(|| "the agent is out of quota".into(), super::quota::limited_until)
+        }
         (Phase::Live { .. }, _) if !attempt.readable => "the agent cannot read it yet".into(),
         (Phase::Ended { .. }, _) => match task.attempt_id().and_then(|id| admission::resume_hold(turn, id)) {
             Some((_, text)) => text,

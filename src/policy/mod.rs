@@ -6,17 +6,29 @@
 //! Must not know: clocks, files, processes, git, agents' dialects.
 
 pub mod overlap;
+pub mod quota;
 pub mod rest;
 
 mod admission;
+mod answer;
+mod approval;
 mod attention;
+mod checkin;
+mod claim;
 mod command;
 mod fold;
 mod lifecycle;
+mod limits;
 mod machine;
 mod messages;
+mod pause;
+mod plan;
 mod reconcile;
+mod rhythm;
+mod takeover;
 mod turn;
 
 pub use admission::agent_for;
+pub use approval::required;
 pub use machine::{Machine, Step};
+pub use rhythm::interval;

@@ -45,6 +45,7 @@ pub fn at_rest(board: &Board) -> Option<Rest> {
 fn is_busy(board: &Board, task: &Task, held: bool) -> bool {
     let wanted = task.wanted.is_some() && !held;
     let Some(attempt) = task.attempt() else { return wanted };
+    let returning = task.lease.as_ref().is_some_and(|lease| lease.returning.is_some());
     let resting = held || task.needs_you.is_some() || matches!(task.column, Column::Review | Column::Takeover);
     let moves = attempt.checking.is_some()
         || attempt.is_active() && attempt.stopping.is_some()
@@ -54,7 +55,7 @@ fn is_busy(board: &Board, task: &Task, held: bool) -> bool {
         && !task.column.is_closed()
         && task.column != Column::Takeover
         && messages::is_under_way(board, task, attempt);
-    wanted || moves || told || (attempt.is_active() && !resting)
+    wanted || returning || moves || told || (attempt.is_active() && !resting)
 }
 
 /// Whether what holds a task passes without a person, and without an attempt at work.

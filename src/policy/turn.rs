@@ -7,7 +7,7 @@ use crate::model::board::{Board, Task};
 use crate::model::event::{Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId, TaskId};
 use crate::model::input::{Refusal, Reply, Surroundings};
-use crate::model::message::Delivery;
+use crate::model::message::{Delivery, From, Message};
 use crate::model::settings::Settings;
 use crate::model::time::{Mono, Now};
 
@@ -148,7 +148,9 @@ impl<'a> Turn<'a> {
     pub(super) fn is_told(&self, id: AttemptId) -> bool {
         let Some(task) = self.task(id.task) else { return false };
         let Some(attempt) = self.board.attempt(id) else { return false };
-        task.messages.iter().filter(|m| m.attempt == id.no).any(|m| match m.delivery {
+        // A reminder changes nothing about what is to be done.
+        let mine = |m: &&Message| m.attempt == id.no && m.from != From::Reminder;
+        task.messages.iter().filter(mine).any(|m| match m.delivery {
             Delivery::Queued { .. } => attempt.is_active() || messages::may_resume(self.board, attempt, m.from),
             Delivery::Typing { .. } | Delivery::Typed { .. } => true,
             Delivery::Delivered | Delivery::Unknown | Delivery::Withdrawn => false,
@@ -167,6 +169,12 @@ impl<'a> Turn<'a> {
     /// Whether an ended attempt of this agent can be taken up again.
     pub(super) fn resumes(&self, attempt: &Attempt) -> bool {
         messages::resumes(self.board, attempt)
+    }
+
+    /// Whether a hook of ours is asked before an agent ends a turn.
+    pub(super) fn is_asked_at_stop(&self, attempt: &Attempt) -> bool {
+        let facts = self.board.surroundings.as_ref().and_then(|s| s.agents.get(&attempt.agent));
+        facts.is_some_and(|facts| facts.stop_hook)
     }
 
     /// Whether what is typed into an agent's terminal reaches it as a message.

@@ -71,7 +71,7 @@ impl Tap {
         } else if let Some(point) = Point::read(text) {
             self.point(&point, indent);
         } else if let Some(planned) = plan(text) {
-            self.seen = true;
+            (self.seen, self.explains) = (true, None);
             self.plan(planned, indent);
         } else if text == "}" {
             self.close_above(indent);
@@ -82,6 +82,21 @@ impl Tap {
             self.failures.push("Bail out!", text.trim_start_matches("Bail out!"));
         } else if let Some(name) = text.strip_prefix("# Subtest: ") {
             self.subtest(name, indent);
+        } else if let Some(told) = text.strip_prefix('#') {
+            self.diagnostic(told.trim());
+        }
+    }
+
+    /// Comments right below a point that failed say why: the way of Perl's and many shells' writers.
+    fn diagnostic(&mut self, told: &str) {
+        let Some(failure) = self.explains.and_then(|index| self.failures.0.get_mut(index)) else { return };
+        let message = &mut failure.message;
+        if !told.is_empty() && message.len() < super::MAX_MESSAGE {
+            if !message.is_empty() {
+                message.push('\n');
+            }
+            message.push_str(told);
+            *message = super::plain::clip(message, super::MAX_MESSAGE);
         }
     }
 

@@ -185,6 +185,14 @@ fn a_test_file_has_one_name_in_every_worktree() {
     assert_eq!(name("/w/77"), "b.js > x");
 }
 
+#[test]
+fn comments_below_a_tap_point_that_failed_say_why() {
+    let text = "ok 1 - a\n# of no use\nnot ok 2 - b\n#   Failed test 'b'\n#   at t.pl line 3.\n1..2\n# fail 1\n";
+    let report = read(&ReportFormat::Tap, text);
+    assert_eq!(report.failures.len(), 1);
+    assert_eq!(report.failures[0].message, "Failed test 'b'\nat t.pl line 3.");
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::agent::hook;
+use crate::agent::hook::{self, HookEvent};
 use crate::model::action::Order;
 use crate::model::attempt::{Attempt, HostFacts, Phase};
 use crate::model::board::{Board, Task};
 use crate::model::checkin::Via;
 use crate::model::id::{AttemptId, TaskId};
-use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode};
+use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode, Reply};
 use crate::model::name::HostId;
 use crate::model::task::Column;
-use crate::model::time::Mono;
+use crate::model::time::{Mono, Span};
 use crate::os::clock;
 use crate::store::layout;
 use crate::wire::control::{Answer, Known, Request, Signal, Supervisor};
@@ -25,6 +25,8 @@ use super::driver::Driver;
 use super::effects::{self, Effects, blocking};
 use super::hosts::Ask;
 use super::journal::StoreJournal;
+use super::notify::Notifier;
+use super::permissions;
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
@@ -37,6 +39,10 @@ const SETTINGS_EVERY: Duration = Duration::from_secs(1);
 /// While the machine is full, its slots are looked at this often: the end of another repository's
 /// agent is announced by nobody.
 const SLOTS_EVERY: Duration = Duration::from_secs(1);
+
+/// A machine that stood still for less than this did not sleep: the readings of two clocks are a
+/// moment apart.
+const SLEEP: Span = Span::secs(2);
 
 /// Someone who waits for the end.
 pub(super) type Waiting = VecDeque<oneshot::Sender<Answer>>;
@@ -51,7 +57,10 @@ pub(super) struct Desk {
     settings_wrong: Option<String>,
     settings_looked: Option<Instant>,
     slots_looked: Option<Instant>,
+    /// How long the machine had slept in this boot, as far as it was told.
+    asleep: Span,
     watched: BTreeSet<AttemptId>,
+    notifier: Notifier,
     ending: bool,
     over: bool,
 }
@@ -59,6 +68,7 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(world: Arc<World>, driver: Driver<StoreJournal, Effects>, about: Supervisor) -> Self {
         let standing = about.banners.clone();
+        let notifier = Notifier::new(&world, driver.board());
         Self {
             world,
             driver,
@@ -67,7 +77,9 @@ impl Desk {
             settings_wrong: None,
             settings_looked: None,
             slots_looked: None,
+            asleep: clock::asleep(),
             watched: BTreeSet::new(),
+            notifier,
             ending: false,
             over: false,
         }
@@ -79,16 +91,18 @@ impl Desk {
         let world = self.world.clone();
         let hosts = blocking(move || effects::found(&world)).await?;
         self.look_where_silent(&hosts).await;
+        self.read_plans(&hosts).await;
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
                 self.world.set_ports(id, a.ports.clone());
                 let facts = a.host()?.clone();
-                Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone()))
+                Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone(), a.plans()))
             })
             .collect();
-        for (id, facts, agent, worktree, session) in live {
-            let voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
+        for (id, facts, agent, worktree, session, plans) in live {
+            let mut voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
+            voice.plans = plans;
             effects::adopt(&self.world, id, facts, voice);
         }
         self.tend(&mut Waiting::new());
@@ -119,6 +133,20 @@ impl Desk {
         }
     }
 
+    /// Plans of agents that ended while nobody looked.
+    async fn read_plans(&mut self, hosts: &BTreeMap<HostId, HostFound>) {
+        let ended = |facts: &HostFacts| matches!(hosts.get(&facts.id), Some(HostFound::Ended(_)));
+        let planned: Vec<_> = newest(self.driver.board())
+            .filter(|(_, a)| a.plans() && a.host().is_some_and(ended))
+            .map(|(id, a)| (id, a.worktree.clone()))
+            .collect();
+        for (attempt, worktree) in planned {
+            if let Some(text) = blocking(move || effects::plan_in(&worktree)).await {
+                self.input(Input::Observed { attempt, seen: Observation::Plan { text } });
+            }
+        }
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
@@ -132,11 +160,22 @@ impl Desk {
             .machine
             .full
             .then(|| self.slots_looked.map_or_else(Instant::now, |at| at + SLOTS_EVERY));
-        by_board.into_iter().chain(by_slots).min()
+        by_board.into_iter().chain(by_slots).chain(self.notifier.wake_at()).min()
     }
 
     pub(super) fn input(&mut self, input: Input) {
-        let _ = self.driver.turn(input, &[], clock::now());
+        let _ = self.turn(input, &[]);
+    }
+
+    /// One turn; a sleep of the machine is told first, or what is due would be judged without it.
+    fn turn(&mut self, input: Input, texts: &[String]) -> Result<Reply, Refusal> {
+        let asleep = clock::asleep();
+        let span = Span(asleep.0.saturating_sub(self.asleep.0));
+        if span >= SLEEP {
+            self.asleep = asleep;
+            let _ = self.driver.turn(Input::Slept { span }, &[], clock::now());
+        }
+        self.driver.turn(input, texts, clock::now())
     }
 
     pub(super) fn tick(&mut self) {
@@ -176,8 +215,8 @@ impl Desk {
                 return waiting.push_back(answer);
             }
             (Request::Down { why }, _) => {
-                let _ = self.driver.turn(Input::Command(Command::Dispatch { on: false }), &[], clock::now());
-                let _ = self.driver.turn(Input::Command(Command::StopAll { why }), &[], clock::now());
+                self.input(Input::Command(Command::Dispatch { on: false }));
+                self.input(Input::Command(Command::StopAll { why }));
                 self.ending = true;
                 return waiting.push_back(answer);
             }
@@ -186,9 +225,13 @@ impl Desk {
                 Answer::Ok {}
             }
             (Request::Hook { dialect, payload }, Scope::Attempt(attempt)) => self.hook(attempt, &dialect, &payload),
-            (Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. }, _) => {
-                refused("this request does not belong here")
+            (Request::Permission { dialect, payload }, Scope::Attempt(attempt)) => {
+                return permissions::ask(&self.world, attempt, &dialect, &payload, answer);
             }
+            (
+                Request::Follow { .. } | Request::CheckIn { .. } | Request::Hook { .. } | Request::Permission { .. },
+                _,
+            ) => refused("this request does not belong here"),
         };
         let _ = answer.send(said);
     }
@@ -201,8 +244,15 @@ impl Desk {
         Known { board: self.driver.board().clone(), supervisor: about }
     }
 
+    /// Switches dispatching off.
+    pub(super) fn hold_still(&mut self) {
+        if let Answer::Refused(refusal) = self.command(Command::Dispatch { on: false }, &[]) {
+            tracing::warn!(refusal.text, "cannot switch dispatching off");
+        }
+    }
+
     fn command(&mut self, command: Command, texts: &[String]) -> Answer {
-        match self.driver.turn(Input::Command(command), texts, clock::now()) {
+        match self.turn(Input::Command(command), texts) {
             Ok(reply) => Answer::Done { reply, seq: *self.driver.journal().last().borrow() },
             Err(refusal) => Answer::Refused(refusal),
         }
@@ -222,11 +272,14 @@ impl Desk {
         });
     }
 
-    fn hook(&self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value) -> Answer {
+    fn hook(&mut self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value) -> Answer {
         let bytes = payload.to_string();
         let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
         match parsed {
             Ok(Some(event)) => {
+                if let Some(output) = self.at_stop(attempt, &event) {
+                    return Answer::Say { output };
+                }
                 if let Some(handle) = self.world.host(attempt) {
                     handle.offer(Ask::Hook(event));
                 }
@@ -234,6 +287,20 @@ impl Desk {
             }
             Ok(None) => Answer::Ok {},
             Err(error) => refused(&error.to_string()),
+        }
+    }
+
+    /// What the hook at the end of a turn says, where there is something: the turn then goes on,
+    /// so its end is no news.
+    fn at_stop(&mut self, attempt: AttemptId, event: &HookEvent) -> Option<String> {
+        let own = |a: &Attempt| a.session.as_ref().is_none_or(|session| *session == event.session);
+        let of_agent = event.agent_id.is_none() && self.driver.board().attempt(attempt).is_some_and(own);
+        if !of_agent || !event.may_go_on() {
+            return None;
+        }
+        match self.turn(Input::Command(Command::AtStop { attempt }), &[]) {
+            Ok(Reply::Say { text }) => text.map(|text| hook::go_on(&text)),
+            _ => None,
         }
     }
 
@@ -269,6 +336,9 @@ impl Desk {
             newest(board).filter(|(id, a)| is_of_interest(board, *id, a)).collect();
         let ids: BTreeSet<AttemptId> = wanted.iter().map(|(id, _)| *id).collect();
         for (id, attempt) in &wanted {
+            if let Some(task) = board.tasks.get(&id.task).filter(|_| !self.watched.contains(id)) {
+                self.world.guard(*id, &task.spec.off_limits);
+            }
             if !self.watched.contains(id) && begin_watching(&self.world, *id, attempt) {
                 self.watched.insert(*id);
             }
@@ -284,6 +354,9 @@ impl Desk {
         effects::cancel_unwanted(&self.world, |action| checking.contains(&action));
         let stopping = newest(board).filter(|(_, a)| a.stopping.is_some()).map(|(id, _)| id).collect();
         self.world.follow(|id| board.attempt(id).is_some_and(Attempt::is_active), stopping);
+        let taken = board.tasks.values().filter(|t| t.is_taken_over()).filter_map(Task::attempt_id).collect();
+        self.world.follow_leases(taken);
+        self.notifier.follow(&self.world, board);
         let quiet = newest(board).all(|(_, a)| !a.is_active());
         if self.ending && quiet {
             self.over = true;

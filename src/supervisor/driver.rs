@@ -333,7 +333,7 @@ mod tests {
             max: Limit::Unlimited,
             prompt: None,
         };
-        let facts = AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None };
+        let facts = AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false };
         let mut settings = Settings::default();
         settings.agents.insert(name.clone(), agent);
         let agents = BTreeMap::from([(name, facts)]);
@@ -357,6 +357,7 @@ mod tests {
             labels: Vec::new(),
             base: None,
             check_in: None,
+            limits: crate::model::settings::LimitOverrides::default(),
             criteria: Vec::new(),
             checks: Vec::new(),
         };

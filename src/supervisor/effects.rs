@@ -7,7 +7,9 @@ mod launch;
 mod prepare;
 mod preview;
 mod stop;
+mod survey;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -19,13 +21,14 @@ use crate::model::name::HostId;
 use crate::os::failpoint;
 
 use super::driver;
-use super::hosts::{self, Ask, TypedHow};
+use super::hosts::{self, Ask, TypedHow, WantedAnswer};
 use super::world::World;
 
 pub(super) use check::{look, observe};
 pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
-pub use preview::{Preview, preview};
+pub use preview::{Preview, Shell, preview, shell};
+pub(super) use survey::plan_in;
 
 /// The real effects.
 pub(super) struct Effects {
@@ -91,15 +94,36 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
             blocking(move || stop::stop(&for_work, &host)).await
         }
         Action::Type { host, msg, text, now } => type_it(world, attempt, &host, msg, text, now).await,
+        Action::Answer { host, msg, dialog, choice, way } => {
+            answer_it(world, attempt, &host, WantedAnswer { msg, dialog, choice, way }).await
+        }
         Action::Check { run, worktree, own, ports } => {
             let wanted = check::Wanted { run, worktree, own, ports };
             check::check(world, attempt, id, wanted).await
         }
+        Action::Look {} => {
+            check::observe(world, attempt).await;
+            Outcome::Looked
+        }
+        Action::Leave { worktree, number, text } => leave(worktree, number, text).await,
         Action::Sweep { host, .. } => {
             let for_work = world.clone();
             let ended = blocking(move || stop::sweep(&for_work, &host)).await;
             Outcome::Swept { ended }
         }
+        Action::Survey { since, .. } => survey::survey(world, attempt, since).await,
+    }
+}
+
+/// Puts a reminder where the agent finds it. One that cannot be left is as if it was never read.
+async fn leave(worktree: PathBuf, number: u32, text: String) -> Outcome {
+    let left = blocking(move || {
+        let name = format!("{number}.md");
+        crate::watch::inbox::leave(&worktree, name.as_ref(), &format!("{text}\n"))
+    });
+    match left.await {
+        Ok(()) => Outcome::Left,
+        Err(error) => Outcome::Failed { stage: "inbox".into(), error: chain(&error) },
     }
 }
 
@@ -118,10 +142,33 @@ async fn type_it(
     let Some(handle) = world.host(attempt) else {
         return Outcome::NotTyped { why: format!("host {host} is not connected") };
     };
+    // Decided before the takeover, it must not be typed after it.
+    if world.is_taken_over(attempt) {
+        return Outcome::NotTyped { why: "the task was taken over".into() };
+    }
     let (done, answered) = oneshot::channel();
     handle.ask(Ask::Type { msg, text, now, done }).await;
     let answered = answered.await;
     failpoint::hit("type.answered");
+    match answered {
+        Ok(TypedHow::Yes) => Outcome::Typed,
+        Ok(TypedHow::No(why)) => Outcome::NotTyped { why },
+        Ok(TypedHow::Perhaps) | Err(_) => Outcome::PerhapsTyped,
+    }
+}
+
+async fn answer_it(world: &Arc<World>, attempt: AttemptId, host: &HostId, wanted: WantedAnswer) -> Outcome {
+    let (for_work, of_host, msg) = (world.clone(), host.clone(), wanted.msg);
+    if let Some(outcome) = blocking(move || typed_before(&for_work, &of_host, msg)).await {
+        return outcome;
+    }
+    let Some(handle) = world.host(attempt) else {
+        return Outcome::NotTyped { why: format!("host {host} is not connected") };
+    };
+    let (done, answered) = oneshot::channel();
+    handle.ask(Ask::Answer(wanted, done)).await;
+    let answered = answered.await;
+    failpoint::hit("answer.answered");
     match answered {
         Ok(TypedHow::Yes) => Outcome::Typed,
         Ok(TypedHow::No(why)) => Outcome::NotTyped { why },

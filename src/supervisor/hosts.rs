@@ -4,12 +4,14 @@
 //! **Invariant:** nothing is typed but through the host's guard, with the number of the last signal
 //! that was weighed; and the state is looked at once more right before.
 
+mod asking;
 mod looking;
 mod typing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,6 +19,8 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use asking::Asking;
+pub(super) use asking::{Decision, Wanted as WantedAnswer};
 pub(super) use typing::number;
 use typing::{Stage, Typing};
 
@@ -33,7 +37,9 @@ use crate::model::input::{Input, Observation};
 use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::{clock, file};
-use crate::wire::host::{AgentState, Decoder, Frame, FromHost, Hello, RefusedWhy, Role, Status, ToHost, VERSIONS};
+use crate::wire::host::{
+    AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost, VERSIONS,
+};
 
 /// The OSC number of in-band state reports.
 const PSP: u32 = 7501;
@@ -87,6 +93,8 @@ pub(super) struct Voice {
     pub worktree: PathBuf,
     /// Whether a notify program of ours tells of the end of its turns.
     pub notified: bool,
+    /// Whether it only plans.
+    pub plans: bool,
 }
 
 /// How a typing went.
@@ -117,6 +125,14 @@ pub(super) enum Ask {
     Recorded(MsgId),
     /// A hook of the agent's CLI fired.
     Hook(HookEvent),
+    /// A hook of the agent's CLI asks for permission, and waits to be told.
+    Permission(HookEvent, oneshot::Sender<Decision>),
+    /// A hook that waited is gone.
+    HookGone,
+    /// Answer the dialog in which it waits.
+    Answer(WantedAnswer, oneshot::Sender<TypedHow>),
+    /// Tell whoever is attached.
+    Notice(String),
     /// Files of the worktree changed.
     Files,
     /// Every signal.
@@ -127,12 +143,18 @@ pub(super) enum Ask {
 #[derive(Clone)]
 pub(super) struct Handle {
     asks: mpsc::Sender<Ask>,
+    attached: Arc<AtomicU32>,
 }
 
 impl Handle {
     /// Asks; a host that is gone answers nothing.
     pub(super) async fn ask(&self, ask: Ask) {
         let _ = self.asks.send(ask).await;
+    }
+
+    /// How many people's terminals are attached.
+    pub(super) fn attached(&self) -> u32 {
+        self.attached.load(Ordering::Relaxed)
     }
 
     /// Asks without waiting; for observations that may be dropped under load.
@@ -153,13 +175,14 @@ pub(super) fn watch(
 ) -> Handle {
     let (asks, asked) = mpsc::channel(QUEUE);
     let host = Host::new(attempt, facts, voice, inputs);
+    let attached = host.attached.clone();
     tokio::spawn(async move {
         if let Err(error) = host.run(socket, asked).await {
             tracing::info!(%attempt, %error, "a host's connection ended");
         }
         gone();
     });
-    Handle { asks }
+    Handle { asks, attached }
 }
 
 struct Host {
@@ -188,6 +211,11 @@ struct Host {
     held: Vec<Observation>,
     /// When the conversation is looked for again, and how long after that.
     session_look: (Instant, Duration),
+    asking: Asking,
+    /// When what is on its screen was written at the latest, where that was before we came.
+    written: Option<Wall>,
+    /// Terminals attached to it.
+    attached: Arc<AtomicU32>,
 }
 
 /// What the loop was told last.
@@ -203,7 +231,7 @@ impl Host {
         let rules = Rules {
             adapter: voice.adapter.clone(),
             silence: voice.silence,
-            utc_offset_s: 0,
+            utc_offset_s: clock::utc_offset_s(voice.env.get("TZ").map(String::as_str)),
             prompted: voice.prompted,
             session: voice.session.clone(),
             unknown_version: voice.unknown_version.clone(),
@@ -228,6 +256,9 @@ impl Host {
             unrecorded: None,
             held: Vec::new(),
             session_look: (Instant::now(), SESSION_LOOK),
+            asking: Asking::new(),
+            written: None,
+            attached: Arc::default(),
         }
     }
 
@@ -280,11 +311,21 @@ impl Host {
         });
         let by_record = self.unrecorded.map(|(_, until)| until);
         let by_look = self.is_looked_at(&state).then_some(self.look_at);
-        by_state.into_iter().chain(by_typing).chain(by_words).chain(by_record).chain(by_look).min()
+        by_state
+            .into_iter()
+            .chain(self.asking.wake_at())
+            .chain(by_typing)
+            .chain(by_words)
+            .chain(by_record)
+            .chain(by_look)
+            .min()
     }
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
         self.sample();
+        if self.asking.take_look() {
+            send(stream, &ToHost::SnapshotRequest(SnapshotRequest::default())).await?;
+        }
         if self.unrecorded.is_some_and(|(_, until)| Instant::now() >= until) {
             self.recorded().await;
         }
@@ -292,7 +333,7 @@ impl Host {
             match self.typing.as_ref().map(|t| t.stage) {
                 Some(Stage::Resting) => self.send_text(stream).await?,
                 Some(Stage::Asking { .. }) => self.settle_typing(TypedHow::No("the host does not answer".into())),
-                Some(Stage::Sent) | None => self.settle_typing(TypedHow::Perhaps),
+                Some(Stage::Sent | Stage::Pressed) | None => self.settle_typing(TypedHow::Perhaps),
             }
         }
         Ok(())
@@ -304,6 +345,7 @@ impl Host {
             FromHost::Welcome(welcome) => self.status(&welcome.status, now),
             FromHost::Status(status) => self.status(&status, now),
             FromHost::Osc(osc) => {
+                self.look_at_zone();
                 self.seq = osc.seq;
                 self.osc(osc.number, &osc.payload.0, now);
             }
@@ -312,9 +354,17 @@ impl Host {
             }
             FromHost::Screen(screen) => {
                 self.sample();
-                self.weigher.observe(now, Seen::Screen(screen.text));
+                self.asking.screen();
+                self.look_at_zone();
+                // A time that it names may have come since it was written.
+                let at = Now { wall: self.written.unwrap_or(now.wall), ..now };
+                self.weigher.observe(at, Seen::Screen(screen.text));
             }
-            FromHost::Activity(_) => self.weigher.observe(now, Seen::Output),
+            FromHost::Activity(_) => {
+                self.written = None;
+                self.weigher.observe(now, Seen::Output);
+            }
+            FromHost::Clients(clients) => self.attached.store(clients.attached, Ordering::Relaxed),
             FromHost::ClientInput(input) => self.seq = self.seq.max(input.seq),
             FromHost::Foreground(group) => self.seq = self.seq.max(group.seq),
             FromHost::AgentExit(exit) => {
@@ -322,7 +372,7 @@ impl Host {
                 self.weigher.observe(now, Seen::Exited(end));
             }
             FromHost::Typed(typed) if self.is_own(typed.msg_id) => {
-                self.composer_dirty = false;
+                self.composer_dirty &= self.typing.as_ref().is_some_and(|t| t.stage == Stage::Pressed);
                 // The text stands at a dialog that came in between, without Enter: a person must look.
                 self.settle_typing(if typed.withheld { TypedHow::Perhaps } else { TypedHow::Yes });
             }
@@ -353,10 +403,10 @@ impl Host {
     /// How things stood before we came: reports that we missed are weighed at their age.
     fn status(&mut self, status: &Status, now: Now) {
         for recent in &status.recent {
-            let age = i64::try_from(recent.age_ms).unwrap_or(0);
-            let at = Now { mono: Mono(now.mono.0 - age), wall: Wall(now.wall.0 - age), ..now };
+            let at = earlier(now, recent.age_ms);
             self.osc(recent.osc.number, &recent.osc.payload.0, at);
         }
+        self.written = status.output_age_ms.map(|age| earlier(now, age).wall);
         if !status.title.is_empty() {
             self.weigher.observe(now, Seen::Title(status.title.clone()));
         }
@@ -367,6 +417,13 @@ impl Host {
             self.weigher.observe(now, Seen::Exited(End { code, signal }));
         }
         self.seq = self.seq.max(status.seq);
+        self.attached.store(status.clients, Ordering::Relaxed);
+    }
+
+    /// Times that a CLI prints are those of its zone, whose offset changes with the season.
+    fn look_at_zone(&mut self) {
+        let zone = self.voice.env.get("TZ").map(String::as_str);
+        self.weigher.set_utc_offset_s(clock::utc_offset_s(zone));
     }
 
     fn osc(&mut self, number: u32, payload: &[u8], at: Now) {
@@ -396,6 +453,11 @@ impl Host {
                 }
             }
             Ask::Hook(event) => self.hooked(event, now).await,
+            Ask::Permission(event, decide) => self.permission(event, decide).await,
+            // The round that follows looks who is still there.
+            Ask::HookGone => {}
+            Ask::Answer(wanted, done) => self.answer(wanted, done, stream).await?,
+            Ask::Notice(text) => send(stream, &ToHost::Notice(Notice { text })).await?,
             Ask::Files => self.weigher.observe(now, Seen::Files),
             Ask::Explain(answer) => {
                 self.sample();
@@ -414,6 +476,7 @@ impl Host {
             prompts.push(text.clone());
         }
         let of_part = event.agent_id.is_some();
+        let plan = event.plan.clone().filter(|_| self.voice.plans);
         let foreign = self.weigher.foreign();
         self.weigher.observe(now, Seen::Hook(event));
         // What another conversation in the same place was told was not told to this agent.
@@ -423,6 +486,17 @@ impl Host {
         for text in prompts {
             self.observed(Observation::PromptTaken { text: Some(text) }).await;
         }
+        if let Some(text) = plan {
+            self.observed(Observation::Plan { text }).await;
+        }
+    }
+
+    /// What its turn ended with, where that is a plan: its file, else its last words.
+    fn plan(&self, state: &RunState) -> Option<String> {
+        if !self.voice.plans || !state.turn_over || state.kind != RunKind::Idle {
+            return None;
+        }
+        super::effects::plan_in(&self.voice.worktree).or_else(|| self.weigher.last_message().map(str::to_owned))
     }
 
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
@@ -482,6 +556,7 @@ impl Host {
         if self.awaits_words(&state, now) {
             return;
         }
+        self.tell_dialog(&state).await;
         let readable = message::may_type(&self.voice.adapter, &state).is_ok();
         let asks = if state.turn_over { self.weigher.asks_in_prose() } else { None };
         self.type_greeting(readable).await;
@@ -491,6 +566,9 @@ impl Host {
         let over = matches!(told.state.kind, RunKind::Exited | RunKind::Lost);
         if !same && !over {
             let (state, readable, asks) = (told.state.clone(), told.readable, told.asks.clone());
+            if let Some(text) = self.plan(&state) {
+                self.observed(Observation::Plan { text }).await;
+            }
             self.told = Some(told);
             self.observed(Observation::State { state, readable, asks }).await;
         }
@@ -508,9 +586,14 @@ impl Host {
     }
 }
 
+fn earlier(now: Now, age_ms: u64) -> Now {
+    let age = i64::try_from(age_ms).unwrap_or(0);
+    Now { mono: Mono(now.mono.0 - age), wall: Wall(now.wall.0 - age), ..now }
+}
+
 /// The same but for the time it was said at.
 fn is_same(a: &Told, b: &Told) -> bool {
-    let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.readable);
+    let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.state.until, t.readable);
     key(a) == key(b) && a.state.text == b.state.text && a.asks == b.asks
 }
 

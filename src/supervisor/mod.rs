@@ -9,6 +9,8 @@ mod effects;
 mod environment;
 mod hosts;
 pub mod journal;
+mod notify;
+mod permissions;
 pub mod place;
 pub mod run;
 pub mod server;
@@ -18,4 +20,4 @@ pub mod token;
 mod watching;
 mod world;
 
-pub use effects::{Preview, preview};
+pub use effects::{Preview, Shell, preview, shell};

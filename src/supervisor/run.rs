@@ -82,11 +82,12 @@ pub enum RunError {
     Io(#[from] std::io::Error),
 }
 
-/// Supervises until it is told to end. `greet` writes one line to stdout once it can be asked.
+/// Supervises until it is told to end. `greet` takes one line once it can be asked; `still` switches
+/// dispatching off before anything else.
 ///
 /// # Errors
 /// [`RunError`]; nothing was started.
-pub fn run(place: Place, greet: Option<&mut dyn Write>) -> Result<(), RunError> {
+pub fn run(place: Place, greet: Option<&mut dyn Write>, still: bool) -> Result<(), RunError> {
     place.layout.prepare()?;
     let lock_path = place.layout.supervisor_lock();
     let record_path = place.layout.supervisor_record();
@@ -94,13 +95,13 @@ pub fn run(place: Place, greet: Option<&mut dyn Write>) -> Result<(), RunError> 
     // Before anything that takes time, so that whoever loses can say who won.
     write_record(&place.layout.control_socket()?, &record_path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    let ended = runtime.block_on(supervise(place, greet));
+    let ended = runtime.block_on(supervise(place, greet, still));
     runtime.shutdown_timeout(FAREWELL);
     let _ = SupervisorRecord::remove(&record_path);
     ended
 }
 
-async fn supervise(place: Place, greet: Option<&mut dyn Write>) -> Result<(), RunError> {
+async fn supervise(place: Place, greet: Option<&mut dyn Write>, still: bool) -> Result<(), RunError> {
     let socket_path = place.layout.control_socket()?;
     let token = Token::load_or_create(&place.layout.user_token())?;
     let tokens = Tokens::new(token);
@@ -128,6 +129,9 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>) -> Result<(), Ru
     let process = Proc { pid: own.pid, start: own.start };
     let about = Supervisor { process, since: clock::now(), version: env!("CARGO_PKG_VERSION").to_owned(), banners };
     let mut desk = Desk::new(world.clone(), driver, about);
+    if still {
+        desk.hold_still();
+    }
     desk.recover().await?;
     let letters = watching::start(world, files);
 

@@ -148,6 +148,12 @@ async fn connection(stream: UnixStream, server: &Server) -> std::io::Result<()> 
         {
             return follow(server, from, &mut read, &mut write).await;
         }
+        if matches!(request, Request::Permission { .. }) && scope != Scope::User {
+            // It may take hours: it holds nobody up, and ends when the one who asks is gone.
+            let Some(answer) = wait(server, scope, request, &mut read).await? else { return Ok(()) };
+            send(&mut write, &answer).await?;
+            continue;
+        }
         let _under_way = server.answering.acquire().await;
         let answer = ask(server, scope, request).await;
         send(&mut write, &answer).await?;
@@ -192,7 +198,7 @@ fn refused(code: RefusalCode, text: &str) -> Answer {
 }
 
 async fn ask(server: &Server, scope: Scope, request: Request) -> Answer {
-    let reports = matches!(request, Request::CheckIn { .. } | Request::Hook { .. });
+    let reports = matches!(request, Request::CheckIn { .. } | Request::Hook { .. } | Request::Permission { .. });
     match scope {
         Scope::Attempt(_) if !reports => return refused(RefusalCode::Policy, "an attempt may only report"),
         Scope::User if reports => return refused(RefusalCode::Usage, "only an attempt can report"),
@@ -203,6 +209,24 @@ async fn ask(server: &Server, scope: Scope, request: Request) -> Answer {
         return refused(RefusalCode::Failure, "the supervisor is ending");
     }
     answered.await.unwrap_or_else(|_| refused(RefusalCode::Failure, "the supervisor is ending"))
+}
+
+/// Asks the loop and waits; `None` where the one who asked is gone before the answer came.
+async fn wait(
+    server: &Server,
+    scope: Scope,
+    request: Request,
+    read: &mut (impl AsyncBufRead + Unpin),
+) -> std::io::Result<Option<Answer>> {
+    let (answer, answered) = oneshot::channel();
+    if server.asked.send(Asked { scope, request, answer }).await.is_err() {
+        return Ok(None);
+    }
+    tokio::select! {
+        answered = answered => Ok(answered.ok()),
+        // Whoever waits has nothing to say meanwhile.
+        _ = read.fill_buf() => Ok(None),
+    }
 }
 
 /// Sends every event from `from` on, until the client goes.

@@ -197,6 +197,7 @@ fn facts(agent: &FoundAgent) -> AgentFacts {
         reads: agent.adapter.input.typing,
         resumes: !agent.adapter.launch.resume.is_empty(),
         unconfined: launch::unconfined(&agent.adapter, &agent.settings),
+        stop_hook: agent.adapter.hooks.as_ref().is_some_and(|h| h.by_default && h.events.iter().any(|e| e == "Stop")),
     }
 }
 

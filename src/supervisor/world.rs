@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::git::{Shadow, Site};
 use crate::model::id::{ActionId, AttemptId};
 use crate::model::input::Input;
-use crate::model::name::Oid;
+use crate::model::name::{Oid, Pattern};
 use crate::model::settings::Limit;
 use crate::store::slots::{Slot, Slots};
 use crate::watch::Watcher;
@@ -53,8 +53,10 @@ pub(super) struct World {
     loaded: RwLock<Arc<Loaded>>,
     hosts: Mutex<BTreeMap<AttemptId, Handle>>,
     looks: Mutex<BTreeMap<AttemptId, Look>>,
+    guarded: Mutex<BTreeMap<AttemptId, Vec<Pattern>>>,
     held: Mutex<Held>,
     stopping: Mutex<BTreeSet<AttemptId>>,
+    taken: Mutex<BTreeSet<AttemptId>>,
     ports: Mutex<BTreeMap<AttemptId, Vec<u16>>>,
     cancels: Mutex<BTreeMap<AttemptId, (ActionId, Arc<AtomicBool>)>>,
 }
@@ -93,8 +95,10 @@ impl World {
             loaded: RwLock::new(Arc::new(loaded)),
             hosts: Mutex::default(),
             looks: Mutex::default(),
+            guarded: Mutex::default(),
             held: Mutex::default(),
             stopping: Mutex::default(),
+            taken: Mutex::default(),
             ports: Mutex::default(),
             cancels: Mutex::default(),
         }
@@ -158,6 +162,19 @@ impl World {
         look
     }
 
+    /// Records what the brief of an attempt puts off-limits.
+    pub(super) fn guard(&self, attempt: AttemptId, off_limits: &[Pattern]) {
+        lock(&self.guarded).insert(attempt, off_limits.to_vec());
+    }
+
+    /// What an attempt must not touch: what its brief says, and what holds for all.
+    #[must_use]
+    pub(super) fn off_limits(&self, attempt: AttemptId) -> Vec<Pattern> {
+        let mut all = self.loaded().effective.settings.off_limits.clone();
+        all.extend(lock(&self.guarded).get(&attempt).into_iter().flatten().cloned());
+        all
+    }
+
     /// Reserves a slot of this machine for the next start; says whether one is in hand, and how
     /// many are held by everyone.
     pub(super) fn reserve(&self, limit: Limit) -> (bool, u32) {
@@ -191,6 +208,16 @@ impl World {
     /// Takes an attempt's slot: for its host, or to drop it.
     pub(super) fn take_slot(&self, attempt: AttemptId) -> Option<Slot> {
         lock(&self.held).by_attempt.remove(&attempt)
+    }
+
+    /// Follows the board: remembers whose input is in a person's hands.
+    pub(super) fn follow_leases(&self, taken: BTreeSet<AttemptId>) {
+        *lock(&self.taken) = taken;
+    }
+
+    /// Whether an attempt's input is in a person's hands.
+    pub(super) fn is_taken_over(&self, attempt: AttemptId) -> bool {
+        lock(&self.taken).contains(&attempt)
     }
 
     /// Follows the board: gives back the slots of attempts that will have no host, and remembers

@@ -12,6 +12,7 @@ mod debounce;
 mod dirs;
 mod engine;
 mod ignores;
+pub mod inbox;
 pub mod outbox;
 mod poll;
 mod source;

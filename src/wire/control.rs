@@ -83,6 +83,13 @@ pub enum Request {
         /// Why.
         why: StopWhy,
     },
+    /// A hook of an attempt's CLI asks for permission, and waits for as long as its dialog stands.
+    Permission {
+        /// Which dialect.
+        dialect: String,
+        /// The payload, as it came.
+        payload: serde_json::Value,
+    },
     /// An attempt reports.
     CheckIn {
         /// What it says.
@@ -169,6 +176,16 @@ pub enum Answer {
     },
     /// To [`Request::Follow`], again and again.
     Event(Box<Logged>),
+    /// To [`Request::Hook`], where the hook itself answers the CLI.
+    Say {
+        /// What it writes to its standard output.
+        output: String,
+    },
+    /// To [`Request::Permission`], where a person decided elsewhere.
+    Decided {
+        /// Whether it may.
+        allow: bool,
+    },
     /// To all others.
     Ok {},
     /// It was not carried out.

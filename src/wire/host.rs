@@ -66,7 +66,7 @@ frames! {
         0x02 => Input(raw),
         /// A client's terminal changed its size.
         0x03 => Resize(json Size),
-        /// A client wants the whole screen again.
+        /// A client wants the whole screen again; a watcher wants it as text, even if it has not changed.
         0x04 => SnapshotRequest(json SnapshotRequest),
         /// Asks for a [`FromHost::Status`].
         0x05 => Status(json Empty),
@@ -78,6 +78,8 @@ frames! {
         0x08 => Key(json KeyRequest),
         /// Stops the agent and everything it started, then the host.
         0x09 => Stop(json StopRequest),
+        /// Tells attached clients something: a notification of their terminal, and its bell.
+        0x0a => Notice(json Notice),
     }
 }
 
@@ -421,6 +423,17 @@ pub struct KeyRequest {
     pub if_signal_seq: Option<u64>,
     /// The bytes, as a terminal would send them.
     pub bytes: Bytes,
+    /// Each of these must be on the screen when the key is written, blanks aside; otherwise what
+    /// the key was meant for is gone, and it is refused as moved.
+    #[serde(default)]
+    pub if_shows: Vec<String>,
+}
+
+/// A word for whoever is attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// One line; control characters are dropped, and all beyond a few hundred characters.
+    pub text: String,
 }
 
 /// Message numbers.

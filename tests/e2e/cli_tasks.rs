@@ -112,6 +112,24 @@ fn red_checks_end_verify_with_4_and_their_output() {
 }
 
 #[test]
+fn down_starts_nothing_though_the_supervisor_was_killed_while_it_dispatched() {
+    let trial = Trial::with_agent();
+    trial.run(&["up"]).ok();
+    let pid = trial.run(&["status", "--json"]).ok().json()["supervisor"]["pid"].as_u64().expect("a pid");
+    let pid = u32::try_from(pid).expect("a pid");
+    let supervisor = standup::os::process::ProcessId::of(pid).expect("it runs");
+    // Only the missing approval holds the task back; it comes while nobody is there to see it.
+    trial.run(&["trust", "--revoke"]).ok();
+    trial.run(&["add", "Not now"]).ok();
+    assert!(supervisor.signal(rustix::process::Signal::KILL));
+    trial.run(&["trust", "--yes"]).ok();
+    let down = trial.run(&["down"]).ok();
+    assert!(down.out.contains("Nothing more is started; no agent runs."), "{down:?}");
+    let status = trial.run(&["status", "--json"]).ok().json();
+    assert_eq!((&status["dispatch"], &status["tasks"][0]["attempt"]), (&false.into(), &serde_json::Value::Null));
+}
+
+#[test]
 fn the_stand_up_is_told_without_a_supervisor_and_counts_from_when_it_is_asked() {
     let trial = Trial::with_agent();
     assert!(trial.run(&["report"]).ok().out.ends_with("Nothing to report.\n"));

@@ -67,3 +67,21 @@ fn a_new_task_is_written_in_the_editor() {
     broken.wait_for("did not end well; nothing was changed");
     assert_eq!(broken.wait().exit_code(), 1);
 }
+
+#[test]
+fn what_is_not_approved_is_shown_and_asked_about_before_anything_starts() {
+    let trial = Trial::with_agent();
+    trial.run(&["trust", "--revoke"]).ok();
+    trial.run(&["add", "Nothing to ask"]).ok();
+    trial.run(&["up"]).failed(8, "are not approved");
+    let mut no = trial.on_terminal(&["up"], &[]);
+    no.wait_for("May these run on this machine?");
+    assert!(no.text().contains("__demo-agent"), "{}", no.text());
+    no.send("n\r");
+    assert_eq!(no.wait().exit_code(), 8, "{}", no.text());
+    let mut asked = trial.on_terminal(&["up"], &[]);
+    asked.wait_for("May these run on this machine?");
+    asked.send("y\r");
+    assert_eq!(asked.wait().exit_code(), 0, "{}", asked.text());
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+}

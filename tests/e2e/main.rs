@@ -1,6 +1,7 @@
 //! The binary from outside, and the instruments that are used for it.
 
 mod cli_agent_verbs;
+mod cli_run;
 mod cli_tasks;
 mod cli_terminal;
 mod cli_trial;

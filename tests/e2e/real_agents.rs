@@ -1,8 +1,10 @@
 //! The real CLIs. These tests are `ignored` so that a run without npm cannot report them as
 //! passed; `scripts/check` runs them where it can.
 
+mod answers;
 mod asks;
 mod faults;
+mod limits;
 mod stage;
 mod terminal;
 mod truth;

@@ -25,7 +25,7 @@ fn ten_agents_live_on_and_come_back_with_the_same_processes() {
     scene.start();
     let facts = scene.live(AGENTS);
     let mut fastest = Duration::MAX;
-    for _ in 0..trials(3) {
+    for _ in 0..trials(20) {
         scene.kill();
         for one in &facts {
             assert!(runs(one.host.pid) && runs(one.agent.pid), "{one:?}");

@@ -3,11 +3,15 @@
 
 use standup::model::attempt::{End, Exit};
 
+use crate::memory_kib;
 use crate::peer::Peer;
-use crate::scene::{Scene, id, playing, trials};
+use crate::scene::{Scene, id, playing, poll, trials};
 
 /// Far more than a terminal, the socket of a client and its queue hold together.
 const BYTES: usize = 64 << 20;
+
+/// Less than a third of that. Test builds take twice what releases do.
+const PEAK_KIB: u64 = 20 << 10;
 
 #[derive(Clone, Copy, Debug)]
 enum Clients {
@@ -17,7 +21,7 @@ enum Clients {
 }
 
 fn ends(clients: Clients) {
-    let mut scene = Scene::new(&playing(&["say=ready", "wait=go", &format!("flood={BYTES}"), "exit=0"]));
+    let mut scene = Scene::new(&playing(&["say=ready", "wait=go", &format!("flood={BYTES}"), "wait=end", "exit=0"]));
     scene.start();
     let facts = scene.live(1).remove(0);
     let socket = scene.host_socket(&facts.id);
@@ -38,6 +42,11 @@ fn ends(clients: Clients) {
         Clients::Silent => silent.extend((0..4).map(|_| Peer::client(&socket, 1000))),
     }
     scene.signal_file(1, "go");
+    poll("all of it", || Peer::status(&socket).output_bytes > BYTES as u64);
+    // Nor is what a client does not read kept for it.
+    let peak = memory_kib(facts.host.pid, "VmHWM");
+    assert!(peak < PEAK_KIB, "{clients:?}: the host took {peak} KiB");
+    scene.signal_file(1, "end");
     let board = scene.until(&format!("{clients:?}"), |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some()));
     let end = board.tasks[&id(1)].attempt().and_then(|a| a.end().cloned());
     assert_eq!(end, Some(End::Exited { exit: Exit { code: Some(0), signal: None } }));

@@ -12,7 +12,11 @@ use crate::scene::{Scene, git, id, scripted, spec, trials};
 const COMMITS: &str = r#"
 for n in 1 2 3; do
   echo $n > file$n
-  git add -A && git commit -qm "commit $n" && git status --short > /dev/null || echo "$STANDUP_TASK $n" >> $HOME/failed
+  # Commands that write, and those that read the entries of all worktrees and die of half a one.
+  git add -A && git commit -qm "commit $n" && git status --short > /dev/null && git worktree list > /dev/null \
+    && git for-each-ref --format='%(refname) %(worktreepath)' > /dev/null && git branch -vv > /dev/null \
+    && git switch -qc try/$STANDUP_TASK/$n && git switch -q - && git branch -qD try/$STANDUP_TASK/$n \
+    || echo "$STANDUP_TASK $n" >> $HOME/failed
 done
 "#;
 

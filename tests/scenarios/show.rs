@@ -4,7 +4,6 @@ use standup::model::action::{Action, Order};
 use standup::model::event::{By, Event, Record};
 use standup::model::id::AttemptId;
 use standup::model::input::{Refusal, Reply};
-use standup::model::message::From;
 
 pub(crate) fn event(record: &Record) -> String {
     let about = match (record.task, record.attempt) {
@@ -12,7 +11,7 @@ pub(crate) fn event(record: &Record) -> String {
         (Some(task), None) => task.to_string(),
         _ => "board".into(),
     };
-    format!("{about} {}", what(&record.event))
+    format!("{about} {}", what(&record.event).replace('\n', " | "))
 }
 
 fn what(event: &Event) -> String {
@@ -53,7 +52,7 @@ fn what(event: &Event) -> String {
         }
         Event::ChecksDropped { run, why } => format!("checks {run} dropped: {why}"),
         Event::MessageQueued { msg, from, text, .. } => {
-            let from = if *from == From::Checks { "checks" } else { "person" };
+            let from = format!("{from:?}").to_lowercase();
             format!("message {msg} queued from {from}: {text}")
         }
         Event::MessageTyping { msg, .. } => format!("message {msg} is being typed"),
@@ -73,28 +72,97 @@ fn what(event: &Event) -> String {
         Event::StartWithdrawn {} => "start no longer wanted".into(),
         Event::AgentExited { exit, .. } => format!("agent ended ({exit})"),
         Event::HostLost { why, .. } => format!("host lost: {why}"),
-        Event::NeedsYouRaised { kind, question } => format!("NEEDS YOU ({kind:?}): {question}"),
+        Event::NeedsYouRaised { kind, question, options, refined, .. } => {
+            let options: Vec<&str> = options.iter().map(|o| o.text.as_str()).collect();
+            let options = if options.is_empty() { String::new() } else { format!(" [{}]", options.join(" | ")) };
+            format!("NEEDS YOU{} ({kind:?}): {question}{options}", if *refined { " still" } else { "" })
+        }
         Event::NeedsYouCleared {} => "needs you no longer".into(),
         Event::DiffObserved { diff, tree } => {
             let tree = tree.as_ref().map(|t| t.as_str()[38..].to_owned()).unwrap_or_default();
             format!("{} files differ at tree {tree}", diff.files)
         }
+        other => by_hand_or_clock(other),
+    }
+}
+
+/// What persons do with their own hands, and what becomes due.
+fn by_hand_or_clock(event: &Event) -> String {
+    match event {
+        Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
+        Event::WorktreeMarked { mark } => format!("marked at tree {}", &mark.tree.as_str()[38..]),
+        Event::HandbackAsked { note, .. } => format!("handback asked: {note}"),
+        Event::HandedBack { changes, note } => {
+            let files = changes.as_ref().map_or("unknown".into(), |c| c.files.to_string());
+            format!("handed back, {files} files changed: {note}")
+        }
+        Event::TaskPaused { reason } => format!("paused: {reason}"),
+        Event::TaskResumed {} => "resumed".into(),
+        Event::PlanProposed { text } => format!("proposes the plan {text:?}"),
+        Event::PlanApproved {} => "plan approved".into(),
+        Event::PlanRejected { note } => format!("plan rejected: {note}"),
+        Event::WorkApproved { tree } => format!("work approved at tree {}", &tree.as_str()[38..]),
+        Event::WorkRejected { note } => format!("work rejected: {note}"),
+        Event::FactsSought { .. } => "facts sought".into(),
+        Event::CheckInCompared { contradictions, hollow, .. } => {
+            let hollow = if *hollow { ", hollow" } else { "" };
+            let but = contradictions.iter().map(|c| format!("; BUT {c}")).collect::<String>();
+            format!("check-in compared{hollow}{but}")
+        }
+        Event::NudgeIssued { number, by, way, .. } => {
+            let by = if *by == By::Person { " by a person" } else { "" };
+            format!("reminder {number}{by} goes by {}", format!("{way:?}").to_lowercase())
+        }
+        Event::NudgeGiven { number } => format!("reminder {number} given at its stop"),
+        Event::CheckInMissed { why } => format!("LATE: {why}"),
+        Event::MachineSlept { span } => format!("the machine slept {span}"),
+        Event::LimitTripped { limit, action, why } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
+        Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
+        other => asking(other),
+    }
+}
+
+/// Answers, limits and logins.
+fn asking(event: &Event) -> String {
+    match event {
+        Event::LimitReached { until } => format!("out of quota until {until}"),
+        Event::LimitWaited { msg } => format!("limit over, to go on by message {msg}"),
+        Event::LimitEnded {} => "limit no longer counts".into(),
+        Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {tasks:?}"),
+        Event::AgentLoggedIn { agent, left } => format!("{agent} is logged in again, left {left:?}"),
+        Event::AnswerGiven { msg, choice, way, .. } => format!("answer {msg} given by {way:?}: {}", choice.text),
+        Event::AnswerWritten { msg } => format!("answer {msg} written"),
+        Event::AnswerTaken { msg } => format!("answer {msg} taken"),
+        Event::AnswerWithheld { msg, why } => format!("answer {msg} withheld: {why}"),
+        Event::AnswerUnconfirmed { msg } => format!("answer {msg} not confirmed"),
+        other => other.name().to_owned(),
     }
 }
 
 pub(crate) fn order(order: &Order) -> String {
     let what = match &order.action {
         Action::Prepare { agent, .. } => format!("prepare a worktree for {agent}"),
-        Action::Launch { host, resume, prompt, .. } => {
+        Action::Launch { host, resume, prompt, plans, plan, .. } => {
             let how = if *resume { "resume in" } else { "launch" };
-            format!("{how} {host}{}", prompt.as_ref().map(|p| format!(" with {p:?}")).unwrap_or_default())
+            let only = if *plans { ", only to plan" } else { "" };
+            let along = plan.as_ref().map(|p| format!(" and the plan {p:?}")).unwrap_or_default();
+            format!("{how} {host}{}{along}{only}", prompt.as_ref().map(|p| format!(" with {p:?}")).unwrap_or_default())
         }
         Action::Stop { host, .. } => format!("stop {host}"),
         Action::Type { host, msg, now, .. } => {
             format!("type message {msg} into {host}{}", if *now { ", interrupting" } else { "" })
         }
+        Action::Answer { host, msg, choice, way, .. } => {
+            format!("give answer {msg} to {host} by {way:?}: {}", choice.text)
+        }
         Action::Check { run, .. } => format!("run checks {run}"),
+        Action::Leave { number, .. } => format!("leave reminder {number} in its inbox"),
+        Action::Look {} => "look at the worktree".into(),
         Action::Sweep { host, .. } => format!("sweep up after {host}"),
+        Action::Survey { since, .. } => match since {
+            None => "see where the worktree stands".into(),
+            Some(mark) => format!("see what changed since tree {}", &mark.tree.as_str()[38..]),
+        },
     };
     format!("order {} {}: {what}", order.id, order.attempt)
 }
@@ -115,6 +183,10 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         Ok(Reply::Attempt { attempt }) => Some(format!("reply: {attempt}")),
         Ok(Reply::Message { msg, waits }) if waits.is_empty() => Some(format!("reply: message {msg}")),
         Ok(Reply::Message { msg, waits }) => Some(format!("reply: message {msg}, which waits: {waits}")),
+        Ok(Reply::Say { text: Some(text) }) => Some(format!("reply: {text}")),
+        Ok(Reply::Say { text: None }) => Some("reply: nothing to say".into()),
+        Ok(Reply::Nudged { way }) => Some(format!("reply: reminded by {}", format!("{way:?}").to_lowercase())),
+        Ok(Reply::Answer { msg, option }) => Some(format!("reply: answer {msg}: {option}")),
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
 }

@@ -7,11 +7,16 @@ use standup::model::action::{Action, Ended, Order, Outcome};
 use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc, StopWhy};
 use standup::model::board::{Board, Hold};
 use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId, TaskId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Observation, Surroundings};
+use standup::model::lease::{Changes, Mark};
 use standup::model::name::{AgentName, CheckName, HostId, Oid, Pattern, Slug};
-use standup::model::settings::{AgentSettings, CheckSettings, Limit, Mode, Priority, ReportFormat, Route, Settings};
+use standup::model::settings::{
+    AgentSettings, CheckSettings, Limit, LimitAction, LimitOverrides, Limits, Mode, Priority, ReportFormat, Route,
+    Settings,
+};
 use standup::model::state::{Ask, RunKind, RunState, Source};
 use standup::model::task::{TaskSpec, TextRef};
 use standup::model::time::{Boot, Mono, Now, Span, Wall};
@@ -42,7 +47,10 @@ impl Default for Story {
         let mut agents = BTreeMap::new();
         for name in ["claude", "codex"] {
             settings.agents.insert(agent(name), settings_of(name));
-            agents.insert(agent(name), AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None });
+            agents.insert(
+                agent(name),
+                AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false },
+            );
         }
         settings.verify.checks.push(CheckSettings {
             name: CheckName::new("test").expect("a name"),
@@ -76,6 +84,17 @@ impl Story {
             "slots" => {
                 self.slots_by_hand = line.word(0)? == "by-hand";
                 Ok(Vec::new())
+            }
+            "sleeps" => {
+                // The monotonic clock stands still.
+                let span: Span = line.word(0)?.parse().map_err(|e| format!("{e}"))?;
+                self.now.wall = Wall(self.now.wall.0 + i64::try_from(span.0).expect("fits"));
+                Ok(self.say(Input::Slept { span }))
+            }
+            "clock" => {
+                let by: i64 = line.word(0)?.parse().map_err(|e| format!("{e}"))?;
+                self.now.wall = Wall(self.now.wall.0 + by * 3_600_000);
+                Ok(self.say(Input::Tick))
             }
             "wait" => self.wait(line.word(0)?.parse().map_err(|e| format!("{e}"))?),
             "restart" | "reboot" => self.restart(&line),
@@ -150,6 +169,18 @@ impl Story {
             "build" => settings.wip.build = limit(line.word(1)?)?,
             "review" => settings.wip.review = limit(line.word(1)?)?,
             "machine" => settings.wip.machine = limit(line.word(1)?)?,
+            "every" => settings.check_in.every = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+            "nudges" => settings.check_in.nudges = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+            "grace" => settings.check_in.grace = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
+            "limit" => set_limit(&mut settings.limits, line.word(1)?, line.word(2)?)?,
+            "stop-hook" => {
+                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
+                facts.stop_hook = line.word(2)? == "yes";
+            }
+            "reads" => {
+                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
+                facts.reads = line.word(2)? == "yes";
+            }
             "red" => settings.limits.red_verdicts = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "checks" if line.word(1)? == "none" => settings.verify.checks.clear(),
             "agent" if line.word(1)? == "none" => settings.agent = None,
@@ -278,6 +309,15 @@ impl Story {
             "retry" => Command::Retry { task: task()?, agent: line.words.get(1).map(|name| agent(name)) },
             "cancel" => Command::Cancel { task: task()?, reason: line.word_or(1, "").to_owned() },
             "verify" => Command::Verify { task: task()? },
+            "takeover" => Command::Takeover { task: task()?, reason: line.word_or(1, "").to_owned() },
+            "handback" => Command::Handback { task: task()?, note: line.word_or(1, "").to_owned() },
+            "pause" => Command::Pause { task: task()?, reason: line.word_or(1, "").to_owned() },
+            "resume" => Command::Resume { task: task()? },
+            "approve" => Command::Approve { task: task()? },
+            "reject" => Command::Reject { task: task()?, note: line.word_or(1, "").to_owned() },
+            "nudge" => Command::Nudge { task: task()? },
+            "at-stop" => Command::AtStop { attempt: self.attempt(line.word(0)?)? },
+            "answer" => Command::Answer { task: task()?, choice: line.word(1)?.into() },
             "send" => Command::Send { task: task()?, text: line.word(1)?.into(), now: line.word_or(2, "") == "now" },
             _ => return Ok(None),
         }))
@@ -308,7 +348,13 @@ impl Story {
             "typed" => ("type", Outcome::Typed),
             "not-typed" => ("type", Outcome::NotTyped { why: error(1) }),
             "perhaps-typed" => ("type", Outcome::PerhapsTyped),
+            "answered" => ("answer", Outcome::Typed),
+            "not-answered" => ("answer", Outcome::NotTyped { why: error(1) }),
+            "perhaps-answered" => ("answer", Outcome::PerhapsTyped),
             "checked" => ("check", self.checked(line)?),
+            "surveyed" => ("survey", surveyed(line)?),
+            "looked" => ("look", Outcome::Looked),
+            "left" => ("leave", Outcome::Left),
             "swept" => ("sweep", Outcome::Swept { ended: 0 }),
             "failed" => {
                 let which = line.word(1)?;
@@ -373,7 +419,12 @@ impl Story {
                     "limited" => RunKind::Limited,
                     other => return Err(format!("no state is called {other}")),
                 };
-                told(state(kind, false, line.word_or(2, ""), None), None)
+                let mut state = state(kind, false, line.word_or(2, ""), None);
+                if let Some(left) = line.with.get("for") {
+                    let left: Span = left.parse().map_err(|e| format!("{e}"))?;
+                    state.until = Some(Wall(self.now.wall.0 + i64::try_from(left.0).expect("fits")));
+                }
+                told(state, None)
             }
             "asks" => {
                 let ask = match line.word(1)? {
@@ -385,6 +436,8 @@ impl Story {
                 told(state(RunKind::Waiting, false, line.word(2)?, Some(ask)), None)
             }
             "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
+            "plan" => Observation::Plan { text: line.word(1)?.into() },
+            "dialog" => Observation::Dialog { dialog: dialog(line)? },
             "took" => Observation::PromptTaken { text: line.words.get(1).cloned() },
             "prompt-wanted" => Observation::PromptWanted { text: line.word(1)?.into() },
             "check-in" => Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox },
@@ -395,11 +448,14 @@ impl Story {
                     ended: ended(line.word(1)?, line.word_or(2, "output") == "output")?,
                 }
             }
+            "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
             "diff" => {
                 let files = line.word(1)?.parse().map_err(|e| format!("{e}"))?;
                 let tree = line.with.get("tree").map(|t| oid(t));
-                Observation::Diff { diff: DiffStat { files, dirty: files > 0, ..DiffStat::default() }, tree }
+                let lines = line.with.get("lines").map_or(Ok(0), |n| n.parse()).map_err(|e| format!("{e}"))?;
+                let stat = DiffStat { files, insertions: lines, dirty: files > 0, ..DiffStat::default() };
+                Observation::Diff { diff: stat, tree }
             }
             _ => return Ok(None),
         }))
@@ -432,12 +488,32 @@ impl Story {
                         Action::Launch { .. } => "launch",
                         Action::Stop { .. } => "stop",
                         Action::Type { .. } => "type",
+                        Action::Answer { .. } => "answer",
                         Action::Check { .. } => "check",
+                        Action::Leave { .. } => "leave",
+                        Action::Look {} => "look",
                         Action::Sweep { .. } => "sweep",
+                        Action::Survey { .. } => "survey",
                     }
         };
         self.orders.values().rfind(fits).ok_or_else(|| format!("there is no open order to {which} for {of}"))
     }
+}
+
+fn set_limit(limits: &mut Limits, which: &str, value: &str) -> Result<(), String> {
+    let number = || value.parse().map_err(|e| format!("{e}"));
+    let action = || LimitAction::WORDS.iter().find(|(word, _)| *word == value).map(|(_, a)| *a).ok_or("no such action");
+    match which {
+        "wall_clock" => limits.wall_clock = value.parse().map_err(|e| format!("{e}"))?,
+        "late_check_ins" => limits.late_check_ins = number()?,
+        "same_failure" => limits.same_failure = number()?,
+        "changed_lines" => limits.changed_lines = u64::from(number()?),
+        "changed_files" => limits.changed_files = u64::from(number()?),
+        "off_limits" => limits.off_limits = action()?,
+        "action" => limits.action = action()?,
+        other => return Err(format!("no limit is called {other}")),
+    }
+    Ok(())
 }
 
 fn facts(id: HostId) -> HostFacts {
@@ -448,6 +524,15 @@ fn facts(id: HostId) -> HostFacts {
 fn ended(code: &str, output: bool) -> Result<Ended, String> {
     let exit = Exit { code: Some(code.parse().map_err(|e| format!("{e}"))?), signal: None };
     Ok(Ended { exit, leftovers: 0, output, tail: String::new() })
+}
+
+/// `surveyed T1 tree=2 files=3`: where the worktree stands, and how many files changed since.
+fn surveyed(line: &Line) -> Result<Outcome, String> {
+    let mark = Mark { head: None, tree: oid(line.with.get("tree").map_or("0", String::as_str)) };
+    let files = line.with.get("files").map(|n| n.parse().map_err(|e| format!("{e}"))).transpose()?;
+    let paths = |files: u64| (0..files.min(2)).map(|n| format!("M file{n}")).collect();
+    let changes = files.map(|files| Changes { files, paths: paths(files), dirty: files > 0, ..Changes::default() });
+    Ok(Outcome::Surveyed { mark, changes })
 }
 
 fn check_in(line: &Line) -> Result<CheckIn, String> {
@@ -467,8 +552,31 @@ fn check_in(line: &Line) -> Result<CheckIn, String> {
         next: String::new(),
         blockers: Vec::new(),
         question: line.words.get(3).cloned(),
-        met: Vec::new(),
+        met: line.list("met").into_iter().map(|n| n.parse().map_err(|e| format!("{e}"))).collect::<Result<_, _>>()?,
     })
+}
+
+/// `dialog T1 7 permission Yes No [hook=yes]`: its number, what it asks, its options; `none` for none.
+fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
+    if line.word(1)? == "none" {
+        return Ok(None);
+    }
+    let ask = match line.word(2)? {
+        "permission" => Ask::Permission,
+        "trust" => Ask::Trust,
+        _ => Ask::Question,
+    };
+    let options = line.words.iter().skip(3).zip(1..).map(|(text, n)| {
+        let says = match text.as_str() {
+            "Yes" => Some(Says::Yes),
+            "No" => Some(Says::No),
+            _ => None,
+        };
+        Choice { number: Some(n), text: text.clone(), says }
+    });
+    let no = DialogNo(line.word(1)?.parse().map_err(|e| format!("{e}"))?);
+    let hook = line.with.contains_key("hook");
+    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook }))
 }
 
 fn new_tasks(line: &Line) -> Result<Vec<NewTask>, String> {
@@ -493,14 +601,20 @@ fn spec(line: &Line, title: &str) -> Result<TaskSpec, String> {
         brief: TextRef(title.into()),
         key: line.with.get("key").cloned(),
         agent: line.with.get("agent").map(|name| agent(name)),
-        mode: Mode::Delegate,
+        mode: line.with.get("mode").map_or(Ok(Mode::Delegate), |word| {
+            Mode::WORDS.iter().find(|(w, _)| w == word).map(|(_, m)| *m).ok_or("no such mode")
+        })?,
         priority,
         needs: line.list("needs").into_iter().map(id).collect::<Result<_, _>>()?,
         touches: patterns(&line.list("touches"))?,
         off_limits: Vec::new(),
         labels: Vec::new(),
         base: None,
-        check_in: None,
+        check_in: line.with.get("check-in").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
+        limits: LimitOverrides {
+            wall_clock: line.with.get("wall-clock").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
+            ..LimitOverrides::default()
+        },
         criteria: Vec::new(),
         checks: Vec::new(),
     })
@@ -538,8 +652,10 @@ fn plain(board: &Board) -> Board {
     let mut board = board.clone();
     (board.surroundings, board.machine) = (None, standup::model::board::MachineSlots::default());
     board.holds.clear();
+    board.recovered = None;
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
+        attempt.dialog = None;
         attempt.run.source = None;
         attempt.run.at = Now::default();
     }

@@ -6,15 +6,17 @@ use std::rc::Rc;
 
 use standup::model::action::{Action, Ended, Order, Outcome};
 use standup::model::attempt::{Exit, HostFacts, Proc};
+use standup::model::dialog::DialogNo;
 use standup::model::event::Event;
 use standup::model::id::{ActionId, AttemptId, MsgId};
 use standup::model::input::{Input, Observation};
+use standup::model::lease::{Changes, Mark};
 use standup::model::name::HostId;
 use standup::model::state::{RunKind, RunState, Source};
 use standup::model::verdict::{Verdict, VerdictOutcome};
 use standup::supervisor::driver::Effects;
 
-use crate::world::{Act, Due, Host, World, exit, oid};
+use crate::world::{Act, Due, Host, World, changed, exit, oid};
 
 impl World {
     fn done(&mut self, id: ActionId, outcome: Outcome) {
@@ -32,8 +34,12 @@ impl World {
             }
             Action::Stop { host, .. } => self.stop(id, &host),
             Action::Type { host, msg, text, .. } => self.type_it(id, &host, msg, text),
+            Action::Answer { host, msg, dialog, .. } => self.answer_it(id, &host, msg, dialog),
             Action::Check { .. } => self.run_checks(id, attempt),
             Action::Sweep { .. } => self.done(id, Outcome::Swept { ended: 0 }),
+            Action::Survey { since, .. } => self.survey(id, attempt, since),
+            Action::Leave { number, .. } => self.leave(id, attempt, number),
+            Action::Look {} => self.look(id, attempt),
         }
     }
 
@@ -92,6 +98,7 @@ impl World {
             asks: None,
             typed: BTreeSet::new(),
             waiting: Vec::new(),
+            dialog: None,
             plan: 0,
             heard: self.now.mono.0,
         };
@@ -160,6 +167,57 @@ impl World {
         if idle && self.rng.percent(95) {
             self.show(name, Observation::PromptTaken { text: Some(text) });
             self.plan(name, 50, 900, Act::Begin);
+        }
+    }
+
+    fn survey(&mut self, id: ActionId, attempt: AttemptId, since: Option<Mark>) {
+        if !self.calm && self.rng.percent(10) {
+            self.done(id, Outcome::Failed { stage: "look".into(), error: "cannot read the tree".into() });
+            return;
+        }
+        let mark = Mark { head: None, tree: oid(self.trees.get(&attempt).copied().unwrap_or(0)) };
+        let files = since.as_ref().map(|before| u64::from(before.tree != mark.tree));
+        let changes = files.map(|files| Changes { files, ..Changes::default() });
+        self.deliver(0, 40_000, Input::Done { id, outcome: Outcome::Surveyed { mark, changes } });
+    }
+
+    fn leave(&mut self, id: ActionId, attempt: AttemptId, number: u32) {
+        self.notes.insert((attempt, number));
+        self.done(id, Outcome::Left);
+    }
+
+    fn look(&mut self, id: ActionId, attempt: AttemptId) {
+        if !self.calm && self.rng.percent(5) {
+            self.done(id, Outcome::Failed { stage: "look".into(), error: "cannot read the tree".into() });
+            return;
+        }
+        let tree = self.trees.get(&attempt).copied().unwrap_or(0);
+        let seen = Observation::Diff { diff: changed(tree), tree: Some(oid(tree)) };
+        self.deliver(0, 200, Input::Observed { attempt, seen });
+        self.deliver(200, 400, Input::Done { id, outcome: Outcome::Looked });
+    }
+
+    /// A key or a hook, for the dialog that was answered and for no other.
+    fn answer_it(&mut self, id: ActionId, name: &HostId, msg: MsgId, dialog: DialogNo) {
+        let silent = !self.calm && self.rng.percent(6);
+        let Some(host) = self.hosts.get_mut(name).filter(|h| h.alive) else {
+            self.done(id, Outcome::PerhapsTyped);
+            return;
+        };
+        if host.typed.contains(&msg) {
+            self.done(id, Outcome::Typed);
+            return;
+        }
+        if host.dialog.as_ref().map(|d| d.no) != Some(dialog) || host.state.kind != RunKind::Waiting {
+            self.done(id, Outcome::NotTyped { why: "the dialog is another".into() });
+            return;
+        }
+        host.typed.insert(msg);
+        *self.written.entry(msg).or_default() += 1;
+        self.done(id, if silent { Outcome::PerhapsTyped } else { Outcome::Typed });
+        // Now and then it does not heed it.
+        if self.rng.percent(95) {
+            self.plan(name, 20, 900, Act::Answered);
         }
     }
 
@@ -237,8 +295,13 @@ impl World {
             Action::Launch { .. } => "launch",
             Action::Stop { .. } => "stop",
             Action::Type { .. } => "type",
+            Action::Answer { .. } => "answer",
             Action::Check { .. } => "check",
             Action::Sweep { .. } => "sweep",
+            Action::Survey { since: None, .. } => "mark",
+            Action::Survey { since: Some(_), .. } => "survey",
+            Action::Leave { .. } => "leave",
+            Action::Look {} => "look",
         });
         let life = self.life;
         let high = if self.rng.percent(10) { 20_000 } else { 1_000 };

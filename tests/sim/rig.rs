@@ -2,16 +2,16 @@
 //! that jumps, and the invariants after every step.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use standup::model::attempt::StopWhy;
-use standup::model::board::Board;
-use standup::model::event::{By, Event};
+use standup::model::board::{Board, Task};
+use standup::model::event::{By, Event, Record};
 use standup::model::id::TaskId;
 use standup::model::input::{AgentFacts, Command, Input, NewTask, Refusal, Reply, Surroundings};
 use standup::model::name::{AgentName, Pattern, Slug};
-use standup::model::settings::{AgentSettings, Limit, Priority, Settings};
+use standup::model::settings::{AgentSettings, Limit, LimitOverrides, Priority, Settings};
 use standup::model::task::{Column, Mode, TaskSpec, TextRef};
 use standup::model::time::{Mono, Wall};
 use standup::model::verdict::VerdictOutcome;
@@ -40,6 +40,8 @@ pub(crate) struct Rig {
     clients: Vec<i64>,
     /// Steps of the journal that were judged already.
     judged: usize,
+    /// Tasks that are in a person's hands, as of those steps.
+    taken: BTreeSet<TaskId>,
     pub(crate) turns: usize,
     pub(crate) refusals: BTreeMap<String, usize>,
     pub(crate) crashes: usize,
@@ -59,6 +61,7 @@ impl Rig {
             around: surroundings(),
             clients: vec![0; CLIENTS],
             judged: 0,
+            taken: BTreeSet::new(),
             turns: 0,
             refusals: BTreeMap::new(),
             crashes: 0,
@@ -150,7 +153,9 @@ impl Rig {
 
     fn turn(&mut self, input: Input) -> Option<Result<Reply, Refusal>> {
         let before = Used::of(self.driver.board(), &self.around);
-        let by_hand = matches!(&input, Input::Command(Command::Move { .. } | Command::Verify { .. }));
+        let by_hand =
+            matches!(&input, Input::Command(Command::Move { .. } | Command::Verify { .. } | Command::Reject { .. }));
+        let stored = self.disk.borrow().steps.len();
         // Looked at in one go, many steps would seem to be one.
         let many = matches!(&input, Input::Surroundings(_)) || self.driver.trouble().is_some();
         let now = self.world.borrow().now;
@@ -160,7 +165,9 @@ impl Rig {
             self.revive(false);
             return None;
         }
-        if !many && !by_hand {
+        // What is handed back is checked at once: a person may exceed a limit.
+        let handed_back = self.disk.borrow().steps.iter().skip(stored).flat_map(|s| &s.events).any(is_handback);
+        if !many && !by_hand && !handed_back {
             before.check_growth(&Used::of(self.driver.board(), &self.around), &self.around);
         }
         self.check_steps();
@@ -219,6 +226,7 @@ impl Rig {
         let disk = self.disk.borrow();
         let from = self.judged.min(disk.steps.len());
         for record in disk.steps[from..].iter().flat_map(|s| &s.events) {
+            follow(&mut self.taken, record);
             if let Event::TaskMoved { to: Column::Review, by: By::Rule, .. } = &record.event {
                 let task = self.driver.board().tasks.get(&record.task.expect("a task")).expect("it exists");
                 let verdict = task.attempt().and_then(|a| a.judged.as_ref()).map(|j| j.verdict.outcome);
@@ -304,6 +312,8 @@ impl Rig {
             );
         }
         self.judged = self.judged.min(self.disk.borrow().steps.len());
+        self.taken.clear();
+        self.disk.borrow().steps[..self.judged].iter().flat_map(|s| &s.events).for_each(|r| follow(&mut self.taken, r));
         if reboot {
             self.clients.iter_mut().for_each(|at| *at = 600);
         } else {
@@ -375,8 +385,23 @@ impl Rig {
             36..42 => Command::Stop { task },
             42..43 => Command::StopAll { why: StopWhy::Down },
             43..45 => Command::Rest {},
-            45..53 => Command::Verify { task },
-            53..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
+            45..50 => Command::Verify { task },
+            50..53 => match self.rng.below(2) {
+                0 => Command::Pause { task, reason },
+                _ => Command::Resume { task },
+            },
+            53..57 => Command::Takeover { task, reason },
+            57..64 => Command::Handback { task, note: reason },
+            64..69 => Command::Approve { task },
+            69..72 => Command::Reject { task, note: reason },
+            72..76 => {
+                // Mostly where it makes sense.
+                let waits = |t: &&Task| t.attempt().is_some_and(|a| a.dialog.is_some());
+                let asked = self.driver.board().tasks.values().find(waits).map(|t| t.id);
+                let choice = (*self.rng.pick(&["yes", "no", "1", "maybe"])).to_owned();
+                Command::Answer { task: asked.unwrap_or(task), choice }
+            }
+            76..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
             80..90 => {
                 let mut spec = self.driver.board().tasks.get(&task)?.spec.clone();
                 spec.priority = *self.rng.pick(&PRIORITIES);
@@ -405,12 +430,38 @@ impl Rig {
                 let paths = ["src/**", "src/api/**", "docs/**", "*.md"];
                 spec.touches.push(Pattern::new(*self.rng.pick(&paths)).expect("a pattern"));
             }
+            spec.mode = match self.rng.below(100) {
+                0..25 => Mode::Checkpoint,
+                25..35 => Mode::Own,
+                _ => Mode::Delegate,
+            };
             spec.agent = self.rng.percent(30).then(|| agent("codex"));
             spec.key = self.rng.percent(30).then(|| format!("key {}", self.rng.below(12)));
             let needs_new = if i > 0 && self.rng.percent(20) { vec![i - 1] } else { Vec::new() };
             NewTask { spec, needs_new }
         });
         Command::Add { tasks: tasks.collect() }
+    }
+}
+
+fn is_handback(record: &Record) -> bool {
+    matches!(record.event, Event::HandedBack { .. })
+}
+
+/// While a task is in a person's hands nothing is typed, started, or checked by a rule.
+fn follow(taken: &mut BTreeSet<TaskId>, record: &Record) {
+    let Some(task) = record.task else { return };
+    match &record.event {
+        Event::TaskMoved { to: Column::Takeover, .. } => {
+            taken.insert(task);
+        }
+        Event::TaskMoved { .. } => {
+            taken.remove(&task);
+        }
+        Event::MessageTyping { .. } | Event::LaunchPlanned { .. } | Event::ChecksStarted { asked: false, .. } => {
+            assert!(!taken.contains(&task), "{task} is in a person's hands, and yet {:?}", record.event);
+        }
+        _ => {}
     }
 }
 
@@ -459,8 +510,10 @@ fn plain(board: &Board) -> Board {
     let mut board = board.clone();
     (board.surroundings, board.machine) = (None, standup::model::board::MachineSlots::default());
     board.holds.clear();
+    board.recovered = None;
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
         attempt.readable = false;
+        attempt.dialog = None;
         attempt.run.source = None;
         attempt.run.at = standup::model::time::Now::default();
     }
@@ -524,6 +577,7 @@ pub(crate) fn spec(title: &str) -> TaskSpec {
         labels: Vec::new(),
         base: None,
         check_in: None,
+        limits: LimitOverrides::default(),
         criteria: Vec::new(),
         checks: Vec::new(),
     }
@@ -542,7 +596,7 @@ fn surroundings() -> Surroundings {
     settings.agents.insert(agent("claude"), settings_of("claude", Limit::Unlimited));
     settings.agents.insert(agent("codex"), settings_of("codex", Limit::of(2)));
     settings.wip.machine = Limit::of(6);
-    let facts = |resumes| AgentFacts { unusable: None, resumes, reads: true, unconfined: None };
+    let facts = |resumes| AgentFacts { unusable: None, resumes, reads: true, unconfined: None, stop_hook: false };
     let agents = BTreeMap::from([(agent("claude"), facts(true)), (agent("codex"), facts(true))]);
     Surroundings { settings, untrusted: None, worktrees: worktrees(), agents }
 }

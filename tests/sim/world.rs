@@ -11,6 +11,7 @@ use std::rc::Rc;
 use standup::model::action::{Action, Ended, Order};
 use standup::model::attempt::{DiffStat, Exit, HostFacts};
 use standup::model::checkin::{CheckIn, CheckInKind, Claim, Via};
+use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::id::{AttemptId, MsgId, TaskId};
 use standup::model::input::{HostFound, Input, Observation};
 use standup::model::name::{HostId, Oid};
@@ -43,6 +44,9 @@ pub(crate) enum Act {
     Ask,
     Dialog,
     Answered,
+    Limit,
+    LimitOver,
+    Login,
     Fail,
     Exit(i32),
     Die,
@@ -61,6 +65,8 @@ pub(crate) struct Host {
     pub(crate) typed: BTreeSet<MsgId>,
     /// Prompts that wait for the end of the turn.
     pub(crate) waiting: Vec<String>,
+    /// The dialog it stands in, and its answers.
+    pub(crate) dialog: Option<Dialog>,
     /// Counts what the agent does, so that what it was going to do can be called off.
     pub(crate) plan: u64,
     /// When its supervisor hears of it, at the earliest: in order.
@@ -79,6 +85,8 @@ pub(crate) struct World {
     pub(crate) trees: BTreeMap<AttemptId, u64>,
     pub(crate) fences: BTreeMap<TaskId, u32>,
     pub(crate) written: BTreeMap<MsgId, u32>,
+    /// Reminders left in inboxes.
+    pub(crate) notes: BTreeSet<(AttemptId, u32)>,
     pub(crate) in_hand: bool,
     pub(crate) assigned: BTreeSet<AttemptId>,
     pub(crate) foreign: u32,
@@ -103,6 +111,7 @@ impl World {
             trees: BTreeMap::new(),
             fences: BTreeMap::new(),
             written: BTreeMap::new(),
+            notes: BTreeSet::new(),
             in_hand: false,
             assigned: BTreeSet::new(),
             foreign: 0,
@@ -226,6 +235,9 @@ impl World {
             if let Some(found) = self.hosts.get_mut(&host) {
                 found.heard = self.now.mono.0;
             }
+            if let Some(dialog) = self.hosts.get(&host).and_then(|h| h.dialog.clone()) {
+                self.show(&host, Observation::Dialog { dialog: Some(dialog) });
+            }
             self.show_state(&host);
         }
     }
@@ -314,13 +326,33 @@ impl World {
             Act::Over | Act::Ask => self.turn_over(name, act == Act::Ask),
             Act::Dialog => {
                 self.set_state(name, RunKind::Waiting, false, "may I run rm?");
+                self.open_dialog(name);
                 self.show_state(name);
                 self.plan(name, 60_000, 3_000_000, Act::Answered);
             }
             Act::Answered => {
+                self.hosts.get_mut(name).expect("it acts").dialog = None;
                 self.set_state(name, RunKind::Working, false, "");
                 self.show_state(name);
                 self.plan(name, 100, 10_000, Act::Over);
+            }
+            Act::Limit => {
+                let for_ms = self.rng.between(60_000, 8_000_000);
+                self.set_state(name, RunKind::Limited, false, "out of quota");
+                let until = Wall(self.now.wall.0 + for_ms);
+                self.hosts.get_mut(name).expect("it acts").state.until = Some(until);
+                self.show_state(name);
+                self.plan(name, for_ms, for_ms + 60_000, Act::LimitOver);
+            }
+            Act::LimitOver => {
+                self.set_state(name, RunKind::Idle, false, "out of quota");
+                self.show_state(name);
+            }
+            Act::Login => {
+                self.set_state(name, RunKind::Waiting, false, "sign in");
+                self.hosts.get_mut(name).expect("it acts").state.ask = Some(Ask::Login);
+                self.show_state(name);
+                self.plan(name, 60_000, 3_000_000, Act::Answered);
             }
             Act::Fail => {
                 self.set_state(name, RunKind::Idle, false, "the service answered 529");
@@ -337,6 +369,20 @@ impl World {
         }
     }
 
+    fn open_dialog(&mut self, name: &HostId) {
+        self.next += 1;
+        let option = |n, text: &str, says| Choice { number: Some(n), text: text.into(), says: Some(says) };
+        let dialog = Dialog {
+            no: DialogNo(self.next),
+            ask: Ask::Permission,
+            question: "may I run rm?".into(),
+            options: vec![option(1, "Yes", Says::Yes), option(2, "No", Says::No)],
+            hook: self.rng.percent(50),
+        };
+        self.hosts.get_mut(name).expect("it acts").dialog = Some(dialog.clone());
+        self.show(name, Observation::Dialog { dialog: Some(dialog) });
+    }
+
     pub(crate) fn next_act(&mut self) -> Act {
         if self.calm {
             return *self.rng.pick(&[Act::Over, Act::Over, Act::Exit(0), Act::CheckIn(Claim::Ready)]);
@@ -348,8 +394,10 @@ impl World {
             54..57 => Act::Die,
             57..60 => Act::Hang,
             60..67 => Act::Ask,
-            67..74 => Act::Dialog,
-            74..78 => Act::Fail,
+            67..72 => Act::Dialog,
+            72..74 => Act::Limit,
+            74..75 => Act::Login,
+            75..78 => Act::Fail,
             78..90 => Act::CheckIn(Claim::Ready),
             90..94 => Act::CheckIn(Claim::NeedsDecision),
             _ => Act::Change,
@@ -401,7 +449,7 @@ pub(crate) fn exit(code: Option<i32>) -> Ended {
     Ended { exit, leftovers: 0, output: true, tail: String::new() }
 }
 
-fn changed(n: u64) -> DiffStat {
+pub(crate) fn changed(n: u64) -> DiffStat {
     DiffStat { files: 1, insertions: n, dirty: true, ..DiffStat::default() }
 }
 

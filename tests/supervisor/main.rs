@@ -3,7 +3,9 @@
 #[path = "../support/scene.rs"]
 mod scene;
 
+mod asks;
 mod control;
+mod deadlines;
 mod reports;
 mod settings;
 mod starting;

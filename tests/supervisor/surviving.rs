@@ -1,12 +1,13 @@
 //! Damage to what a supervisor keeps: nothing is guessed, nothing is overwritten.
 
-use standup::model::attempt::{End, Exit};
+use standup::model::attempt::End;
 use standup::model::board::Board;
+use standup::model::event::NeedKind;
 use standup::model::input::Command as Wish;
 use standup::model::message::Delivery;
 use standup::model::state::RunKind;
 
-use crate::scene::{Scene, id, playing, poll, resting};
+use crate::scene::{Scene, git, id, playing, poll, resting};
 
 fn live(board: &Board) -> usize {
     board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.host().is_some())).count()
@@ -115,8 +116,8 @@ fn a_host_that_was_killed_before_anybody_heard_of_it_is_swept_and_not_started_ag
     let over = |b: &Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some());
     let board = scene.until("the end of the attempt", over);
     let attempt = board.tasks[&id(1)].attempt().expect("attempt");
-    let unknown = Exit { code: None, signal: None };
-    assert!(matches!(attempt.end(), Some(End::Exited { exit }) if *exit == unknown), "{:?}", attempt.end());
+    assert!(matches!(attempt.end(), Some(End::Lost { .. })), "{:?}", attempt.end());
+    assert_eq!(board.tasks[&id(1)].needs_you.as_ref().map(|n| n.kind), Some(NeedKind::Lost));
     assert!(!runs(orphan), "nobody is left in the worktree");
     assert_eq!(pids().len(), 1, "its agent is not started twice");
 }
@@ -160,4 +161,22 @@ fn a_lock_that_a_child_of_a_killed_supervisor_still_holds_is_waited_for() {
     next.kill().expect("kill");
     next.wait().expect("wait");
     assert_eq!(line, "ready\n", "{}", lock.display());
+}
+
+#[test]
+fn a_worktree_that_a_crash_left_at_any_step_is_taken_up_or_back_though_its_base_has_moved() {
+    for at in ["worktree.registered", "worktree.checked-out", "worktree.whole", "prepare.done"] {
+        let mut scene = Scene::new(&playing(&["count=20", "exit=0"]));
+        scene.start_with(&[("STANDUP_FAILPOINT", &format!("{at}:abort"))]);
+        scene.start_tasks(1);
+        scene.wait_dead();
+        git(&scene.repo(), &["commit", "-q", "--allow-empty", "-m", "second"]);
+        scene.start();
+        let board = scene.until(at, |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.host().is_some()));
+        let attempt = board.tasks[&id(1)].attempt().expect("attempt");
+        assert_eq!(attempt.no.get(), 1, "{at}: the same attempt goes on");
+        let known = attempt.base_oid.as_ref().map(ToString::to_string);
+        assert_eq!(known, Some(git(&attempt.worktree, &["rev-parse", "HEAD"])), "{at}");
+        assert_eq!(git(&attempt.worktree, &["status", "--porcelain"]), "", "{at}");
+    }
 }

@@ -20,6 +20,7 @@ use standup::model::event::Event;
 use standup::model::id::{Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
 use standup::model::name::{HostId, Slug};
+use standup::model::settings::LimitOverrides;
 use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
 use standup::os::locate::Dirs;
 use standup::store::approvals::Approvals;
@@ -392,6 +393,7 @@ pub(crate) fn spec(title: &str) -> TaskSpec {
         labels: Vec::new(),
         base: None,
         check_in: None,
+        limits: LimitOverrides::default(),
         criteria: Vec::new(),
         checks: Vec::new(),
     }

@@ -224,6 +224,11 @@ impl Weigher {
         }
     }
 
+    /// Takes the local offset from UTC, which changes with the season.
+    pub fn set_utc_offset_s(&mut self, offset_s: i32) {
+        self.rules.utc_offset_s = offset_s;
+    }
+
     /// Takes what was seen at `now`.
     pub fn observe(&mut self, now: Now, seen: Observation) {
         match seen {

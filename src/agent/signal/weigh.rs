@@ -21,6 +21,9 @@ const PROMPT_GRACE: Span = Span::secs(20);
 /// dialog that was just answered is redrawn within tenths of a second.
 const DIALOG_STANDS: Span = Span::secs(3);
 
+/// Between two looks at whether a limit has ended.
+const LIMIT_LOOK: Span = Span::secs(60);
+
 /// How long a title's spinner counts. It turns at least once a second; hosts pass on fewer.
 const TITLE_FRESH: Span = Span::secs(30);
 
@@ -123,7 +126,10 @@ impl Weigher {
         if self.rules.prompted && self.evidence.turn.is_none() {
             times.extend(self.claims(now).iter().map(|c| c.at.mono + PROMPT_GRACE));
         }
-        times.extend(self.limit_until.map(|until| now.mono + until.since(now.wall)));
+        // A machine that slept has missed the time of a wall clock: it is looked at now and then.
+        let left =
+            self.limit_until.filter(|until| *until > now.wall).map(|until| until.since(now.wall).min(LIMIT_LOOK));
+        times.extend(left.map(|left| now.mono + left));
         if let super::Start::Pending { until } = self.start(now) {
             times.extend(until);
         }
@@ -370,6 +376,7 @@ impl Weigher {
             state.ask = Some(Ask::Login);
         } else if self.limit_until.is_some_and(|until| until > now.wall) {
             state.kind = RunKind::Limited;
+            state.until = self.limit_until;
         } else if state.text.is_empty() {
             state.text = "the turn ended in an error".to_owned();
         }

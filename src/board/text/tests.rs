@@ -52,11 +52,14 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
             agent_session: None,
             started_at: Some(Wall(1_000)),
             exit: None,
+            approval: None,
         }),
         checkin: None,
         verdict: None,
         diff: None,
         needs_you: None,
+        takeover: None,
+        paused: None,
     }
 }
 
@@ -80,7 +83,7 @@ fn verdict(outcome: VerdictOutcome, failed: u64) -> Option<doc::Verdict> {
 }
 
 fn needs(kind: NeedKind, question: &str) -> Option<doc::NeedsYou> {
-    Some(doc::NeedsYou { since: Wall(10_000_000 - 185_000), kind, question: question.to_owned() })
+    Some(doc::NeedsYou { since: Wall(10_000_000 - 185_000), kind, question: question.to_owned(), options: Vec::new() })
 }
 
 fn tasks() -> Vec<doc::Task> {
@@ -230,6 +233,7 @@ fn one_task_is_shown_with_its_evidence() {
             met: vec![1],
             facts: serde_json::Map::new(),
             contradictions: vec![],
+            hollow: false,
         }],
         messages: vec![doc::Message {
             at: Wall(9_950_000),
@@ -245,6 +249,8 @@ fn one_task_is_shown_with_its_evidence() {
             moment(100_000, "verdict-reached", "checks: red (test)"),
         ],
         violations: vec![],
+        plan: None,
+        requires: vec![],
         unconfined: Some("it runs with approvals skipped".into()),
     };
     insta::assert_snapshot!(super::show(&show, NOW, &Marked(80)));

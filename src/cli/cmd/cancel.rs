@@ -11,14 +11,15 @@ pub(in crate::cli) struct Args {
     /// Which
     task: Option<String>,
     /// Why
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, args.task.as_deref())?;
     let from = board.tasks[&task].column;
-    ctx.command(Command::Cancel { task, reason: args.reason }, Vec::new())?;
+    let reason = super::reason(ctx, args.reason, "why?")?;
+    ctx.command(Command::Cancel { task, reason }, Vec::new())?;
     super::moved(ctx, task, from, Column::Canceled)
 }

@@ -78,7 +78,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         (Some(socket), Some(token)) => {
             let request = Request::CheckIn { check_in: check_in.clone() };
             match control::report(Path::new(&socket), &token.to_string_lossy(), &request) {
-                Ok(()) => return said(ctx, "socket", None),
+                Ok(_) => return said(ctx, "socket", None),
                 Err(ClientError::Refused(refusal)) if refusal.code == RefusalCode::Usage => return Err(refusal.into()),
                 Err(error) => chain(&error),
             }

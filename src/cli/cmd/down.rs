@@ -35,7 +35,8 @@ fn dispatch_off(ctx: &Context) -> Result<Code, Failure> {
     let seen = ctx.seen()?;
     let agents = seen.board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.is_active())).count();
     if seen.supervisor.is_some() || seen.board.dispatch {
-        ctx.command(Command::Dispatch { on: false }, Vec::new())?;
+        // Not even for the moment before it hears of it.
+        ctx.still_client()?.command(Command::Dispatch { on: false }, Vec::new())?;
     }
     if ctx.ui.json {
         ctx.ui.json(&Document::new("down", serde_json::json!({"all": false, "agents": agents})))?;
@@ -60,7 +61,7 @@ fn all(ctx: &Context) -> Result<Code, Failure> {
     };
     let agents = alive()?;
     // Hosts that outlived their supervisor are ended by a new one: it knows whose they are.
-    let client = if agents > 0 { Some(ctx.client()?) } else { ctx.running()? };
+    let client = if agents > 0 { Some(ctx.still_client()?) } else { ctx.running()? };
     if let Some(mut client) = client {
         if agents > 0 {
             ctx.ui.say(&format!("stopping {agents} {}", if agents == 1 { "agent" } else { "agents" }));

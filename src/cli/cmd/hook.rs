@@ -1,5 +1,5 @@
-//! `standup hook`: what a CLI's own hooks call. It never holds an agent up and never speaks: what
-//! goes wrong here is nobody's business but ours.
+//! `standup hook`: what a CLI's own hooks call. It never holds an agent up, and it says nothing
+//! but what the supervisor has for the agent: what goes wrong here is nobody's business but ours.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+mod permission;
+
 use crate::agent::hook::MAX_PAYLOAD;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
+use crate::cli::ui::{Color, Ui};
 use crate::client::control;
 use crate::wire::control::{MAX_AGENT_LINE, Request};
 
@@ -33,33 +36,61 @@ pub(in crate::cli) struct Args {
     dialect: String,
     /// The payload; default: standard input
     payload: Option<OsString>,
+    /// Wait for a person's decision where it asks for permission, and print it
+    #[arg(long)]
+    wait: bool,
 }
 
-pub(in crate::cli) fn run(args: Args, _: &Context) -> Result<Code, Failure> {
-    deliver(args.dialect, args.payload);
+pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    if args.wait {
+        if let Some(said) = permission::decided(&args.dialect, args.payload) {
+            let _ = ctx.ui.answer(&said);
+        }
+        return Ok(Code::Ok);
+    }
+    say(&ctx.ui, deliver(args.dialect, args.payload));
     Ok(Code::Ok)
 }
 
 /// The same from bare arguments: whatever they are, this is no failure of the agent's.
 pub(in crate::cli) fn bare(args: &[OsString]) {
-    if let Some((dialect, rest)) = args.split_first() {
-        deliver(dialect.to_string_lossy().into_owned(), rest.last().cloned());
+    if let Some(("--wait", [dialect, ..])) = args.split_first().and_then(|(first, rest)| Some((first.to_str()?, rest)))
+    {
+        if let Some(said) = permission::decided(&dialect.to_string_lossy(), None) {
+            let _ = Ui::new(false, false, false, true, Color::Never).answer(&said);
+        }
+    } else if let Some((dialect, rest)) = args.split_first() {
+        let output = deliver(dialect.to_string_lossy().into_owned(), rest.last().cloned());
+        say(&Ui::new(false, false, false, true, Color::Never), output);
     }
 }
 
-/// Sends the payload, where somebody listens and time allows.
-fn deliver(dialect: String, given: Option<OsString>) {
+/// What the CLI is answered; nobody is there to hear that it could not be said.
+fn say(ui: &Ui, output: Option<String>) {
+    if let Some(output) = output {
+        let _ = ui.answer(&output);
+    }
+}
+
+/// Sends the payload, where somebody listens and time allows; returns what the CLI is answered.
+fn deliver(dialect: String, given: Option<OsString>) -> Option<String> {
     let (done, wait) = mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let sent = send(dialect, given);
         let _ = done.send(sent);
     });
-    let _ = wait.recv_timeout(LIMIT);
+    wait.recv_timeout(LIMIT).ok().flatten()
 }
 
-fn send(dialect: String, given: Option<OsString>) -> Option<()> {
+fn send(dialect: String, given: Option<OsString>) -> Option<String> {
     let socket = std::env::var_os("STANDUP_SOCKET")?;
     let token = std::env::var("STANDUP_TOKEN").ok()?;
+    let payload = read(given)?;
+    control::report(Path::new(&socket), &token, &Request::Hook { dialect, payload }).ok().flatten()
+}
+
+/// The payload, short enough for the socket.
+fn read(given: Option<OsString>) -> Option<Value> {
     let bytes = match given {
         Some(text) => text.into_vec(),
         None => {
@@ -76,7 +107,7 @@ fn send(dialect: String, given: Option<OsString>) -> Option<()> {
             kept /= 4;
         }
     }
-    control::report(Path::new(&socket), &token, &Request::Hook { dialect, payload }).ok()
+    Some(payload)
 }
 
 /// Cuts every text in a value: what a tool read or wrote says nothing of the agent's state.

@@ -12,6 +12,8 @@ use crate::model::task::Column;
 
 pub(in crate::cli) mod add;
 pub(in crate::cli) mod agents;
+pub(in crate::cli) mod answer;
+pub(in crate::cli) mod approve;
 pub(in crate::cli) mod attach;
 pub(in crate::cli) mod brief;
 pub(in crate::cli) mod cancel;
@@ -24,6 +26,7 @@ pub(in crate::cli) mod doctor;
 pub(in crate::cli) mod down;
 pub(in crate::cli) mod edit;
 pub(in crate::cli) mod events;
+pub(in crate::cli) mod handback;
 pub(in crate::cli) mod help;
 pub(in crate::cli) mod hook;
 pub(in crate::cli) mod host;
@@ -34,8 +37,12 @@ pub(in crate::cli) mod logs;
 pub(in crate::cli) mod man;
 pub(in crate::cli) mod r#move;
 pub(in crate::cli) mod next;
+pub(in crate::cli) mod nudge;
+pub(in crate::cli) mod pause;
+pub(in crate::cli) mod reject;
 pub(in crate::cli) mod report;
 pub(in crate::cli) mod reset;
+pub(in crate::cli) mod resume;
 pub(in crate::cli) mod retry;
 pub(in crate::cli) mod run;
 pub(in crate::cli) mod send;
@@ -46,6 +53,7 @@ pub(in crate::cli) mod stats;
 pub(in crate::cli) mod status;
 pub(in crate::cli) mod stop;
 pub(in crate::cli) mod supervisor;
+pub(in crate::cli) mod takeover;
 pub(in crate::cli) mod trust;
 pub(in crate::cli) mod up;
 pub(in crate::cli) mod verify;
@@ -75,6 +83,16 @@ fn begun(ctx: &Context, task: TaskId, reply: &Reply) -> Result<Code, Failure> {
         ctx.ui.hint(&format!("standup attach {task}"));
     }
     Ok(Code::Ok)
+}
+
+/// Why a person does something: as they wrote it, else as they say when they are asked; empty
+/// where nobody can be asked.
+fn reason(ctx: &Context, written: Option<String>, question: &str) -> Result<String, Failure> {
+    match written {
+        Some(reason) => Ok(reason.trim().to_owned()),
+        None if ctx.ui.json => Ok(String::new()),
+        None => ctx.ui.ask(question),
+    }
 }
 
 /// Says that a card was moved.

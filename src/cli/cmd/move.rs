@@ -14,8 +14,8 @@ pub(in crate::cli) struct Args {
     #[arg(value_parser = column)]
     column: Column,
     /// Why
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 fn column(text: &str) -> Result<Column, crate::model::id::IdError> {
@@ -26,6 +26,17 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, Some(&args.task))?;
     let from = board.tasks[&task].column;
-    ctx.command(Command::Move { task, to: args.column, reason: args.reason }, Vec::new())?;
+    let reason = match args.reason {
+        Some(reason) => reason,
+        None if is_counted(from, args.column) => super::reason(ctx, None, "why?")?,
+        None => String::new(),
+    };
+    ctx.command(Command::Move { task, to: args.column, reason }, Vec::new())?;
     super::moved(ctx, task, from, args.column)
+}
+
+/// Whether a move is one of those whose reasons are counted: giving up, sending back, taking over.
+fn is_counted(from: Column, to: Column) -> bool {
+    let back = from == Column::Review && !matches!(to, Column::Review | Column::Done);
+    from != to && (back || matches!(to, Column::Canceled | Column::Takeover))
 }

@@ -1,7 +1,7 @@
 //! `standup next`: who has waited longest for you.
 
 use crate::board::doc::{self, Document};
-use crate::board::text::{age, need_name, next_steps};
+use crate::board::text::{age, need_name, next_steps, option_text};
 use crate::board::view;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
@@ -53,5 +53,6 @@ fn shown(task: &doc::Task, now: crate::model::time::Now) -> String {
     let mut text = format!("{}  {}\n", task.id, clean_line(&task.title));
     text.push_str(&format!("{}, for {}\n", need_name(need.kind), age(now, need.since)));
     need.question.lines().for_each(|line| text.push_str(&format!("  {}\n", clean_line(line))));
+    need.options.iter().for_each(|option| text.push_str(&format!("{}\n", option_text(option))));
     text
 }

@@ -9,7 +9,7 @@ use crate::board::doc::Document;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::ui::Ui;
-use crate::client::control::{Client, ClientError};
+use crate::client::control::{Begin, Client, ClientError};
 use crate::model::text::clean_lines;
 use crate::os::file::FileError;
 use crate::os::lock;
@@ -50,6 +50,9 @@ enum What {
         /// Write one line to stdout once it can be asked
         #[arg(long)]
         greet: bool,
+        /// Dispatch nothing until told to
+        #[arg(long)]
+        still: bool,
     },
 }
 
@@ -71,14 +74,14 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         What::Logs { follow, lines } => logs(ctx, follow, lines),
         What::Restart => restart(ctx),
         What::Stop => stop(ctx),
-        What::Run { greet } => supervise(ctx, greet),
+        What::Run { greet, still } => supervise(ctx, greet, still),
     }
 }
 
-fn supervise(ctx: &Context, greet: bool) -> Result<Code, Failure> {
+fn supervise(ctx: &Context, greet: bool, still: bool) -> Result<Code, Failure> {
     let mut out = Out(&ctx.ui);
     let greeting: Option<&mut dyn Write> = if greet { Some(&mut out) } else { None };
-    match run::run(ctx.place()?.clone(), greeting) {
+    match run::run(ctx.place()?.clone(), greeting, still) {
         Ok(()) => Ok(Code::Ok),
         Err(error @ RunError::Taken { .. }) => {
             Err(Failure { code: Code::Conflict, ..Failure::of(&error) }.hint("standup supervisor status"))
@@ -148,7 +151,7 @@ fn status(ctx: &Context) -> Result<Code, Failure> {
 fn restart(ctx: &Context) -> Result<Code, Failure> {
     let place = ctx.place()?;
     let ended = end(ctx)?;
-    let client = Client::connect_or_start(&place.layout, &place.root())?;
+    let client = Client::connect_or_start(&place.layout, &place.root(), Begin::AsBefore)?;
     let pid = client.welcome().process.pid;
     let was = if ended { "" } else { "; none ran before" };
     ctx.ui.say(&format!("supervisor started: pid {pid}{was}"));

@@ -1,10 +1,13 @@
 //! `standup up`: start the supervisor, and tasks while there is room.
 
+use super::trust;
 use crate::board::{text, view};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
+use crate::config::CommandSet;
 use crate::git::GitError;
 use crate::model::input::Command;
+use crate::supervisor::place::Place;
 use crate::supervisor::surroundings;
 
 /// Start the supervisor, and tasks while WIP limits allow
@@ -25,12 +28,21 @@ pub(in crate::cli) fn run(_: Args, ctx: &Context) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
+/// Asks for the approval that is missing, where there is somebody to ask.
+fn approved_now(ctx: &Context, place: &Place, commands: &CommandSet) -> Result<bool, Failure> {
+    if !ctx.ui.can_ask() || !trust::ask(ctx, commands)? {
+        return Ok(false);
+    }
+    trust::approve(ctx, place, commands)?;
+    Ok(true)
+}
+
 /// What must hold before anything is started: settings that can be read, commands that were
 /// approved, and something to start from.
 pub(in crate::cli) fn require_ready(ctx: &Context) -> Result<(), Failure> {
     let place = ctx.place()?;
     let loaded = surroundings::look(place)?;
-    if !loaded.trusted {
+    if !loaded.trusted && !approved_now(ctx, place, &loaded.commands)? {
         let text = "the commands of agents.toml are not approved, so nothing may be started";
         return Err(Failure::new(Code::Policy, text).hint("standup trust"));
     }

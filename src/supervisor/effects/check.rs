@@ -9,6 +9,7 @@ use crate::model::action::Outcome;
 use crate::model::attempt::DiffStat;
 use crate::model::id::{ActionId, AttemptId, CheckRun};
 use crate::model::input::{Input, Observation};
+use crate::model::name::matching;
 use crate::model::settings::CheckSettings;
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 use crate::verify::{self, Job};
@@ -17,6 +18,9 @@ use super::super::environment;
 use super::super::world::{Look, World};
 use super::prepare::end_marked;
 use super::{blocking, chain};
+
+/// How many paths that are off-limits are told: the first is one too many.
+const MAX_TOUCHED: usize = 100;
 
 /// The particulars of an order to check.
 pub(super) struct Wanted {
@@ -95,9 +99,23 @@ fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
 /// Looks into an attempt's worktree and tells the loop what differs from its base.
 pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
     let for_work = world.clone();
-    if let Some(seen) = blocking(move || look(&for_work, attempt)).await {
+    let (seen, touched) = blocking(move || (look(&for_work, attempt), off_limits(&for_work, attempt))).await;
+    for seen in seen.into_iter().chain(touched) {
         let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
     }
+}
+
+/// What an attempt touches that is off-limits; `None` where nothing is, or nobody can see. Blocks.
+fn off_limits(world: &World, attempt: AttemptId) -> Option<Observation> {
+    let patterns = world.off_limits(attempt);
+    let look = world.look(attempt).filter(|_| !patterns.is_empty())?;
+    let tip = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
+    let changes = look.shadow.changed_paths(&Against { base: look.base.clone(), tip });
+    let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot list what changed")).ok()?;
+    let paths = changes.iter().flat_map(|c| std::iter::once(&c.path).chain(&c.from)).map(PathBuf::as_path);
+    let touched = matching(&patterns, paths);
+    let paths = touched.into_iter().take(MAX_TOUCHED).map(|path| path.to_string_lossy().into_owned()).collect();
+    Some(Observation::OffLimits { paths })
 }
 
 /// What differs in an attempt's worktree from its base, where that can be seen. Blocks.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::agent::adapter;
 use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of};
 use crate::agent::preamble::{self, Preamble};
+use crate::agent::stage::{self, Stage};
 use crate::git::grant;
 use crate::host::registry::{self, HostRecord};
 use crate::host::{self, StartError, transcript};
@@ -33,6 +34,7 @@ use super::super::surroundings::FoundAgent;
 use super::super::world::World;
 use super::check::observe;
 use super::prepare::{run_dir, site_of};
+use super::survey::{plan_file, plan_in};
 use super::{blocking, chain};
 
 /// The OSC number of in-band state reports: they are kept from attached terminals.
@@ -66,6 +68,10 @@ const PREAMBLE_MAX: u64 = 256 << 10;
 /// Carries out [`Action::Launch`].
 pub(super) async fn launch(world: &Arc<World>, attempt: AttemptId, action: Action) -> Outcome {
     let for_work = world.clone();
+    let planned = match &action {
+        Action::Launch { worktree, plans: true, .. } => Some(worktree.clone()),
+        _ => None,
+    };
     let started = blocking(move || start(&for_work, attempt, action)).await;
     match started {
         Ok(Started::Lives { facts, voice }) => {
@@ -76,6 +82,7 @@ pub(super) async fn launch(world: &Arc<World>, attempt: AttemptId, action: Actio
             if ended.is_silent() {
                 observe(world, attempt).await;
             }
+            tell_plan(world, attempt, planned.as_deref()).await;
             Outcome::CameAndWent { facts, ended }
         }
         Err((stage, error)) => Outcome::Failed { stage: stage.to_owned(), error },
@@ -90,17 +97,22 @@ enum Started {
 pub(super) type Wrong = (&'static str, String);
 
 fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, Wrong> {
-    let Action::Launch { host, agent, mode, spec, worktree, branch, session, resume, prompt, ports } = action else {
+    let Action::Launch { host, agent, mode, spec, worktree, branch, session, resume, prompt, ports, plans, plan } =
+        action
+    else {
         return Err(("launch", "not an order to launch".into()));
     };
-    let wanted = Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports };
+    let wanted =
+        Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports, plans, plan };
     let made = require_agent(world, &agent).and_then(|found| {
         let (command, program) = command(world, &wanted, &found)?;
         Ok((found, command, program))
     });
     let voice = Box::new(match &made {
         Ok((found, command, _)) => voice(world, &wanted, found, command),
-        Err(_) => voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone()),
+        Err(_) => {
+            Voice { plans: wanted.plans, ..voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone()) }
+        }
     });
     // A host of this name that lives, or lived, is this very launch, whatever the settings say
     // since: it is not started twice.
@@ -148,6 +160,8 @@ pub(super) struct Wanted {
     pub(super) resume: bool,
     pub(super) prompt: Option<String>,
     pub(super) ports: Vec<u16>,
+    pub(super) plans: bool,
+    pub(super) plan: Option<String>,
 }
 
 fn require_agent(world: &World, agent: &AgentName) -> Result<FoundAgent, Wrong> {
@@ -276,7 +290,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         brief: &brief,
         prompt: Some(&prompt),
         mode: wanted.mode,
-        plan_approved: false,
+        plan_approved: !wanted.plans,
         session: wanted.session.as_deref().filter(|_| resume.is_none()),
         resume,
         standup: &world.exe,
@@ -312,13 +326,20 @@ pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wro
         worktree: &wanted.worktree.display().to_string(),
         branch: wanted.branch.as_str(),
         brief_path: &brief_path,
-        check_in: wanted.spec.check_in.unwrap_or(settings.check_in.every),
+        check_in: crate::policy::interval(settings, &wanted.spec, wanted.mode),
         off_limits: &off_limits,
         checks: &checks,
         mode: wanted.mode,
     };
     let brief = brief_text(world, &wanted.spec).map_err(|e| ("launch", e))?;
-    preamble::prompt(&template, &told, &brief).map_err(|e| wrong(&e))
+    let prompt = preamble::prompt(&template, &told, &brief).map_err(|e| wrong(&e))?;
+    let file = plan_file(&wanted.worktree).display().to_string();
+    let stage = match &wanted.plan {
+        _ if wanted.plans => Stage::Plan { file: &file },
+        Some(plan) => Stage::Approved { plan },
+        None => Stage::Whole,
+    };
+    Ok(stage::prompt(stage, prompt))
 }
 
 pub(super) type Env = Vec<(OsString, OsString)>;
@@ -351,6 +372,7 @@ fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -
         env: text_env(&environment_of(world, wanted, command)),
         worktree: wanted.worktree.clone(),
         notified: found.adapter.notify.is_some() && !command.hooks,
+        plans: wanted.plans,
     }
 }
 
@@ -432,10 +454,19 @@ async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voi
         Ok((false, None)) => Observation::Lost { host: facts.id, why: "its host was killed".into() },
     };
     world.set_host(attempt, None);
+    tell_plan(world, attempt, Some(voice.worktree.as_path()).filter(|_| voice.plans)).await;
     if matches!(&seen, Observation::Exited { ended, .. } if ended.is_silent()) {
         observe(world, attempt).await;
     }
     let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
+}
+
+/// Reads the plan that an agent which only plans has left in a file.
+async fn tell_plan(world: &Arc<World>, attempt: AttemptId, worktree: Option<&Path>) {
+    let Some(worktree) = worktree.map(Path::to_owned) else { return };
+    if let Some(text) = blocking(move || plan_in(&worktree)).await {
+        let _ = world.inputs.send(Input::Observed { attempt, seen: Observation::Plan { text } }).await;
+    }
 }
 
 /// What has become of every host of this repository.
@@ -485,5 +516,6 @@ pub(in super::super) fn voice_of(
         env: text_env(&env),
         worktree: worktree.to_owned(),
         notified,
+        plans: false,
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: &Action) -> Out
         Ok(start) => start,
         Err(error) => return git_failed(&error),
     };
-    let plan = Plan {
+    let mut plan = Plan {
         path: worktree.clone(),
         branch: branch.clone(),
         base: start.oid.clone(),
@@ -52,7 +52,7 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: &Action) -> Out
         lock_dir: world.place.layout.state_dir().to_owned(),
         shadow_dir: world.place.layout.shadow_dir(attempt),
     };
-    let created = match make(world, attempt, &plan) {
+    let created = match make(world, attempt, &mut plan) {
         Ok(created) => created,
         Err(error @ GitError::BranchExists { .. }) => return Outcome::BranchTaken { error: chain(&error) },
         Err(error) => return git_failed(&error),
@@ -81,12 +81,20 @@ fn fence_for(world: &World, attempt: AttemptId) -> Result<(), crate::store::Stor
 }
 
 /// What a killed try left under these names is taken up if it is whole, and taken back if not.
-fn make(world: &World, attempt: AttemptId, plan: &Plan) -> Result<Created, GitError> {
+/// It stays where it began, though the base may have moved since.
+fn make(world: &World, attempt: AttemptId, plan: &mut Plan) -> Result<Created, GitError> {
     end_marked(&marker(world, attempt));
     let (git, repo) = (&world.place.git, &world.place.repo);
+    let base = plan.base.clone();
+    if let Some(begun) = worktree::begun_at(git, repo, plan)? {
+        plan.base = begun;
+    }
     match worktree::recover(git, repo, plan)? {
         Recovered::Whole(created) => Ok(*created),
-        Recovered::Nothing => worktree::create(git, repo, plan),
+        Recovered::Nothing => {
+            plan.base = base;
+            worktree::create(git, repo, plan)
+        }
     }
 }
 

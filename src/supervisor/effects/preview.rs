@@ -8,11 +8,13 @@ use crate::model::attempt::Attempt;
 use crate::model::board::{Board, Task};
 use crate::model::id::{AttemptId, AttemptNo};
 use crate::model::name::{AgentName, BranchName, HostId};
+use crate::model::settings::Mode;
 use crate::os::locate;
 use crate::policy;
 use crate::store::slots::Slots;
 use crate::store::token::Token;
 
+use super::super::environment;
 use super::super::place::Place;
 use super::super::surroundings::{self, Loaded};
 use super::super::token::Tokens;
@@ -70,6 +72,8 @@ pub fn preview(place: &Place, board: &Board, task: &Task) -> Result<Preview, Str
         resume: false,
         prompt: None,
         ports: task.attempt().map(|a: &Attempt| a.ports.clone()).unwrap_or_default(),
+        plans: task.spec.mode == Mode::Checkpoint,
+        plan: None,
     };
     let world = bare_world(place, loaded)?;
     let prompt = super::launch::first_prompt(&world, &wanted).map_err(|(_, why)| why)?;
@@ -90,6 +94,33 @@ pub fn preview(place: &Place, board: &Board, task: &Task) -> Result<Preview, Str
         prompt,
         notes: launch.notes,
     })
+}
+
+/// What a person works with in an attempt's worktree.
+pub struct Shell {
+    /// The worktree.
+    pub cwd: std::path::PathBuf,
+    /// Everything in its environment: the attempt's, without what opens the control socket.
+    pub env: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+}
+
+/// What a shell in the worktree of a task's newest attempt works with.
+///
+/// # Errors
+/// Why there is none, as a sentence.
+pub fn shell(place: &Place, task: &Task) -> Result<Shell, String> {
+    let (Some(attempt), Some(id)) = (task.attempt(), task.attempt_id()) else {
+        return Err(format!("{} has not been started", task.id));
+    };
+    let loaded = surroundings::load(place).map_err(|e| e.to_string())?;
+    let own = loaded.agents.get(&attempt.agent).map(|found| found.settings.env.clone()).unwrap_or_default();
+    let world = bare_world(place, loaded)?;
+    super::site_of(&world, &attempt.worktree).require_intact().map_err(|e| super::chain(&e))?;
+    let mut env = environment::of_checks(&world, id, &attempt.worktree, &attempt.ports);
+    for (name, value) in own {
+        environment::set(&mut env, name.as_ref(), value.into());
+    }
+    Ok(Shell { cwd: attempt.worktree.clone(), env })
 }
 
 /// What differs from the environment of this process, the attempt's token left out.

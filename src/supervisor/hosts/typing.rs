@@ -20,7 +20,7 @@ use crate::os::clock;
 use crate::wire::host::{Bytes, KeyRequest, MsgIds, RefusedWhy, ToHost, TypeRequest};
 
 /// How long a host may take to answer a typing: bracketed paste, a pause, Enter.
-const TYPE_LIMIT: Duration = Duration::from_secs(15);
+pub(super) const TYPE_LIMIT: Duration = Duration::from_secs(15);
 
 /// How long an interrupted agent may take to come to rest before the text is typed anyway.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
@@ -54,6 +54,8 @@ pub(super) enum Stage {
     Resting,
     /// The text was sent; waiting for the host's word.
     Sent,
+    /// A key that answers a dialog was sent; waiting for the host's word.
+    Pressed,
 }
 
 impl Host {
@@ -102,7 +104,7 @@ impl Host {
         let bytes = self.voice.adapter.input.interrupt.clone().into_bytes();
         let msg_id = number(typing.msg) + 1;
         self.weigher.observe(clock::now(), Seen::Interrupted);
-        let key = KeyRequest { msg_id, if_signal_seq: Some(self.seq), bytes: Bytes(bytes) };
+        let key = KeyRequest { msg_id, if_signal_seq: Some(self.seq), bytes: Bytes(bytes), if_shows: Vec::new() };
         send(stream, &ToHost::Key(key)).await
     }
 
@@ -122,7 +124,7 @@ impl Host {
         self.unrecorded = Some((typing.msg, typing.until + RECORD_LIMIT));
         if after_interrupt && !clear.is_empty() {
             let bytes = Bytes(clear.into_bytes());
-            let key = KeyRequest { msg_id: id + 2, if_signal_seq: Some(self.seq), bytes };
+            let key = KeyRequest { msg_id: id + 2, if_signal_seq: Some(self.seq), bytes, if_shows: Vec::new() };
             send(stream, &ToHost::Key(key)).await?;
         }
         let request =
@@ -131,7 +133,9 @@ impl Host {
     }
 
     pub(super) fn is_own(&self, number_of: u64) -> bool {
-        self.typing.as_ref().is_some_and(|t| number(t.msg) == number_of && t.stage == Stage::Sent)
+        self.typing
+            .as_ref()
+            .is_some_and(|t| number(t.msg) == number_of && matches!(t.stage, Stage::Sent | Stage::Pressed))
     }
 
     pub(super) fn is_own_interrupt(&self, number_of: u64) -> bool {
@@ -212,6 +216,7 @@ mod tests {
         let id = HostId::new("T1-1-1").expect("a name");
         let facts = HostFacts { id, nonce: String::new(), host: nobody, agent: nobody };
         let voice = Voice {
+            plans: false,
             adapter: Arc::new(builtin("codex").expect("built in")),
             silence: Span::mins(10),
             prompted: true,

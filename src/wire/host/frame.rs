@@ -194,7 +194,12 @@ mod tests {
                 scrollback: 100,
             }),
             ToHost::Input(b"ls\r".to_vec()),
-            ToHost::Key(KeyRequest { msg_id: 3, if_signal_seq: Some(9), bytes: Bytes(vec![0x1b, 0xff]) }),
+            ToHost::Key(KeyRequest {
+                msg_id: 3,
+                if_signal_seq: Some(9),
+                bytes: Bytes(vec![0x1b, 0xff]),
+                if_shows: vec!["a".into()],
+            }),
             ToHost::Status(Empty {}),
         ]
     }

@@ -19,6 +19,7 @@ use standup::model::id::{MsgId, Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
 use standup::model::message::{Delivery, Message};
 use standup::model::name::{AgentName, Slug};
+use standup::model::settings::LimitOverrides;
 use standup::model::state::{RunKind, RunState, Source};
 use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
 use standup::os::locate::Dirs;
@@ -219,6 +220,7 @@ impl Stage {
             labels: Vec::new(),
             base: None,
             check_in: None,
+            limits: LimitOverrides::default(),
             criteria: Vec::new(),
             checks: Vec::new(),
         };
@@ -391,7 +393,7 @@ impl Stage {
     }
 
     /// Processes that carry this stage's home in their environment.
-    fn left(&self) -> Vec<(u32, String)> {
+    pub(super) fn running(&self) -> Vec<(u32, String)> {
         let marker = format!("HOME={}", self.home.path().display());
         let pids = std::fs::read_dir("/proc").expect("proc").filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
         pids.filter_map(|pid: u32| {
@@ -430,10 +432,10 @@ impl Drop for Stage {
         }
         self.end();
         let end = Instant::now() + Duration::from_secs(5);
-        let mut left = self.left();
+        let mut left = self.running();
         while !left.is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
-            left = self.left();
+            left = self.running();
         }
         // They are ours: their environment says so.
         for (pid, _) in &left {

@@ -136,11 +136,32 @@ fn enter_is_held_back_when_a_question_comes_up_first() {
         _ => None,
     });
     assert!(withheld);
-    watcher.send(&ToHost::Key(KeyRequest { msg_id: 2, if_signal_seq: None, bytes: text(b"2") }));
+    watcher.send(&ToHost::Key(KeyRequest { msg_id: 2, if_signal_seq: None, bytes: text(b"2"), if_shows: Vec::new() }));
     assert_eq!(outcome(&mut watcher), Ok(2));
     wait_until("the key, and no Enter before it", || {
         String::from_utf8_lossy(&bench.output()).trim_end().ends_with('2').then_some(())
     });
+}
+
+#[test]
+fn a_key_is_not_pressed_when_what_it_was_meant_for_is_gone() {
+    let script = "stty -echo -icanon min 1; printf 'May I   delete it?\\n1. Yes'; dd bs=1 count=1 2>/dev/null; \
+                  printf '\\033[2J\\033[Hdone'; sleep 1000";
+    let bench = Bench::sh(script);
+    bench.start();
+    bench.client(None).expect_text("Yes");
+    let mut watcher = bench.link(Role::Watcher);
+    let key = |msg_id, shows: &[&str]| {
+        let if_shows = shows.iter().map(|s| (*s).to_owned()).collect();
+        ToHost::Key(KeyRequest { msg_id, if_signal_seq: None, bytes: text(b"1"), if_shows })
+    };
+    watcher.send(&key(1, &["May I delete another?", "1. Yes"]));
+    assert_eq!(outcome(&mut watcher), Err(RefusedWhy::Moved));
+    watcher.send(&key(2, &["May I delete it?", "1.Yes"]));
+    assert_eq!(outcome(&mut watcher), Ok(2));
+    bench.client(None).expect_text("done");
+    watcher.send(&key(3, &["May I delete it?"]));
+    assert_eq!(outcome(&mut watcher), Err(RefusedWhy::Moved));
 }
 
 #[test]

@@ -1,0 +1,44 @@
+//! `standup approve`: your yes, to a plan or to work.
+
+use crate::board::doc::Document;
+use crate::cli::context::Context;
+use crate::cli::error::{Code, Failure};
+use crate::model::input::Command;
+use crate::model::verdict::VerdictOutcome;
+
+/// Say yes: to the plan of a task in design, to the work of one in review
+///
+/// A plan that is approved is carried out at once, in the same conversation. Approved work stays
+/// in review; the yes counts for the files as they are now, and for no others.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Which
+    task: Option<String>,
+}
+
+pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    let board = ctx.seen()?.board;
+    let task = ctx.task(&board, args.task.as_deref())?;
+    let plan = board.tasks[&task].is_planning();
+    ctx.command(Command::Approve { task }, Vec::new())?;
+    let board = ctx.seen()?.board;
+    let found = &board.tasks[&task];
+    let approval = found.attempt().and_then(|a| a.approval.as_ref()).filter(|_| !plan);
+    if ctx.ui.json {
+        let what = if plan { "plan" } else { "work" };
+        let tree = approval.map(|a| &a.tree);
+        let body = serde_json::json!({"task": task, "approved": what, "tree": tree, "column": found.column});
+        return ctx.ui.json(&Document::new("approve", body)).map(|()| Code::Ok);
+    }
+    let Some(approval) = approval else {
+        ctx.ui.answer(&format!("{task}: the plan is approved"))?;
+        return Ok(Code::Ok);
+    };
+    ctx.ui.answer(&format!("{task} is approved at tree {}", approval.tree.short()))?;
+    let judged = found.attempt().and_then(|a| a.judged.as_ref().filter(|_| !a.is_stale()));
+    if judged.is_none_or(|j| j.verdict.outcome != VerdictOutcome::Green) {
+        ctx.ui.say("its checks are not green for these files; an approval does not stand in for them");
+        ctx.ui.hint(&format!("standup verify {task}"));
+    }
+    Ok(Code::Ok)
+}

@@ -1,0 +1,206 @@
+//! Answers to an agent's dialog from outside its terminal.
+//!
+//! **Invariant:** an answer is for one dialog and one of its options; it is stored before it is
+//! given, given at most once, and never to a question about trust or a login. Must not know: keys,
+//! hooks, what a dialog looks like.
+
+use crate::model::action::{Action, Outcome};
+use crate::model::attempt::Attempt;
+use crate::model::dialog::{Choice, Dialog, Says, Way};
+use crate::model::event::Event;
+use crate::model::id::{ActionId, AttemptId, TaskId};
+use crate::model::input::{RefusalCode, Reply};
+use crate::model::state::{Ask, RunKind};
+use crate::model::time::Span;
+
+use super::command::{Answer, refuse, require_attempt};
+use super::turn::Turn;
+
+/// How long an agent may stand in a dialog that was answered: both CLIs leave it within a second.
+const CONFIRM: Span = Span::secs(10);
+
+/// Whether an action is the answer that an attempt waits for.
+pub(super) fn is_of(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> bool {
+    turn.board.attempt(id).and_then(|a| a.answer.as_ref()).is_some_and(|a| a.action == action)
+}
+
+/// Gives an answer, or says why not.
+pub(super) fn give(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
+    let (of, attempt) = require_attempt(turn, id)?;
+    let attach = format!("standup attach {id}");
+    let Some(host) = attempt.host().map(|host| host.id.clone()) else {
+        return refuse(
+            RefusalCode::Failure,
+            format!("the agent of {of} does not run"),
+            &[format!("standup show {id}")],
+        );
+    };
+    if attempt.run.kind != RunKind::Waiting {
+        let prose = attempt.asks.is_some();
+        let text = if prose {
+            format!("{id} asks in prose; a message answers it")
+        } else {
+            format!("{id} waits for no answer")
+        };
+        let hint = if prose { format!("standup send {id} \"…\"") } else { format!("standup show {id}") };
+        return refuse(RefusalCode::Failure, text, &[hint]);
+    }
+    if let Some(ask @ (Ask::Trust | Ask::Login)) = attempt.run.ask {
+        let what = if ask == Ask::Trust { "whether a folder is trusted" } else { "a login" };
+        return refuse(RefusalCode::Policy, format!("{what} is only answered in the terminal"), &[attach]);
+    }
+    let Some(dialog) = attempt.dialog.clone().filter(|d| !matches!(d.ask, Ask::Trust | Ask::Login)) else {
+        return refuse(RefusalCode::Failure, format!("the dialog of {id} is not recognised"), &[attach]);
+    };
+    let choice = match resolve(&dialog, wanted) {
+        Ok(choice) => choice.clone(),
+        Err(why) => return refuse(RefusalCode::Usage, format!("{id}: {why}"), &hints(id, &dialog)),
+    };
+    if let Some(answer) = attempt.answer.as_ref().filter(|a| a.dialog == dialog.no) {
+        if answer.choice == choice {
+            return Ok(Reply::Answer { msg: answer.msg, option: choice.text });
+        }
+        let text = format!("{id} is being answered already: {}", answer.choice.text);
+        return refuse(RefusalCode::Conflict, text, &[attach]);
+    }
+    let way = if dialog.hook && choice.says.is_some() { Way::Hook } else { Way::Key };
+    if way == Way::Key && !turn.reads(attempt) {
+        return refuse(RefusalCode::Failure, format!("{} takes no keys from us", attempt.agent), &[attach]);
+    }
+    let (msg, action) = (turn.next_msg(), turn.next_action());
+    let dialog = dialog.no;
+    turn.attempt_event(of, Event::AnswerGiven { msg, dialog, choice: choice.clone(), way, action });
+    let option = choice.text.clone();
+    turn.order(action, of, Action::Answer { host, msg, dialog, choice, way });
+    Ok(Reply::Answer { msg, option })
+}
+
+fn hints(id: TaskId, dialog: &Dialog) -> Vec<String> {
+    let one = |c: &Choice| match (c.says, c.number) {
+        (Some(Says::Yes), _) => format!("standup answer {id} yes    # {}", c.text),
+        (Some(Says::No), _) => format!("standup answer {id} no    # {}", c.text),
+        (None, Some(n)) => format!("standup answer {id} {n}    # {}", c.text),
+        (None, None) => format!("standup answer {id} \"{}\"", c.text.replace(['"', '\\', '$', '`'], "")),
+    };
+    dialog.options.iter().map(one).collect()
+}
+
+/// The one option that was meant.
+fn resolve<'a>(dialog: &'a Dialog, wanted: &str) -> Result<&'a Choice, String> {
+    let wanted = wanted.trim().to_lowercase();
+    if wanted.is_empty() {
+        return Err("no answer is given".into());
+    }
+    let says = match wanted.as_str() {
+        "yes" | "y" => Some(Says::Yes),
+        "no" | "n" => Some(Says::No),
+        _ => None,
+    };
+    let text = |c: &Choice| c.text.to_lowercase();
+    let tests: [&dyn Fn(&Choice) -> bool; 4] = [
+        &|c| says.is_some() && c.says == says,
+        &|c| c.number.is_some_and(|n| n.to_string() == wanted),
+        &|c| text(c) == wanted,
+        &|c| text(c).starts_with(&wanted),
+    ];
+    for test in tests {
+        let mut found = dialog.options.iter().filter(|c| test(c));
+        match (found.next(), found.next()) {
+            (Some(choice), None) => return Ok(choice),
+            (Some(_), Some(_)) => return Err(format!("{wanted:?} fits several options")),
+            (None, _) => {}
+        }
+    }
+    Err(format!("{wanted:?} is none of its options"))
+}
+
+/// The dialog of an agent was seen anew. What is only observed is no event.
+pub(super) fn dialog_seen(turn: &mut Turn<'_>, id: AttemptId, dialog: Option<Dialog>) {
+    if turn.current(id).and_then(Attempt::host).is_none() {
+        return;
+    }
+    let found = turn.board.tasks.get_mut(&id.task).and_then(|t| t.attempts.iter_mut().find(|a| a.no == id.no));
+    if let Some(attempt) = found {
+        attempt.dialog = dialog;
+    }
+}
+
+/// What became of an answer.
+pub(super) fn done(turn: &mut Turn<'_>, id: AttemptId, outcome: Outcome) {
+    let Some(msg) = turn.board.attempt(id).and_then(|a| a.answer.as_ref()).map(|a| a.msg) else { return };
+    let event = match outcome {
+        Outcome::Typed => Event::AnswerWritten { msg },
+        Outcome::NotTyped { why } | Outcome::Failed { error: why, .. } => Event::AnswerWithheld { msg, why },
+        _ => Event::AnswerUnconfirmed { msg },
+    };
+    turn.attempt_event(id, event);
+}
+
+/// Sees answers to their end: the agent leaves the dialog, or it does not.
+pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    turn.begun_ids().into_iter().any(|id| settle(turn, id))
+}
+
+fn settle(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let Some((of, attempt)) = turn.newest(id) else { return false };
+    let Some(answer) = attempt.answer.clone() else { return false };
+    let msg = answer.msg;
+    if attempt.host().is_none() {
+        turn.attempt_event(of, Event::AnswerUnconfirmed { msg });
+        return true;
+    }
+    let Some(given) = answer.given else { return false };
+    let left = attempt.run.kind != RunKind::Waiting || attempt.dialog.as_ref().is_some_and(|d| d.no != answer.dialog);
+    if left {
+        turn.attempt_event(of, Event::AnswerTaken { msg });
+        return true;
+    }
+    // A moment further away than any wait was set by the clock of an earlier boot.
+    if given > turn.now.mono || turn.is_due(given + CONFIRM) {
+        turn.attempt_event(of, Event::AnswerUnconfirmed { msg });
+        return true;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::dialog::DialogNo;
+
+    fn dialog(options: &[(&str, Option<Says>)]) -> Dialog {
+        let options = options.iter().zip(1..).map(|((text, says), n)| Choice {
+            number: Some(n),
+            text: (*text).to_owned(),
+            says: *says,
+        });
+        Dialog {
+            no: DialogNo(1),
+            ask: Ask::Permission,
+            question: String::new(),
+            options: options.collect(),
+            hook: false,
+        }
+    }
+
+    #[test]
+    fn an_option_is_meant_by_yes_no_number_text_or_how_it_begins() {
+        let permission = dialog(&[
+            ("Yes", Some(Says::Yes)),
+            ("Yes, and always allow access", None),
+            ("Yes, and switch to auto mode", None),
+            ("No", Some(Says::No)),
+        ]);
+        let number = |wanted: &str| resolve(&permission, wanted).map(|c| c.number.unwrap_or(0));
+        for (wanted, n) in [("yes", 1), ("Y", 1), ("no", 4), ("2", 2), ("yes, and switch", 3), (" NO ", 4)] {
+            assert_eq!(number(wanted), Ok(n), "{wanted}");
+        }
+        assert_eq!(number("yes, and"), Err("\"yes, and\" fits several options".into()));
+        for wanted in ["", "5", "maybe", "0"] {
+            assert!(number(wanted).is_err(), "{wanted:?}");
+        }
+        let colours = dialog(&[("Red", None), ("Blue", None)]);
+        assert!(resolve(&colours, "yes").is_err(), "a question of colours is not answered by yes");
+        assert_eq!(resolve(&colours, "blu").map(|c| c.number), Ok(Some(2)));
+    }
+}

@@ -1,0 +1,301 @@
+//! Claim beside fact: what an agent says, and what was observed since it last said something.
+//!
+//! **Invariant:** a claim is called contradicted only by what was observed; what is not known
+//! contradicts nothing. Must not know: how anything is observed.
+
+use crate::model::action::Action;
+use crate::model::attempt::Attempt;
+use crate::model::board::{ReceivedCheckIn, Task};
+use crate::model::checkin::{CheckIn, Claim};
+use crate::model::event::Event;
+use crate::model::id::{ActionId, AttemptId, CheckRun, TaskId};
+use crate::model::rhythm::{ChecksSeen, Facts};
+use crate::model::verdict::{CheckOutcome, VerdictOutcome};
+
+use super::turn::Turn;
+
+/// Orders a look at the worktree as it is at the last check-in of a task's agent.
+pub(super) fn look(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let Some(of) = turn.task(id).and_then(Task::attempt_id) else { return false };
+    let last = turn.task(id).and_then(|t| t.check_ins.iter().rfind(|c| c.attempt == of.no));
+    if last.is_none_or(|c| c.beside.look.is_some()) {
+        return false;
+    }
+    let action = turn.next_action();
+    turn.attempt_event(of, Event::FactsSought { action });
+    turn.order(action, of, Action::Look {});
+    true
+}
+
+/// The attempt whose check-in waits for this look.
+pub(super) fn asker(turn: &Turn<'_>, action: ActionId) -> Option<AttemptId> {
+    turn.board.tasks.values().find_map(|task| {
+        let found = task.check_ins.iter().find(|c| c.beside.look == Some(action))?;
+        Some(AttemptId { task: task.id, no: found.attempt })
+    })
+}
+
+/// Whether an action is a look for a check-in of this attempt.
+pub(super) fn is_look(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> bool {
+    asker(turn, action) == Some(id)
+}
+
+/// The look was taken: the claim is put beside what was seen.
+pub(super) fn compare(turn: &mut Turn<'_>, id: AttemptId, action: ActionId) {
+    let (Some(task), Some(attempt)) = (turn.task(id.task), turn.board.attempt(id)) else { return };
+    let own: Vec<&ReceivedCheckIn> = task.check_ins.iter().filter(|c| c.attempt == id.no).collect();
+    let Some(place) = own.iter().position(|c| c.beside.look == Some(action) && c.beside.facts.is_none()) else {
+        return;
+    };
+    let facts = observed(attempt);
+    let claim = &own[place].check_in;
+    let before = place.checked_sub(1).map(|before| &own[before].check_in);
+    let hollow = before.is_some_and(|before| says_the_same(before, claim)) && nothing_new(&facts);
+    let contradictions = contradictions(claim, &facts, judgement_is_near(attempt));
+    turn.attempt_event(id, Event::CheckInCompared { action, facts: Box::new(facts), contradictions, hollow });
+}
+
+/// Checks ended that an agent's last claim was about: they speak now.
+pub(super) fn judge_again(turn: &mut Turn<'_>, id: AttemptId) {
+    let (Some(task), Some(attempt)) = (turn.task(id.task), turn.board.attempt(id)) else { return };
+    let Some(last) = task.check_ins.iter().rfind(|c| c.attempt == id.no) else { return };
+    let (Some(action), Some(facts), Claim::Ready) = (last.beside.look, &last.beside.facts, last.check_in.state) else {
+        return;
+    };
+    let mut facts = facts.clone();
+    let known = facts.checks.as_ref().map(|c| c.run);
+    // Only the first run after the claim: what comes of later work was not claimed.
+    if facts.checks.as_ref().is_some_and(|c| c.new) {
+        return;
+    }
+    facts.checks = checks(attempt, known);
+    let said = contradictions(&last.check_in, &facts, false);
+    let event =
+        Event::CheckInCompared { action, facts: Box::new(facts), contradictions: said, hollow: last.beside.hollow };
+    turn.attempt_event(id, event);
+}
+
+/// Whether checks run or are about to, that will say more.
+fn judgement_is_near(attempt: &Attempt) -> bool {
+    attempt.checking.is_some() || attempt.finished
+}
+
+fn observed(attempt: &Attempt) -> Facts {
+    let last = &attempt.rhythm.last;
+    let first = last.at.is_none();
+    let changed = match (&last.tree, &attempt.tree) {
+        (Some(before), Some(now)) => Some(before != now),
+        _ => match (last.diff, attempt.diff) {
+            (Some(before), Some(now)) => Some(before != now),
+            (None, Some(now)) if first => Some(now.files > 0 || now.commits > 0),
+            _ => None,
+        },
+    };
+    Facts {
+        since: last.at.or(attempt.started_at),
+        diff: attempt.diff,
+        before: last.diff,
+        changed,
+        checks: checks(attempt, last.run),
+        touched: attempt.touched.clone(),
+    }
+}
+
+fn checks(attempt: &Attempt, before: Option<CheckRun>) -> Option<ChecksSeen> {
+    let judged = attempt.judged.as_ref()?;
+    let failed = judged.verdict.checks.iter().filter(|c| c.outcome != CheckOutcome::Pass);
+    Some(ChecksSeen {
+        run: judged.run,
+        outcome: judged.verdict.outcome,
+        failed: failed.map(|c| c.name.to_string()).collect(),
+        current: !attempt.is_stale(),
+        new: before != Some(judged.run),
+    })
+}
+
+fn nothing_new(facts: &Facts) -> bool {
+    let commits = |diff: Option<crate::model::attempt::DiffStat>| diff.map(|d| d.commits);
+    facts.changed != Some(true)
+        && commits(facts.diff) == commits(facts.before)
+        && !facts.checks.as_ref().is_some_and(|c| c.new)
+}
+
+fn says_the_same(before: &CheckIn, now: &CheckIn) -> bool {
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let all = |c: &CheckIn| {
+        let words = [&c.did, &c.next].map(|text| plain(text));
+        let blockers: Vec<String> = c.blockers.iter().map(|text| plain(text)).collect();
+        (c.state, words, blockers, c.question.as_deref().map(plain), c.met.clone())
+    };
+    all(before) == all(now)
+}
+
+/// Where the facts say otherwise, a sentence each. `near`: checks are about to say more.
+#[must_use]
+fn contradictions(claim: &CheckIn, facts: &Facts, near: bool) -> Vec<String> {
+    let mut said = Vec::new();
+    let unchanged = facts.diff.is_some_and(|d| d.files == 0 && d.commits == 0 && !d.dirty);
+    if claim.state == Claim::Ready && unchanged {
+        said.push("it says it is ready, and nothing differs from where it started".to_owned());
+    }
+    if says_tests_pass(&claim.did)
+        && let Some(why) = unproven(facts, near)
+    {
+        said.push(format!("it says that tests pass; {why}"));
+    }
+    if !claim.met.is_empty()
+        && let Some(why) = unproven(facts, near)
+    {
+        let numbers: Vec<String> = claim.met.iter().map(|n| format!("#{n}")).collect();
+        said.push(format!("it says that {} hold; {why}", numbers.join(", ")));
+    }
+    said
+}
+
+/// Why no check shows what is said; `None` where one does, or will soon.
+fn unproven(facts: &Facts, near: bool) -> Option<String> {
+    let red =
+        |c: &ChecksSeen| if c.failed.is_empty() { "red".to_owned() } else { format!("red: {}", c.failed.join(", ")) };
+    match &facts.checks {
+        Some(c) if c.outcome == VerdictOutcome::Red && c.current => Some(format!("the checks are {}", red(c))),
+        Some(c) if c.outcome == VerdictOutcome::Green && c.current => None,
+        _ if near => None,
+        Some(c) if c.outcome == VerdictOutcome::Red => {
+            Some(format!("the last checks, of an older tree, were {}", red(c)))
+        }
+        Some(c) if c.outcome == VerdictOutcome::None => Some("no checks are configured that show it".to_owned()),
+        Some(_) => Some("no check has shown it of these files".to_owned()),
+        None => Some("no check has run".to_owned()),
+    }
+}
+
+/// Whether a text claims that tests or checks pass. Errs towards no: a sentence that denies,
+/// wishes or plans claims nothing.
+fn says_tests_pass(text: &str) -> bool {
+    const WHAT: [&str; 6] = ["test", "tests", "check", "checks", "suite", "ci"];
+    const PASS: [&str; 8] = ["pass", "passes", "passed", "passing", "green", "succeed", "succeeds", "succeeded"];
+    const DENY: [&str; 27] = [
+        "not", "no", "none", "never", "cannot", "can't", "don't", "doesn't", "didn't", "won't", "isn't", "aren't",
+        "fail", "fails", "failed", "failing", "red", "except", "but", "until", "make", "making", "get", "should",
+        "will", "if", "once",
+    ];
+    text.to_lowercase().split(['.', ';', '\n', '!', '?']).any(|sentence| {
+        let words: Vec<&str> =
+            sentence.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
+        let has = |list: &[&str]| words.iter().any(|word| list.contains(word));
+        has(&WHAT) && has(&PASS) && !has(&DENY)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::attempt::DiffStat;
+    use crate::model::checkin::CheckInKind;
+
+    fn claim(state: Claim, did: &str, met: &[u32]) -> CheckIn {
+        CheckIn {
+            schema_version: 1,
+            kind: CheckInKind::CheckIn,
+            state,
+            did: did.into(),
+            next: String::new(),
+            blockers: Vec::new(),
+            question: None,
+            met: met.to_vec(),
+        }
+    }
+
+    fn facts(files: u64, checks: Option<(VerdictOutcome, bool)>) -> Facts {
+        Facts {
+            diff: Some(DiffStat { files, dirty: files > 0, ..DiffStat::default() }),
+            checks: checks.map(|(outcome, current)| ChecksSeen {
+                run: CheckRun(1),
+                outcome,
+                failed: vec!["test".into()],
+                current,
+                new: true,
+            }),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn claims_that_tests_pass_are_recognised() {
+        for text in [
+            "All tests pass.",
+            "Wrote the parser; tests are green",
+            "ran the suite and it passes",
+            "The checks passed",
+            "fixed it. CI is green!",
+        ] {
+            assert!(says_tests_pass(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn denials_wishes_and_other_passes_are_not() {
+        for text in [
+            "",
+            "tests do not pass",
+            "not all tests pass yet",
+            "making the tests pass",
+            "two tests pass but one fails",
+            "passed the argument on; wrote a test",
+            "the tests should pass",
+            "tests fail",
+            "no tests pass",
+        ] {
+            assert!(!says_tests_pass(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn ready_without_any_change_is_contradicted() {
+        let ready = claim(Claim::Ready, "all of it", &[]);
+        assert_eq!(contradictions(&ready, &facts(0, None), true).len(), 1);
+        assert!(contradictions(&ready, &facts(1, None), true).is_empty());
+        assert!(contradictions(&ready, &Facts::default(), true).is_empty(), "what was not seen contradicts nothing");
+        let working = claim(Claim::Working, "read the code", &[]);
+        assert!(contradictions(&working, &facts(0, None), false).is_empty());
+    }
+
+    #[test]
+    fn passing_tests_need_a_green_check() {
+        let said = claim(Claim::Working, "all tests pass", &[]);
+        let of = |checks, near| contradictions(&said, &facts(1, checks), near);
+        assert_eq!(of(Some((VerdictOutcome::Green, true)), false), Vec::<String>::new());
+        assert_eq!(of(Some((VerdictOutcome::Red, true)), false), ["it says that tests pass; the checks are red: test"]);
+        assert_eq!(of(Some((VerdictOutcome::Red, true)), true).len(), 1, "what is red already is red");
+        assert_eq!(of(None, false), ["it says that tests pass; no check has run"]);
+        assert!(of(None, true).is_empty(), "they are about to run");
+        assert_eq!(of(Some((VerdictOutcome::None, true)), false).len(), 1);
+        assert_eq!(of(Some((VerdictOutcome::Green, false)), false).len(), 1, "green, but of other files");
+    }
+
+    #[test]
+    fn criteria_need_a_green_check() {
+        let said = claim(Claim::Working, "", &[1, 3]);
+        let found = contradictions(&said, &facts(1, None), false);
+        assert_eq!(found, ["it says that #1, #3 hold; no check has run"]);
+        assert!(contradictions(&said, &facts(1, Some((VerdictOutcome::Green, true))), false).is_empty());
+    }
+
+    #[test]
+    fn the_same_words_are_the_same_however_they_are_spaced() {
+        let one = claim(Claim::Working, "Still  on it", &[]);
+        assert!(says_the_same(&one, &claim(Claim::Working, "still on\nit", &[])));
+        assert!(!says_the_same(&one, &claim(Claim::Blocked, "still on it", &[])));
+        assert!(!says_the_same(&one, &claim(Claim::Working, "still on it", &[1])));
+    }
+
+    #[test]
+    fn a_changed_byte_a_commit_and_new_checks_are_news() {
+        let still = Facts { changed: Some(false), ..Facts::default() };
+        assert!(nothing_new(&still) && nothing_new(&Facts::default()));
+        assert!(!nothing_new(&Facts { changed: Some(true), ..still.clone() }));
+        let commits = |n| Some(DiffStat { commits: n, ..DiffStat::default() });
+        assert!(!nothing_new(&Facts { diff: commits(2), before: commits(1), ..still.clone() }));
+        assert!(!nothing_new(&facts(1, Some((VerdictOutcome::Red, true)))));
+    }
+}

@@ -1,0 +1,157 @@
+//! Kill criteria: the first limit that an attempt crosses acts, and is recorded as the reason.
+//!
+//! **Invariant:** each limit trips once an attempt; once one has taken the work from an agent or
+//! ended it, no other acts. Must not know: how anything is measured.
+
+use crate::model::attempt::{Attempt, Phase, StopWhy};
+use crate::model::board::Task;
+use crate::model::event::{By, Event, NeedKind};
+use crate::model::id::{AttemptId, TaskId};
+use crate::model::rhythm::{LimitName, Tripped};
+use crate::model::settings::{LimitAction, Limits};
+use crate::model::task::Column;
+
+use super::turn::Turn;
+use super::{lifecycle, takeover};
+
+/// How many paths a reason names; the event has them all.
+const NAMED: usize = 3;
+
+/// The limits of a task: the configured ones, with what its brief says in their place.
+pub(super) fn of(turn: &Turn<'_>, id: TaskId) -> Option<Limits> {
+    Some(turn.settings()?.limits.with(&turn.task(id)?.spec.limits))
+}
+
+/// Trips what was crossed.
+pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    turn.begun_ids().into_iter().any(|id| trip(turn, id))
+}
+
+/// What was seen of the files that no agent may touch.
+pub(super) fn touched(turn: &mut Turn<'_>, id: AttemptId, paths: Vec<String>) {
+    if turn.board.attempt(id).is_some_and(|a| a.touched != paths) {
+        turn.attempt_event(id, Event::OffLimitsTouched { paths });
+    }
+}
+
+fn trip(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let (Some(limits), Some((of, attempt))) = (of(turn, id), turn.newest(id)) else { return false };
+    let at_work = turn.task(id).is_some_and(|t| matches!(t.column, Column::Build | Column::Design));
+    if !at_work
+        || attempt.stopping.is_some()
+        || matches!(attempt.phase, Phase::Preparing { .. } | Phase::Launching { .. })
+    {
+        return false;
+    }
+    if attempt.tripped.iter().any(ends_it) {
+        return false;
+    }
+    let asked = attempt.tripped.iter().any(|t| !t.settled && t.action == LimitAction::Ask);
+    let Some((limit, why)) = crossed(turn, of, limits) else { return false };
+    let action = if limit == LimitName::OffLimits { limits.off_limits } else { limits.action };
+    // One question at a time: the first is the reason.
+    if asked && action == LimitAction::Ask {
+        return false;
+    }
+    turn.attempt_event(of, Event::LimitTripped { limit, action, why: why.clone() });
+    match action {
+        LimitAction::Ask | LimitAction::Warn => {}
+        LimitAction::Takeover => takeover::take(turn, of, By::Rule, why),
+        LimitAction::Stop => lifecycle::stop(turn, of, StopWhy::Limit),
+    }
+    true
+}
+
+/// Whether a limit has ended an agent's work on its own.
+fn ends_it(tripped: &Tripped) -> bool {
+    matches!(tripped.action, LimitAction::Takeover | LimitAction::Stop) && !tripped.settled
+}
+
+/// The first limit that is crossed and has not tripped yet, and why.
+fn crossed(turn: &mut Turn<'_>, id: AttemptId, limits: Limits) -> Option<(LimitName, String)> {
+    let attempt = turn.board.attempt(id)?;
+    let fresh = |limit: LimitName| !attempt.tripped.iter().any(|t| t.limit == limit);
+    let active = attempt.is_active();
+    let measured = [
+        (LimitName::OffLimits, off_limits(attempt)),
+        (LimitName::LateCheckIns, late(attempt, limits).filter(|_| active)),
+        (LimitName::SameFailure, same_failure(attempt, limits)),
+        (LimitName::RedVerdicts, red(attempt, limits)),
+        (LimitName::ChangedFiles, files(attempt, limits)),
+        (LimitName::ChangedLines, lines(attempt, limits)),
+    ];
+    let found = measured.into_iter().find_map(|(limit, why)| Some((limit, why?)).filter(|_| fresh(limit)));
+    if found.is_some() || !fresh(LimitName::WallClock) {
+        return found;
+    }
+    let at = attempt.rhythm.whole.reaches(limits.wall_clock, turn.now)?;
+    let why = || format!("it has been at work for {}, which is the limit", limits.wall_clock);
+    turn.is_due(at).then(|| (LimitName::WallClock, why()))
+}
+
+fn off_limits(attempt: &Attempt) -> Option<String> {
+    if attempt.touched.is_empty() {
+        return None;
+    }
+    let more = attempt.touched.len().saturating_sub(NAMED);
+    let named = attempt.touched.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    Some(format!("it touches what is off-limits: {named}{more}"))
+}
+
+fn late(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (missed, limit) = (attempt.rhythm.missed, limits.late_check_ins);
+    (missed >= limit).then(|| format!("it has missed {missed} check-ins; the limit is {limit}"))
+}
+
+fn same_failure(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (what, times) = &attempt.failing;
+    if *times < limits.same_failure {
+        return None;
+    }
+    let named = what.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    Some(format!("the same fails {times} times in a row: {named}"))
+}
+
+/// A verdict more than it is told of: whoever is told often enough is not told again.
+fn red(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (reds, limit) = (attempt.reds, limits.red_verdicts);
+    (reds > limit).then(|| format!("checks are red {reds} times in a row; the limit is {limit}"))
+}
+
+fn files(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (files, limit) = (attempt.diff?.files, limits.changed_files);
+    (files > limit).then(|| format!("it changes {files} files; the limit is {limit}"))
+}
+
+fn lines(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (diff, limit) = (attempt.diff?, limits.changed_lines);
+    let lines = diff.insertions.saturating_add(diff.deletions);
+    (lines > limit).then(|| format!("it changes {lines} lines; the limit is {limit}"))
+}
+
+/// Why a person should decide how an attempt goes on that a limit has ended or handed over.
+pub(super) fn ended(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    need(task, attempt, ends_it)
+}
+
+/// Why a person should look at an attempt that has crossed a limit and goes on.
+pub(super) fn asks(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    // What is red often is asked about once the agent rests, with what the checks say.
+    let asks = |t: &Tripped| !t.settled && t.action == LimitAction::Ask && t.limit != LimitName::RedVerdicts;
+    need(task, attempt, asks)
+}
+
+fn need(task: &Task, attempt: &Attempt, which: impl Fn(&Tripped) -> bool) -> Option<(NeedKind, String)> {
+    if !matches!(task.column, Column::Build | Column::Design | Column::Takeover) {
+        return None;
+    }
+    let tripped = attempt.tripped.iter().find(|t| which(t))?;
+    let kind = if tripped.limit == LimitName::OffLimits { NeedKind::OffLimits } else { NeedKind::Limit };
+    let done = match tripped.action {
+        LimitAction::Stop => "; it was stopped",
+        LimitAction::Takeover => "; it is in your hands",
+        LimitAction::Ask | LimitAction::Warn => "",
+    };
+    Some((kind, format!("{}{done}", tripped.why)))
+}

@@ -1,0 +1,135 @@
+//! Design: an agent that must say first what it wants to do, and the verdict on that.
+//!
+//! CLIs fix at their start what an agent may do, so a verdict ends the agent at rest and resumes
+//! the same session; one that cannot be resumed is told, or started anew with the plan.
+//!
+//! **Invariant:** before a person approved its plan, an attempt is neither checked nor moved to
+//! Build or Review by a rule. Must not know: how a plan is read off an agent.
+
+use crate::model::attempt::{Attempt, Phase, StopWhy};
+use crate::model::board::{Task, Wanted};
+use crate::model::event::{By, Event, NeedKind};
+use crate::model::id::{AttemptId, TaskId};
+use crate::model::input::{Refusal, RefusalCode, Reply};
+use crate::model::lease::MAX_PLAN;
+use crate::model::message::From;
+use crate::model::state::RunKind;
+use crate::model::task::Column;
+
+use super::command::{refuse, require_attempt, require_task};
+use super::lifecycle;
+use super::turn::Turn;
+
+type Answer = Result<Reply, Refusal>;
+
+/// What an agent is told when its plan was approved.
+const APPROVED: &str = "Your plan is approved. You may change files now: carry it out.";
+
+/// Lines of a plan that the question repeats.
+const SHOWN: usize = 3;
+
+/// A plan was read off the agent.
+pub(super) fn proposed(turn: &mut Turn<'_>, of: AttemptId, text: &str) {
+    let Some(attempt) = turn.current(of).filter(|a| a.plans()) else { return };
+    let before = attempt.plan.as_ref().map_or("", |plan| plan.text.as_str());
+    // A turn without another plan leaves the last one standing.
+    let text = Some(bounded(text.trim())).filter(|text| !text.is_empty()).unwrap_or(before).to_owned();
+    if !attempt.plan.as_ref().is_some_and(|plan| plan.is_open && plan.text == text) {
+        turn.attempt_event(of, Event::PlanProposed { text });
+    }
+}
+
+/// Its turn is over: whatever it said is its plan; it has nothing else to finish.
+pub(super) fn turn_over(turn: &mut Turn<'_>, of: AttemptId) {
+    proposed(turn, of, "");
+}
+
+fn bounded(text: &str) -> &str {
+    let mut end = text.len().min(MAX_PLAN);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A person's yes to a plan.
+pub(super) fn approve(turn: &mut Turn<'_>, id: TaskId) -> Answer {
+    let of = require_plan(turn, id)?;
+    turn.attempt_event(of, Event::PlanApproved {});
+    let reason = "the plan is approved".to_owned();
+    turn.task_event(id, Event::TaskMoved { from: Column::Design, to: Column::Build, by: By::Person, reason });
+    let Some(attempt) = turn.current(of).cloned() else { return Ok(Reply::Ok {}) };
+    settle_question(turn, of, &attempt);
+    let goes_on = turn.resumes(&attempt);
+    let alive = attempt.is_active() && attempt.stopping.is_none();
+    if goes_on || (alive && turn.reads(&attempt)) {
+        say(turn, of, APPROVED.to_owned());
+    }
+    if goes_on && alive {
+        lifecycle::stop(turn, of, StopWhy::Planned);
+    } else if !goes_on && !attempt.is_active() {
+        turn.task_event(id, Event::StartAsked { wanted: Wanted::Again });
+    }
+    Ok(Reply::Attempt { attempt: of })
+}
+
+/// A person sends a plan back.
+pub(super) fn reject(turn: &mut Turn<'_>, id: TaskId, note: String) -> Answer {
+    let of = require_plan(turn, id)?;
+    let (_, attempt) = require_attempt(turn, id)?;
+    let attempt = attempt.clone();
+    let goes_on = turn.resumes(&attempt);
+    if !goes_on && !(attempt.is_active() && turn.reads(&attempt)) {
+        let text = format!("the agent of {of} cannot be told: it takes no messages and cannot be resumed");
+        return refuse(RefusalCode::Failure, text, &[format!("standup edit {id}"), format!("standup retry {id}")]);
+    }
+    turn.attempt_event(of, Event::PlanRejected { note: note.clone() });
+    settle_question(turn, of, &attempt);
+    say(turn, of, format!("Your plan is not approved: {note}\nRevise it. Still change nothing."));
+    // A dialog in front of the composer would take the words for its answer.
+    if goes_on && attempt.run.kind == RunKind::Waiting && attempt.host().is_some() {
+        lifecycle::stop(turn, of, StopWhy::Planned);
+    }
+    Ok(Reply::Attempt { attempt: of })
+}
+
+fn require_plan(turn: &Turn<'_>, id: TaskId) -> Result<AttemptId, Refusal> {
+    let (of, attempt) = require_attempt(turn, id)?;
+    let task = require_task(turn, id)?;
+    if !task.is_planning() {
+        let text = format!("{id} has no plan to judge");
+        return refuse(RefusalCode::Failure, text, &[format!("standup show {id}")]);
+    }
+    if attempt.plan.is_none() && !matches!(attempt.phase, Phase::Ended { .. }) {
+        let text = format!("{of} has not proposed a plan yet");
+        return refuse(RefusalCode::Failure, text, &[format!("standup attach {id}")]);
+    }
+    Ok(of)
+}
+
+fn settle_question(turn: &mut Turn<'_>, of: AttemptId, attempt: &Attempt) {
+    if attempt.asks.is_some() {
+        turn.attempt_event(of, Event::QuestionSettled {});
+    }
+}
+
+fn say(turn: &mut Turn<'_>, of: AttemptId, text: String) {
+    let msg = turn.next_msg();
+    turn.attempt_event(of, Event::MessageQueued { msg, from: From::Person, text, now: false });
+}
+
+/// What a plan that waits for its verdict asks of a person.
+pub(super) fn question(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    let plan = attempt.plan.as_ref().filter(|plan| plan.is_open && task.is_planning())?;
+    let busy = matches!(attempt.run.kind, RunKind::Working | RunKind::Starting) && attempt.is_active();
+    if busy || attempt.stopping.is_some() || turn.is_told(AttemptId { task: task.id, no: attempt.no }) {
+        return None;
+    }
+    let text = if plan.text.is_empty() {
+        "its turn is over, and it gave no plan; tell it what is missing, or approve".to_owned()
+    } else {
+        let lines: Vec<&str> = plan.text.lines().filter(|line| !line.trim().is_empty()).take(SHOWN).collect();
+        format!("may it carry out this plan?\n{}", lines.join("\n"))
+    };
+    Some((NeedKind::Question, text))
+}

@@ -1,0 +1,220 @@
+//! When the clock of a check-in runs, and what events do to it.
+//!
+//! **Invariant:** it runs only while the agent could report: what waits for a person, for the
+//! checks, for a usage limit or for Review takes no time from it. Folded again, the events give the
+//! same times. Must not know: what follows from a deadline.
+
+use crate::model::attempt::{Attempt, Phase};
+use crate::model::board::{Board, Task};
+use crate::model::event::{By, Event, NeedKind};
+use crate::model::id::AttemptNo;
+use crate::model::message::From;
+use crate::model::rhythm::{Marks, Rhythm};
+use crate::model::settings::{LimitAction, Mode, Settings};
+use crate::model::state::RunKind;
+use crate::model::task::{Column, TaskSpec};
+use crate::model::time::{Now, Span};
+use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
+
+use super::turn::Turn;
+
+/// After the machine has slept nothing is due for so long: connections are made anew, and what
+/// the agent said last may still be on its way.
+const WAKE: Span = Span::mins(1);
+
+/// Shorter sleeps are no news.
+const NEWS: Span = Span::mins(1);
+
+/// How often an attempt has to check in: what its brief says, else the configured interval, of
+/// which a mode that keeps more in your hands takes a part.
+#[must_use]
+pub fn interval(settings: &Settings, spec: &TaskSpec, mode: Mode) -> Span {
+    spec.check_in.unwrap_or_else(|| mode.check_in_every(settings.check_in.every))
+}
+
+/// The machine was asleep. Its monotonic clock stood still, so nothing has become due.
+pub(super) fn slept(turn: &mut Turn<'_>, span: Span) {
+    if span >= NEWS {
+        turn.board_event(Event::MachineSlept { span });
+    }
+}
+
+/// Gives every running clock time to hear what is on its way.
+pub(super) fn fold_sleep(board: &mut Board, at: Now) {
+    for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
+        let rhythm = &mut attempt.rhythm;
+        if rhythm.clock.since.is_some() {
+            rhythm.not_before = Span(rhythm.clock.read(at).0 + WAKE.0);
+        }
+    }
+}
+
+/// Lets the clocks of a task run or stand, as its state after an event says.
+pub(super) fn keep_time(task: &mut Task, at: Now) {
+    let newest = task.attempts.len().saturating_sub(1);
+    for place in 0..task.attempts.len() {
+        let (counts, lives) = match task.attempts.get(place) {
+            Some(attempt) if place == newest => (counts(task, attempt), lives(task, attempt)),
+            _ => (false, false),
+        };
+        if let Some(attempt) = task.attempts.get_mut(place) {
+            attempt.rhythm.clock.run(counts, at);
+            attempt.rhythm.whole.run(lives, at);
+        }
+    }
+}
+
+/// Whether time counts towards the next check-in: a turn runs, and nobody else is to act.
+fn counts(task: &Task, attempt: &Attempt) -> bool {
+    let in_turn = matches!(attempt.run.kind, RunKind::Working | RunKind::Quiet | RunKind::Unknown | RunKind::Starting);
+    in_turn && attempt.checking.is_none() && lives(task, attempt)
+}
+
+/// Whether time counts towards the limit of the whole attempt.
+fn lives(task: &Task, attempt: &Attempt) -> bool {
+    let at_work = matches!(task.column, Column::Build | Column::Design)
+        && matches!(attempt.phase, Phase::Live { began: true, .. })
+        && attempt.stopping.is_none();
+    let held = attempt.asks.is_some() || matches!(attempt.run.kind, RunKind::Waiting | RunKind::Limited);
+    let needed = task.needs_you.as_ref().is_some_and(|need| need.kind != NeedKind::Late);
+    at_work && !held && !needed && !asks_about_limit(attempt)
+}
+
+/// Whether a limit was crossed that a person has not dealt with.
+fn asks_about_limit(attempt: &Attempt) -> bool {
+    attempt.tripped.iter().any(|t| !t.settled && t.action != LimitAction::Warn)
+}
+
+/// What an event does to the rhythm of its attempt. Before the event itself is folded.
+pub(super) fn fold(task: &mut Task, no: AttemptNo, event: &Event, at: Now) {
+    match event {
+        Event::FactsSought { action } => {
+            if let Some(last) = task.check_ins.iter_mut().rfind(|c| c.attempt == no) {
+                last.beside.look = Some(*action);
+            }
+        }
+        Event::CheckInCompared { action, facts, contradictions, hollow } => {
+            let Some(found) = task.check_ins.iter_mut().rfind(|c| c.beside.look == Some(*action)) else { return };
+            let (first, said_at) = (found.beside.facts.is_none(), found.at);
+            found.beside.facts = Some((**facts).clone());
+            found.beside.contradictions.clone_from(contradictions);
+            found.beside.hollow = *hollow;
+            let attempt = task.attempts.iter_mut().find(|a| a.no == no);
+            if let Some(attempt) = attempt.filter(|_| first && !hollow) {
+                let run = attempt.judged.as_ref().map(|j| j.run);
+                let last = Marks { at: Some(said_at), diff: attempt.diff, tree: attempt.tree.clone(), run };
+                begin_period(&mut attempt.rhythm, at);
+                (attempt.rhythm.late, attempt.rhythm.last) = (None, last);
+            }
+        }
+        Event::MessageWithdrawn { msg, .. } => {
+            let of_deadline = task.messages.iter().any(|m| m.id == *msg && m.from == From::Reminder);
+            // Nobody heard it: it is due again as soon as the clock runs.
+            if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == no).filter(|_| of_deadline) {
+                if attempt.rhythm.last_by_hand {
+                    attempt.rhythm.by_hand = false;
+                } else {
+                    attempt.rhythm.asked = attempt.rhythm.asked.saturating_sub(1);
+                }
+            }
+        }
+        Event::MessageQueued { from: From::Person, .. } => {
+            if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == no) {
+                attempt.tripped.iter_mut().for_each(|t| t.settled = true);
+                begin_anew(attempt, at);
+            }
+        }
+        _ => {
+            if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == no) {
+                fold_one(attempt, event, at);
+            }
+        }
+    }
+}
+
+fn fold_one(attempt: &mut Attempt, event: &Event, at: Now) {
+    let rhythm = &mut attempt.rhythm;
+    match event {
+        Event::NudgeIssued { number, by, way, .. } => {
+            rhythm.nudges = *number;
+            rhythm.pending = (*way == crate::model::rhythm::NudgeWay::Hook).then_some(*number);
+            rhythm.last_by_hand = *by == By::Person;
+            if rhythm.last_by_hand {
+                rhythm.by_hand = true;
+            } else {
+                rhythm.asked += 1;
+                rhythm.asked_at = rhythm.clock.read(at);
+            }
+        }
+        Event::NudgeGiven { .. } => {
+            rhythm.pending = None;
+            if rhythm.asked > 0 {
+                rhythm.asked_at = rhythm.clock.read(at);
+            }
+        }
+        Event::CheckInMissed { why } => {
+            rhythm.late = Some(why.clone());
+            rhythm.missed += 1;
+            let pending = rhythm.pending;
+            begin_period(rhythm, at);
+            rhythm.pending = pending;
+        }
+        Event::LimitTripped { limit, action, why } => {
+            let tripped =
+                crate::model::rhythm::Tripped { limit: *limit, action: *action, why: why.clone(), settled: false };
+            attempt.tripped.push(tripped);
+        }
+        // A person brings it back, or has moved its card: it is dealt with.
+        Event::LaunchPlanned { .. } => attempt.tripped.iter_mut().for_each(|t| t.settled = true),
+        // Another process: what was asked of the one before is not asked of it.
+        Event::HostStarted { .. } => begin_anew(attempt, at),
+        _ => {}
+    }
+}
+
+/// A person has turned to it: a new period begins. What was missed stays counted.
+pub(super) fn begin_anew(attempt: &mut Attempt, at: Now) {
+    begin_period(&mut attempt.rhythm, at);
+    attempt.rhythm.late = None;
+}
+
+fn begin_period(rhythm: &mut Rhythm, at: Now) {
+    rhythm.clock.restart(at);
+    (rhythm.asked, rhythm.asked_at, rhythm.not_before) = (0, Span(0), Span(0));
+    (rhythm.by_hand, rhythm.pending) = (false, None);
+}
+
+/// Counts how often in a row just the same did not pass.
+pub(super) fn count_failure(attempt: &mut Attempt, verdict: &Verdict) {
+    if verdict.outcome != VerdictOutcome::Red {
+        // What says nothing of the work interrupts no row.
+        if matches!(verdict.outcome, VerdictOutcome::Green | VerdictOutcome::None) {
+            attempt.failing = (Vec::new(), 0);
+        }
+        return;
+    }
+    let failing = failing(verdict);
+    let times = if failing.is_empty() {
+        0
+    } else if failing == attempt.failing.0 {
+        attempt.failing.1 + 1
+    } else {
+        1
+    };
+    attempt.failing = (failing, times);
+}
+
+/// What did not pass, by name: the tests of a check that names them, else the check.
+fn failing(verdict: &Verdict) -> Vec<String> {
+    let mut names = Vec::new();
+    for check in verdict.checks.iter().filter(|c| c.outcome != CheckOutcome::Pass) {
+        if check.failures.is_empty() {
+            names.push(check.name.to_string());
+        } else {
+            names.extend(check.failures.iter().map(|f| format!("{}: {}", check.name, f.test)));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,87 @@
+//! `standup run` on a list of tasks: the limits hold, and what cannot go on is said.
+
+use crate::cli_trial::Trial;
+
+/// Says when it begins and ends, works, and commits.
+const WORKS: &str = "echo begin >> $HOME/seen; sleep 0.1; echo work > done.txt; git add -A; git commit -qm work; echo end >> $HOME/seen";
+
+fn trial(build: u32, review: u32) -> Trial {
+    let trial = Trial::new();
+    trial.write(
+        "agents.toml",
+        &format!(
+            "schema = 1\n[wip]\nbuild = {build}\nreview = {review}\n[agents.sh]\nadapter = \"generic\"\nprompt = \"none\"\n\
+             command = [\"sh\", \"-c\", \"{WORKS}\"]\n[[verify.check]]\nname = \"done\"\nrun = \"test -f done.txt\"\n"
+        ),
+    );
+    trial.git(&["add", "agents.toml"]);
+    trial.git(&["commit", "-qm", "agents"]);
+    trial.run(&["trust", "--yes"]).ok();
+    trial
+}
+
+fn add(trial: &Trial, lines: &[&str]) {
+    trial.write("list.txt", &lines.join("\n"));
+    trial.run(&["import", "list.txt"]).ok();
+    trial.run(&["down", "--all"]).ok();
+}
+
+/// The most agents that worked at the same time, and how many there were.
+fn seen(trial: &Trial) -> (i32, usize) {
+    let text = std::fs::read_to_string(trial.home().with_file_name("seen")).expect("what the agents said");
+    let mut at_once = 0;
+    let most = text.lines().map(|line| {
+        at_once += if line == "begin" { 1 } else { -1 };
+        at_once
+    });
+    (most.max().unwrap_or(0), text.lines().count() / 2)
+}
+
+fn columns(trial: &Trial, column: &str) -> usize {
+    let status = trial.run(&["status", "--json"]).ok().json();
+    status["tasks"].as_array().expect("tasks").iter().filter(|task| task["column"] == column).count()
+}
+
+#[test]
+fn twelve_tasks_go_to_review_three_at_a_time() {
+    let trial = trial(3, 20);
+    let lines: Vec<String> = (1..=12).map(|n| format!("{n}. Task number {n}")).collect();
+    add(&trial, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let run = trial.run(&["run"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(columns(&trial, "review"), 12);
+    let (most, all) = seen(&trial);
+    assert!((2..=3).contains(&most) && all == 12, "{most} at once, {all} in all");
+}
+
+#[test]
+fn needs_end_a_run_with_5_and_a_second_run_goes_on() {
+    let trial = trial(3, 20);
+    add(&trial, &["1. First", "2. Second (after 1)", "3. Third (after 2)"]);
+    let run = trial.run(&["run"]);
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.out.contains("T2") && run.out.contains("T1"), "it names what is held, and by what: {run:?}");
+    assert_eq!(seen(&trial).1, 1);
+    trial.run(&["move", "T1", "done", "--reason", "read it"]).ok();
+    assert_eq!(trial.run(&["run"]).code, 5);
+    trial.run(&["move", "T2", "done", "--reason", "read it"]).ok();
+    assert_eq!(trial.run(&["run"]).code, 0);
+    assert_eq!(seen(&trial).1, 3);
+}
+
+#[test]
+fn a_full_review_stops_new_starts_and_status_says_so() {
+    let trial = trial(1, 2);
+    add(&trial, &["1. First", "2. Second", "3. Third", "4. Fourth"]);
+    let run = trial.run(&["run"]);
+    assert_eq!(run.code, 5, "{run:?}");
+    assert_eq!((columns(&trial, "review"), seen(&trial).1), (2, 2));
+    trial.run(&["up"]).ok();
+    let status = trial.run(&["status", "--json"]).ok().json();
+    let holds = status["holds"].as_array().expect("holds");
+    assert_eq!(holds.len(), 2, "{status}");
+    for hold in holds {
+        assert_eq!(hold["because"], "review", "{hold}");
+        assert!(hold["text"].as_str().is_some_and(|text| text.contains('2')), "{hold}");
+    }
+}

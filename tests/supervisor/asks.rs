@@ -1,0 +1,250 @@
+//! Dialogs, their answers from outside, and who is told of them.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use standup::model::board::Board;
+use standup::model::dialog::Way;
+use standup::model::event::{Event, NeedKind};
+use standup::model::input::{Command as Wish, Reply};
+use standup::wire::host::{Decoder, Frame, FromHost, Hello, Role, Size, ToHost, VERSIONS};
+
+use crate::scene::{Scene, id, poll};
+
+/// What such an agent prints when it asks; the key it then gets lies in its folder.
+const DIALOG: &str = r#"
+ask() { printf '\033[2J\033[H\r\n  Would you like to run the following command?\r\n  $ %s\r\n' "$1"
+  printf '› 1. Yes, proceed (y)\r\n  2. No, and tell Codex what to do differently (esc)\r\n'
+  printf '  Press enter to confirm or esc to cancel\r\n\033]7501;state=blocked:app=codex:kind=permission\007'; }
+key() { dd bs=1 count=1 2>/dev/null; }
+begin() { stty raw -echo; printf '\033]7501;state=working:app=codex\007'; }
+goes_on() { printf '\033[2J\033[H\033]7501;state=working:app=codex\007'; }
+rest() { while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done; }
+"#;
+
+/// Settings with one agent of an adapter, a script.
+fn agent(adapter: &str, script: &str, more: &str) -> String {
+    format!(
+        "schema = 1\n{more}\n[wip]\nbuild = 60\n[agents.it]\nadapter = \"{adapter}\"\n\
+         command = [\"sh\", \"-c\", '''{DIALOG}{script}''']\n"
+    )
+}
+
+fn asks(board: &Board, number: u32) -> bool {
+    let need = board.tasks.get(&id(number)).and_then(|t| t.needs_you.as_ref());
+    need.is_some_and(|n| n.kind == NeedKind::Permission && n.options.len() == 2)
+}
+
+fn answer(scene: &Scene, choice: &str) -> Result<Reply, standup::client::control::ClientError> {
+    scene.wish(Wish::Answer { task: id(1), choice: choice.into() })
+}
+
+fn given(events: &[Event]) -> Vec<Way> {
+    events.iter().filter_map(|e| if let Event::AnswerGiven { way, .. } = e { Some(*way) } else { None }).collect()
+}
+
+fn taken(events: &[Event]) -> usize {
+    events.iter().filter(|e| matches!(e, Event::AnswerTaken { .. })).count()
+}
+
+fn until_file(path: &Path) -> String {
+    poll(&format!("{} is written", path.display()), || path.exists());
+    std::fs::read_to_string(path).expect("read")
+}
+
+#[test]
+fn one_key_answers_the_dialog_on_the_screen_and_only_that_one() {
+    let script = "begin; for n in 1 2; do ask \"make $n\"; key > $HOME/k; mv $HOME/k $HOME/key-$n; goes_on; \
+                  while [ ! -e $HOME/again ]; do sleep 0.1; done; done; rest";
+    let mut scene = Scene::new(&agent("codex", script, ""));
+    scene.start();
+    scene.start_tasks(1);
+    let board = scene.until("it asks", |b| asks(b, 1));
+    let need = board.tasks[&id(1)].needs_you.clone().expect("a need");
+    assert!(need.question.contains("make 1"), "{}", need.question);
+    assert!(answer(&scene, "maybe").is_err(), "that is none of the options");
+    answer(&scene, "yes").expect("accepted");
+    assert_eq!(until_file(&scene.home().join("key-1")), "1");
+    scene.until("nobody is needed", |b| b.tasks[&id(1)].needs_you.is_none());
+    assert!(answer(&scene, "yes").is_err(), "nobody asks");
+    std::fs::write(scene.home().join("again"), "").expect("write");
+    scene.until("it asks again", |b| asks(b, 1));
+    answer(&scene, "no").expect("accepted");
+    assert_eq!(until_file(&scene.home().join("key-2")), "2");
+    scene.until("taken", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.answer.is_none()));
+    let events = scene.events(1);
+    assert_eq!((given(&events), taken(&events)), (vec![Way::Key, Way::Key], 2));
+}
+
+#[test]
+fn an_answer_that_a_killed_supervisor_had_written_is_not_written_again() {
+    let script = "begin; ask make; key > $HOME/k; mv $HOME/k $HOME/first; goes_on; sleep 1; ask make; \
+                  key > $HOME/k; mv $HOME/k $HOME/second; goes_on; rest";
+    let mut scene = Scene::new(&agent("codex", script, ""));
+    scene.start_with(&[("STANDUP_FAILPOINT", "answer.answered:abort")]);
+    scene.start_tasks(1);
+    scene.until("it asks", |b| asks(b, 1));
+    let _ = answer(&scene, "yes");
+    scene.wait_dead();
+    assert_eq!(until_file(&scene.home().join("first")), "1");
+    scene.start();
+    // The second dialog looks like the first, and nobody answered it.
+    scene.until("it asks again", |b| asks(b, 1) && b.tasks[&id(1)].attempt().is_some_and(|a| a.answer.is_none()));
+    assert!(!scene.home().join("second").exists());
+    assert_eq!(given(&scene.events(1)).len(), 1);
+}
+
+/// An agent whose hook waits beside its dialog; what the hook prints lies in its folder.
+const HOOKED: &str = r#"begin; ask "touch x"
+printf '{"session_id":"%s","cwd":"%s","hook_event_name":"PermissionRequest","tool_name":"Bash","tool_input":{"command":"touch x"}}' \
+  "$1" "$PWD" | standup hook --wait claude > $HOME/said; echo $? > $HOME/ended.new; mv $HOME/ended.new $HOME/ended
+goes_on; rest"#;
+
+fn hooked() -> Scene {
+    let mut scene = Scene::new(&agent("claude", HOOKED, ""));
+    scene.start();
+    scene.start_tasks(1);
+    let hook = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.dialog.as_ref()).is_some_and(|d| d.hook);
+    scene.until("the hook waits", hook);
+    scene
+}
+
+#[test]
+fn a_hook_that_waits_is_told_the_decision() {
+    for (choice, said) in [("yes", "\"allow\""), ("no", "\"deny\"")] {
+        let scene = hooked();
+        answer(&scene, choice).expect("accepted");
+        assert_eq!(until_file(&scene.home().join("ended")).trim(), "0");
+        let printed = std::fs::read_to_string(scene.home().join("said")).expect("read");
+        assert!(printed.contains(said) && printed.contains("PermissionRequest"), "{printed}");
+        scene.until("nobody is needed", |b| b.tasks[&id(1)].needs_you.is_none());
+        let events = scene.events(1);
+        assert_eq!((given(&events), taken(&events)), (vec![Way::Hook], 1));
+    }
+}
+
+#[test]
+fn a_killed_supervisor_lets_hooks_go_at_once_and_without_a_word() {
+    let mut scene = hooked();
+    scene.kill();
+    let killed = std::time::Instant::now();
+    assert_eq!(until_file(&scene.home().join("ended")).trim(), "0");
+    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    assert_eq!(std::fs::read_to_string(scene.home().join("said")).expect("read"), "");
+}
+
+/// Settings that write each notification into a file as one line.
+fn notifying(file: &Path) -> String {
+    let append = format!("printf '%s|%s\\n' \"$1\" \"$2\" >> {}", file.display());
+    format!("[notify]\ncommand = [\"sh\", \"-c\", '''{append}''', \"n\", \"{{title}}\", \"{{body}}\"]")
+}
+
+fn told(file: &Path) -> Vec<String> {
+    std::fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn each_need_is_told_once_and_not_again_after_a_restart() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("told");
+    let script = "begin; while :; do ask \"make it; $(n=1)\"; key > /dev/null; goes_on; \
+                  while [ ! -e $HOME/again ]; do sleep 0.1; done; rm $HOME/again; done";
+    let mut scene = Scene::new(&agent("codex", script, &notifying(&file)));
+    scene.start();
+    scene.start_tasks(1);
+    scene.until("it asks", |b| asks(b, 1));
+    poll("the notification", || !told(&file).is_empty());
+    let first = told(&file);
+    assert!(
+        first[0].starts_with("T1 asks for permission|“Task number 1”") && first[0].contains("make it"),
+        "{first:?}"
+    );
+    scene.kill();
+    scene.start();
+    scene.until("its dialog is seen again", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.dialog.is_some()));
+    answer(&scene, "yes").expect("accepted");
+    scene.until("nobody is needed", |b| b.tasks[&id(1)].needs_you.is_none());
+    // The next need is another one, and is told after all that came before it.
+    std::fs::write(scene.home().join("again"), "").expect("write");
+    scene.until("it asks again", |b| asks(b, 1));
+    poll("the second notification", || told(&file).len() >= 2);
+    assert_eq!(told(&file).len(), 2, "{:?}", told(&file));
+}
+
+/// A person's terminal on a host, as bytes.
+struct Watching {
+    stream: UnixStream,
+    seen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Watching {
+    fn at(socket: PathBuf) -> Self {
+        let mut stream = UnixStream::connect(socket).expect("connect");
+        let size = Some(Size { rows: 40, cols: 120 });
+        let hello = Hello { versions: VERSIONS, features: 0, role: Role::Client, size, readonly: true, scrollback: 0 };
+        let mut bytes = Vec::new();
+        ToHost::Hello(hello).encode(&mut bytes).expect("a frame");
+        stream.write_all(&bytes).expect("write");
+        let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let is_painted: Arc<AtomicBool> = Arc::default();
+        let painted = is_painted.clone();
+        let (mut read, for_thread) = (stream.try_clone().expect("dup"), seen.clone());
+        std::thread::spawn(move || {
+            let mut decoder = Decoder::<FromHost>::new();
+            let mut buffer = vec![0; 32 << 10];
+            while let Ok(count @ 1..) = read.read(&mut buffer) {
+                decoder.feed(&buffer[..count]);
+                while let Ok(Some(frame)) = decoder.next_frame() {
+                    match frame {
+                        FromHost::Output(bytes) => for_thread.lock().expect("seen").extend(bytes),
+                        FromHost::SnapshotEnd(_) => painted.store(true, Ordering::Relaxed),
+                        _ => {}
+                    }
+                }
+            }
+        });
+        poll("the terminal is painted", || is_painted.load(Ordering::Relaxed));
+        Self { stream, seen }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen.lock().expect("seen")).into_owned()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+#[test]
+fn who_looks_at_another_task_is_told_and_who_looks_at_this_one_is_not() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("told");
+    let script = "begin; while [ ! -e $STANDUP_DIR/go ]; do sleep 0.05; done; ask make; key > /dev/null; goes_on; rest";
+    let mut scene = Scene::new(&agent("codex", script, &notifying(&file)));
+    scene.start();
+    let hosts = scene.live(2);
+    let terminals: Vec<Watching> = hosts[..1].iter().map(|h| Watching::at(scene.host_socket(&h.id))).collect();
+    scene.signal_file(2, "go");
+    scene.until("the second asks", |b| asks(b, 2));
+    poll("it is told", || terminals[0].text().contains("\x1b]9;T2 asks for permission"));
+    assert!(terminals[0].text().contains("\x1b\\\x07"), "the bell rings too");
+    poll("the program is told too", || told(&file).len() == 1);
+    scene.signal_file(1, "go");
+    scene.until("the first asks", |b| asks(b, 1));
+    // A need of nobody's terminal comes later, and is told: what is not told by then never is.
+    scene.wish(Wish::Retry { task: id(2), agent: None }).expect("retry");
+    let again = |b: &Board| b.tasks[&id(2)].attempt().is_some_and(|a| a.no.get() == 2 && a.host().is_some());
+    scene.until("the second runs again", again);
+    scene.signal_file(2, "go");
+    scene.until("the second asks again", |b| asks(b, 2));
+    poll("the program is told of it", || told(&file).len() >= 2);
+    assert!(told(&file).iter().all(|line| line.starts_with("T2 ")), "{:?}", told(&file));
+    assert!(!terminals[0].text().contains("\x1b]9;T1"));
+}
