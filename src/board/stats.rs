@@ -218,7 +218,8 @@ impl Tally {
                 VerdictOutcome::Green => counts.greens += 1,
                 VerdictOutcome::Stale | VerdictOutcome::None | VerdictOutcome::Error => {}
             }),
-            Event::NeedsYouRaised { kind, .. } => self.count(id, counted, |counts| match kind {
+            // More that became known of a need is no other need.
+            Event::NeedsYouRaised { kind, refined: false, .. } => self.count(id, counted, |counts| match kind {
                 NeedKind::Late => counts.late += 1,
                 NeedKind::Question => counts.questions += 1,
                 NeedKind::Permission => counts.permissions += 1,
