@@ -132,6 +132,7 @@ pub(super) fn two_days() -> Story {
     let facts = serde_json::to_value(crate::model::rhythm::Facts::default()).expect("plain data");
     let compared = json!({"action": 3, "facts": facts, "hollow": false,
         "contradictions": ["#3 is said to be met, and no check shows it"]});
+    s.happens(1_530, 5, 1, "facts-sought", json!({"action": 3}));
     s.happens(1_530, 5, 1, "check-in-compared", compared);
     s.state(1_531, 5, 1, "idle", "osc7501", "");
     s.moved(1_532, 5, "build", "review", "rule", "checks are green");
