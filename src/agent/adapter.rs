@@ -103,6 +103,12 @@ pub struct VersionRule {
     pub contains: String,
     /// Versions this adapter was tried with.
     pub known: Vec<String>,
+    /// What some of these do not report (`osc7501`, `status-file`), by version.
+    #[serde(default)]
+    pub lacks: BTreeMap<String, Vec<String>>,
+    /// Arguments that print what it takes.
+    #[serde(default)]
+    pub help: Vec<String>,
 }
 
 /// What a version command printed.

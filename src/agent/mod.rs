@@ -16,6 +16,7 @@ pub mod hook;
 pub mod launch;
 pub mod limit;
 pub mod message;
+pub mod offer;
 pub mod placeholder;
 pub mod plain;
 pub mod preamble;

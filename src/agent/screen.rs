@@ -81,7 +81,8 @@ pub fn still(adapter: &Adapter, screen: &str) -> String {
                 let kept = line.split(['(', ')', '·', '•']).filter(|piece| !word.is_empty() && piece.contains(word));
                 kept.for_each(|piece| out.push_str(piece.trim()));
             }
-            None => out.push_str(&line),
+            // The mark of what runs blinks.
+            None => out.push_str(line.trim_start_matches(|c| MARKS.contains(&c) || c == ' ')),
         }
         out.push('\n');
     }

@@ -98,6 +98,8 @@ pub struct Claim {
     pub state: checkin::Claim,
     /// What it said that belongs here.
     pub text: String,
+    /// Where what was observed says otherwise.
+    pub contradictions: Vec<String>,
 }
 
 /// A task that has not begun.
@@ -421,7 +423,8 @@ fn claim_of(received: &ReceivedCheckIn, part: Part) -> Claim {
         let met: Vec<String> = said.met.iter().map(|n| format!("#{n}")).collect();
         text.push_str(&format!(" (says {} met)", met.join(" ")));
     }
-    Claim { at: received.at, state: said.state, text: text.trim().to_owned() }
+    let contradictions = received.beside.contradictions.clone();
+    Claim { at: received.at, state: said.state, text: text.trim().to_owned(), contradictions }
 }
 
 /// The name of what an agent claims.
@@ -486,6 +489,12 @@ fn claim_line(entry: &Entry, until: Wall) -> Option<String> {
         }
         None => begun.then(|| "no check-in".to_owned()),
     }
+}
+
+/// Where the facts say otherwise than the claim, as one line.
+fn but_line(entry: &Entry) -> Option<String> {
+    let contradictions = &entry.claim.as_ref()?.contradictions;
+    (!contradictions.is_empty()).then(|| contradictions.join(" · "))
 }
 
 #[cfg(test)]

@@ -129,6 +129,11 @@ pub(super) fn two_days() -> Story {
     // Today.
     s.judged(1_500, 5, 1, "red", 3).judged(1_520, 5, 1, "green", 0).diff(1_515, 5, 1, 4, 3);
     s.said(1_530, 5, 1, json!({"state": "ready", "did": "the version is shown", "met": [1, 3]}));
+    let facts = serde_json::to_value(crate::model::rhythm::Facts::default()).expect("plain data");
+    let compared = json!({"action": 3, "facts": facts, "hollow": false,
+        "contradictions": ["#3 is said to be met, and no check shows it"]});
+    s.happens(1_530, 5, 1, "facts-sought", json!({"action": 3}));
+    s.happens(1_530, 5, 1, "check-in-compared", compared);
     s.state(1_531, 5, 1, "idle", "osc7501", "");
     s.moved(1_532, 5, "build", "review", "rule", "checks are green");
     s.moved(1_600, 1, "backlog", "build", "rule", "there is room").begun(1_600, 1, 1, "claude");

@@ -137,6 +137,7 @@ verbs! {
     Cancel cancel,
     Verify verify,
     Report report,
+    Stats stats,
     Approve approve,
     Reject reject,
     Agents agents,

@@ -131,11 +131,16 @@ pub fn descendants(root: u32) -> Vec<ProcessId> {
     family.into_iter().filter_map(ProcessId::of).filter(|id| id.is_alive()).collect()
 }
 
-/// The name of a process as the kernel keeps it, cut at 15 bytes; not to be trusted.
+/// What a process calls itself: the file name in its first argument, else the kernel's name for it,
+/// which is cut at 15 bytes and a mere number for a program that was started by its descriptor. Not
+/// to be trusted.
 #[must_use]
 pub fn name(pid: u32) -> Option<String> {
-    let bytes = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+    let of = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).ok();
+    let line = of("cmdline")?;
+    let first = String::from_utf8_lossy(line.split(|&b| b == 0).next().unwrap_or_default()).into_owned();
+    let called = first.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned);
+    called.or_else(|| Some(String::from_utf8_lossy(&of("comm")?).trim_end().to_owned()))
 }
 
 /// How long ago a process of this start began, in milliseconds, the machine's sleep included.

@@ -36,7 +36,7 @@ use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
 use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span, Wall};
-use crate::os::{clock, file};
+use crate::os::clock;
 use crate::wire::host::{
     AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost, VERSIONS,
 };
@@ -46,9 +46,6 @@ const PSP: u32 = 7501;
 
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
-
-/// The largest status file read, in bytes.
-const STATUS_MAX: u64 = 64 << 10;
 
 /// How long the end of a turn waits for what was said in it, where a notify program tells that a
 /// moment later: a question at the end would come after the checks had begun. On a busy machine
@@ -534,14 +531,6 @@ impl Host {
     /// Whether a turn is over of which it is not yet told what was said.
     fn awaits_words(&self, state: &RunState, now: Now) -> bool {
         self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
-    }
-
-    fn look_at_status_file(&mut self) {
-        let Some(rule) = &self.voice.adapter.status_file else { return };
-        let Some(path) = status_file::location(rule, &self.voice.env, self.facts.agent.pid) else { return };
-        let read = file::read_bounded(&path, STATUS_MAX).ok().and_then(|bytes| status_file::parse(&bytes).ok());
-        let own = read.filter(|f| f.is_of(self.facts.agent.pid, Some(self.facts.agent.start)));
-        self.weigher.observe(clock::now(), Seen::Status(own));
     }
 
     async fn tell(&mut self) {

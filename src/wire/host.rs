@@ -335,7 +335,7 @@ pub struct Bell {
     pub seq: u64,
 }
 
-/// The screen as plain text.
+/// The screen as plain text, once output has settled; every few seconds where it does not settle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Screen {
     /// When, in signals.

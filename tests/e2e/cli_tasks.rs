@@ -151,3 +151,24 @@ fn the_stand_up_is_told_without_a_supervisor_and_counts_from_when_it_is_asked() 
     trial.run(&["report", "--since", "2999-01-01"]).failed(2, "is in the future");
     trial.run(&["report", "--markdown", "--json"]).failed(2, "cannot be used with");
 }
+
+#[test]
+fn what_became_of_the_work_is_counted_by_whatever_is_asked_for() {
+    let trial = Trial::with_agent();
+    assert!(trial.run(&["stats"]).ok().out.ends_with("Nothing was begun.\n"));
+    trial.run(&["add", "Nothing to ask", "--label", "ui"]).ok();
+    trial.run(&["run"]);
+    trial.run(&["move", "T1", "build", "--reason", "no tests for it"]).ok();
+    trial.run(&["cancel", "T1", "--reason", "nobody uses it"]).ok();
+    trial.run(&["down", "--all"]).ok();
+    let stats = trial.run(&["stats"]).ok();
+    for told in ["0 of 1", "1×  canceled    nobody uses it", "1×  sent back   no tests for it"] {
+        assert!(stats.out.contains(told), "{told}: {stats:?}");
+    }
+    let json = trial.run(&["stats", "--by", "label", "--json"]).ok().json();
+    assert_eq!((json["kind"].as_str(), json["groups"][0]["name"].as_str()), (Some("stats"), Some("ui")));
+    assert_eq!((&json["all"]["bounces"], &json["all"]["success"]["of"]), (&1.into(), &1.into()));
+    let brief = trial.run(&["stats", "--by", "brief", "--since", "today", "--json"]).ok().json();
+    assert_ne!(brief["groups"][0]["name"], "–", "its brief was judged");
+    trial.run(&["stats", "--by", "moon"]).failed(2, "invalid value");
+}

@@ -11,7 +11,11 @@ fn spins(s: &mut Scene, agent: &str, minutes: u64) {
     for second in 0..minutes * 60 {
         let turning = ['◐', '◑'][usize::try_from(second % 2).expect("small")];
         let screen = match agent {
-            "claude" => format!("❯ go\n●\n✢ Marinating… ({second}s · ↓ 4 tokens)\n  ⎿  Tip: number {second}\n❯\n"),
+            "claude" => {
+                let mark = if second % 3 == 0 { '●' } else { ' ' };
+                let running = format!("{mark} Bash(make all)\n  ⎿  Running… ({second}s)\n");
+                format!("❯ go\n{running}✢ Marinating… ({second}s · ↓ 4 tokens)\n  ⎿  Tip: number {second}\n❯\n")
+            }
             _ => format!("› go\n• Working ({second}s • esc to interrupt)\n› Ask Codex to do anything\n"),
         };
         s.see(Observation::Output)

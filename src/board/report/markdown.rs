@@ -7,7 +7,7 @@ use crate::model::text::clean;
 use crate::model::time::Span;
 
 use super::text::reason;
-use super::{Entry, NOTHING, Report, claim_line, queues, sections};
+use super::{Entry, NOTHING, Report, but_line, claim_line, queues, sections};
 
 /// The most columns that one claim, fact or reason takes.
 const MOST: usize = 500;
@@ -54,6 +54,9 @@ fn push_entry(out: &mut String, entry: &Entry, report: &Report) {
     }
     if let Some(claim) = claim_line(entry, report.until) {
         out.push_str(&format!("  - claim: {}\n", words(&claim)));
+    }
+    if let Some(but) = but_line(entry) {
+        out.push_str(&format!("  - but: {}\n", words(&but)));
     }
     if !entry.facts.is_empty() {
         out.push_str(&format!("  - fact: {}\n", words(&entry.facts.join(" · "))));

@@ -9,7 +9,7 @@ use crate::model::id::TaskId;
 use crate::model::text::{clean, clean_line, width};
 use crate::model::time::{Span, Wall};
 
-use super::{Entry, NOTHING, Report, claim_line, queues, sections};
+use super::{Entry, NOTHING, Report, but_line, claim_line, queues, sections};
 
 /// Where the lines of a task begin, and where their words do.
 const INDENT: usize = 7;
@@ -105,6 +105,9 @@ impl Out<'_> {
         }
         if let Some(claim) = claim_line(entry, until) {
             self.words("claim", &claim, Tone::Plain);
+        }
+        if let Some(but) = but_line(entry) {
+            self.words("but", &but, Tone::Bad);
         }
         if !entry.facts.is_empty() {
             self.words("fact", &entry.facts.join(" · "), Tone::Plain);

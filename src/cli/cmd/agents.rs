@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::agent::adapter::{self, Adapter};
 use crate::agent::launch;
+use crate::agent::offer::{Offer, offers};
 use crate::board::doc::Document;
 use crate::board::text::{Paint, Tone};
 use crate::cli::context::Context;
@@ -22,13 +23,19 @@ use crate::supervisor::surroundings::{self, FoundAgent};
 /// List the agents that are configured, and the adapters that are known
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Run each program to learn its version; of this repository only where its commands are approved
+    /// Run each program to learn its version and what it offers; no turn is started
+    ///
+    /// Only its version and its help are asked for. Agents of this repository are asked only where its
+    /// commands are approved.
     #[arg(long)]
     probe: bool,
 }
 
 /// How long a program may take to print its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest help that is read.
+const HELP_BYTES: usize = 256 << 10;
 
 /// A configured agent, as scripts see it.
 #[derive(Serialize)]
@@ -45,6 +52,8 @@ struct Agent {
     resumes: bool,
     unconfined: Option<String>,
     max: Option<u32>,
+    /// What this version offers, where it was asked.
+    offers: Vec<Offer>,
 }
 
 /// An adapter, as scripts see it.
@@ -58,6 +67,8 @@ struct Known {
     version: Option<String>,
     known_version: Option<bool>,
     problem: Option<String>,
+    /// What this version offers, where it was asked.
+    offers: Vec<Offer>,
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
@@ -100,7 +111,15 @@ fn agent(name: &str, found: &FoundAgent, default: bool) -> Agent {
         resumes: !found.adapter.launch.resume.is_empty(),
         unconfined: launch::unconfined(&found.adapter, &found.settings),
         max: found.settings.max.max(),
+        offers: offered(found),
     }
+}
+
+/// What the version of a configured agent offers; nothing where it was not asked for its version.
+fn offered(found: &FoundAgent) -> Vec<Offer> {
+    let (Some(number), Ok(program)) = (&found.version, &found.program) else { return Vec::new() };
+    let version = adapter::Version { number: number.clone(), known: found.unknown_version.is_none() };
+    offers(&found.adapter, Some(&version), help(&found.adapter, program).as_deref())
 }
 
 /// Built-in adapters and the user's own, with what is on PATH for them.
@@ -121,14 +140,24 @@ fn adapters(place: &Place, probe: bool) -> Vec<Known> {
 }
 
 fn known(place: &Place, name: String, source: &'static str, probe: bool) -> Known {
-    let mut known =
-        Known { name, source, own_program: false, program: None, version: None, known_version: None, problem: None };
+    let mut known = Known {
+        name,
+        source,
+        own_program: false,
+        program: None,
+        version: None,
+        known_version: None,
+        problem: None,
+        offers: Vec::new(),
+    };
     match surroundings::load_adapter(place, &known.name) {
         Ok(adapter) => {
             known.own_program = !adapter.program.is_empty();
             let name = adapter.program.first().map(OsStr::new);
             let program = name.and_then(|name| locate::program(name, &place.root()).ok());
-            if let Some(version) = program.as_deref().filter(|_| probe).and_then(|p| version(&adapter, p)) {
+            let asked = program.as_deref().filter(|_| probe);
+            if let Some((program, version)) = asked.and_then(|p| Some((p, version(&adapter, p)?))) {
+                known.offers = offers(&adapter, Some(&version), help(&adapter, program).as_deref());
                 known.version = Some(version.number);
                 known.known_version = Some(version.known);
             }
@@ -146,6 +175,14 @@ fn version(adapter: &Adapter, program: &Path) -> Option<adapter::Version> {
     rule.read(&String::from_utf8_lossy(&output.stdout))
 }
 
+/// Asks a program what it takes; nothing where it does not say.
+fn help(adapter: &Adapter, program: &Path) -> Option<String> {
+    let args = adapter.version.as_ref().map(|rule| &rule.help).filter(|args| !args.is_empty())?;
+    let output = Run::new(program).args(args).timeout(VERSION_LIMIT).max_output(HELP_BYTES).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some(text).filter(|text| !text.trim().is_empty())
+}
+
 fn text(agents: &[Agent], known: &[Known], paint: &dyn Paint) -> String {
     let mut text = String::new();
     if agents.is_empty() {
@@ -154,6 +191,7 @@ fn text(agents: &[Agent], known: &[Known], paint: &dyn Paint) -> String {
     for agent in agents {
         let name = paint.paint(Tone::Bold, &format!("{:<10}", clean_line(&agent.name)));
         text.push_str(&format!("{name} {}\n", described(agent, paint)));
+        text.push_str(&offers_text(&agent.offers, paint));
     }
     text.push_str(&format!("\n{}\n", paint.paint(Tone::Bold, "adapters")));
     for adapter in known {
@@ -166,8 +204,25 @@ fn text(agents: &[Agent], known: &[Known], paint: &dyn Paint) -> String {
             (None, None) => paint.paint(Tone::Dim, "for any command that [agents.NAME] names"),
         };
         text.push_str(&format!("{:<10} {:<8}  {what}\n", clean_line(&adapter.name), adapter.source));
+        // The same program was spoken of above.
+        let told = agents.iter().any(|a| a.adapter == adapter.name && a.program == adapter.program);
+        text.push_str(&if told { String::new() } else { offers_text(&adapter.offers, paint) });
     }
     text
+}
+
+/// `  yes     hooks        its help names it`
+fn offers_text(offers: &[Offer], paint: &dyn Paint) -> String {
+    let line = |offer: &Offer| {
+        let (word, tone) = match offer.offered {
+            Some(true) => ("yes", Tone::Good),
+            Some(false) => ("no", Tone::Dim),
+            None => ("unknown", Tone::Warn),
+        };
+        let why = paint.paint(Tone::Dim, &clean_line(&offer.why));
+        format!("  {} {:<12} {why}\n", paint.paint(tone, &format!("{word:<8}")), offer.what)
+    };
+    offers.iter().map(line).collect()
 }
 
 fn described(agent: &Agent, paint: &dyn Paint) -> String {

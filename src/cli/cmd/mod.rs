@@ -52,6 +52,7 @@ pub(in crate::cli) mod send;
 pub(in crate::cli) mod show;
 pub(in crate::cli) mod start;
 pub(in crate::cli) mod state;
+pub(in crate::cli) mod stats;
 pub(in crate::cli) mod status;
 pub(in crate::cli) mod stop;
 pub(in crate::cli) mod supervisor;

@@ -9,13 +9,18 @@ use tokio::time::Instant;
 
 use super::{CPU_WINDOW, Host, LOOK_EVERY, TURN_SLACK};
 use crate::agent::signal::Observation as Seen;
+use crate::agent::status_file;
 use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Now, Wall};
-use crate::os::clock;
 use crate::os::process::{ProcessId, Stat, age_ms, descendants, name};
+use crate::os::{clock, file};
+
+/// The largest status file read, in bytes.
+const STATUS_MAX: u64 = 64 << 10;
 
 /// Programs that only run others: what they run is the better name.
-const WRAPPERS: [&str; 8] = ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "codex-linux-san"];
+const WRAPPERS: [&str; 10] =
+    ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
 
 impl Host {
     /// Looks at its processes, at its conversation, and says when to look again.
@@ -30,6 +35,15 @@ impl Host {
         // The end of what holds a finished turn back is waited for; silence may be told later.
         let calm = (self.voice.silence.to_std() / 20).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
         self.look_at = Instant::now() + if self.weigher.is_held(now) { LOOK_EVERY.0 } else { calm };
+    }
+
+    /// What the CLI wrote into its status file, if that is of its process.
+    pub(super) fn look_at_status_file(&mut self) {
+        let Some(rule) = &self.voice.adapter.status_file else { return };
+        let Some(path) = status_file::location(rule, &self.voice.env, self.facts.agent.pid) else { return };
+        let read = file::read_bounded(&path, STATUS_MAX).ok().and_then(|bytes| status_file::parse(&bytes).ok());
+        let own = read.filter(|f| f.is_of(self.facts.agent.pid, Some(self.facts.agent.start)));
+        self.weigher.observe(clock::now(), Seen::Status(own));
     }
 
     /// Whether its state may change by what only a look tells.
