@@ -5,6 +5,8 @@
 //! the prompt; where they speak of approvals, the adapter is silent about them. Must not know:
 //! where programs lie, which environment is there.
 
+mod server;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +16,7 @@ use crate::model::id::{AttemptNo, TaskId};
 use crate::model::name::BranchName;
 use crate::model::settings::{AgentSettings, Mode, PromptVia};
 
-use super::adapter::{Adapter, ApprovalRules, HookRules, HookStyle, McpRules, ModeRules, OscAnswer};
+use super::adapter::{Adapter, ApprovalRules, HookRules, HookStyle, ModeRules, OscAnswer};
 use super::placeholder::{self, PlaceholderError};
 use super::{plain, quote};
 
@@ -405,7 +407,7 @@ fn extras(
         }
     }
     if let Some(rules) = adapter.mcp.as_ref().filter(|_| request.mcp) {
-        argv.extend(mcp(rules, standup)?);
+        argv.extend(server::mcp(rules, standup)?);
     }
     Ok(hooked)
 }
@@ -487,33 +489,6 @@ fn config_toml(rules: &HookRules, standup: &str) -> Vec<String> {
         [rules.flag.clone(), format!("hooks.{event}=[{{hooks=[{hook}]}}]")]
     };
     rules.events.iter().flat_map(one).collect()
-}
-
-/// Our server beside those that the user has configured.
-fn mcp(rules: &McpRules, standup: &str) -> Result<Vec<String>, LaunchError> {
-    let value = match rules.style {
-        HookStyle::SettingsJson => {
-            let mut server = object(&rules.flag, if rules.server.is_empty() { "{}" } else { &rules.server })?;
-            join(
-                &mut server,
-                [("command".to_owned(), json!(standup)), ("args".to_owned(), json!(["mcp"]))].into_iter().collect(),
-            );
-            json!({"mcpServers": {"standup": server}}).to_string()
-        }
-        HookStyle::ConfigToml => {
-            let more = if rules.server.is_empty() { String::new() } else { format!(",{}", rules.server) };
-            format!("mcp_servers.standup={{command={},args=[\"mcp\"]{more}}}", quote::toml(standup))
-        }
-    };
-    // A list of what is allowed has its own commas and brackets; a path that has them too goes by
-    // the name that is on PATH.
-    let plain = standup.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._+-".contains(&b));
-    let values = [("standup", if plain { standup } else { "standup" }.to_owned())].into();
-    let mut args = vec![rules.flag.clone(), value];
-    for word in &rules.args {
-        args.push(placeholder::fill(word, &values)?);
-    }
-    Ok(args)
 }
 
 fn check_argv(argv: &[String]) -> Result<(), LaunchError> {

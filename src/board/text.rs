@@ -4,9 +4,13 @@ use crate::model::board::HoldKind;
 use crate::model::event::{By, NeedKind};
 use crate::model::state::{RunKind, Source};
 use crate::model::task::Column;
-use crate::model::text::{clean, clean_line, clean_lines, width};
+use crate::model::text::{clean, clean_line, clean_lines};
 use crate::model::time::{Now, Span, Wall};
 use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
+
+mod lines;
+
+use lines::{Lines, Part};
 
 use super::doc;
 use super::view;
@@ -581,85 +585,6 @@ fn seen_text(facts: &serde_json::Map<String, serde_json::Value>) -> Option<Strin
 #[must_use]
 pub fn age(now: Now, at: Wall) -> String {
     Span::secs(now.wall.since(at).as_secs().max(1)).to_string()
-}
-
-struct Lines<'a> {
-    text: String,
-    paint: &'a dyn Paint,
-}
-
-impl<'a> Lines<'a> {
-    fn new(paint: &'a dyn Paint) -> Self {
-        Self { text: String::new(), paint }
-    }
-
-    fn line(&mut self, text: &str) {
-        self.text.push_str(text.trim_end());
-        self.text.push('\n');
-    }
-
-    fn blank(&mut self) {
-        self.text.push('\n');
-    }
-
-    fn heading(&mut self, text: &str, tone: Tone) {
-        self.blank();
-        let text = self.paint.paint(tone, text);
-        self.line(&text);
-    }
-
-    fn note(&mut self, text: &str) {
-        self.line(&format!("  {text}"));
-    }
-
-    fn hint(&mut self, command: &str) {
-        let hint = self.paint.paint(Tone::Dim, "hint:");
-        self.line(&format!("  {hint} {command}"));
-    }
-
-    /// `  T3  Fix the pager           claude  …`, its parts as far as they fit
-    fn row(&mut self, task: &doc::Task, parts: &[Part]) {
-        let columns = self.paint.columns().max(NARROWEST);
-        let room = (columns / 3).clamp(14, 44);
-        let title = clean(&task.title, room);
-        let pad = " ".repeat(room.saturating_sub(width(&title)));
-        let agent = task.agent.as_ref().map(|a| clean(a.as_str(), 8)).unwrap_or_default();
-        let id = format!("{:<4}", task.id.to_string());
-        // Two blanks, id, blank, title, two blanks, agent, two blanks.
-        let left = columns.saturating_sub(2 + width(&id) + 1 + room + 2 + 8 + 2);
-        let said = fitted(parts, left, self.paint);
-        let agent = self.paint.paint(Tone::Dim, &format!("{agent:<8}"));
-        self.line(&format!("  {} {title}{pad}  {agent}  {said}", self.paint.paint(Tone::Bold, &id)));
-    }
-}
-
-/// The parts that fit into a line, whole; the first is cut if it must be.
-fn fitted(parts: &[Part], columns: usize, paint: &dyn Paint) -> String {
-    let (mut line, mut left) = (String::new(), columns);
-    for (n, part) in parts.iter().enumerate() {
-        let text = if n == 0 { clean(&part.text, left) } else { format!(" · {}", part.text) };
-        let Some(rest) = left.checked_sub(width(&text)) else { break };
-        left = rest;
-        line.push_str(if n == 0 { "" } else { " · " });
-        line.push_str(&paint.paint(part.tone, text.strip_prefix(" · ").unwrap_or(&text)));
-    }
-    line
-}
-
-/// A piece of a line in one tone; its text is clean.
-struct Part {
-    tone: Tone,
-    text: String,
-}
-
-impl Part {
-    fn new(tone: Tone, text: String) -> Self {
-        Self { tone, text }
-    }
-
-    fn painted(&self, paint: &dyn Paint) -> String {
-        paint.paint(self.tone, &self.text)
-    }
 }
 
 #[cfg(test)]

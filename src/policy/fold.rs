@@ -359,7 +359,9 @@ fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now, count
         VerdictOutcome::Green | VerdictOutcome::None => (attempt.reds, attempt.stales) = (0, 0),
         VerdictOutcome::Error => {}
     }
-    rhythm::count_failure(attempt, verdict);
+    if counts {
+        rhythm::count_failure(attempt, verdict);
+    }
     if let Some(tree) = &verdict.tree {
         attempt.tree = Some(tree.clone());
     }

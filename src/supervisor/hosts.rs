@@ -403,10 +403,10 @@ impl Host {
     /// How things stood before we came: reports that we missed are weighed at their age.
     fn status(&mut self, status: &Status, now: Now) {
         for recent in &status.recent {
-            let at = earlier(now, recent.age_ms);
+            let at = looking::earlier(now, recent.age_ms);
             self.osc(recent.osc.number, &recent.osc.payload.0, at);
         }
-        self.written = status.output_age_ms.map(|age| earlier(now, age).wall);
+        self.written = status.output_age_ms.map(|age| looking::earlier(now, age).wall);
         if !status.title.is_empty() {
             self.weigher.observe(now, Seen::Title(status.title.clone()));
         }
@@ -586,11 +586,6 @@ impl Host {
             self.observed(seen).await;
         }
     }
-}
-
-fn earlier(now: Now, age_ms: u64) -> Now {
-    let age = i64::try_from(age_ms).unwrap_or(0);
-    Now { mono: Mono(now.mono.0 - age), wall: Wall(now.wall.0 - age), ..now }
 }
 
 /// The same but for the time it was said at.

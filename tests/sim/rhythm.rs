@@ -7,7 +7,7 @@ use standup::model::board::Board;
 use standup::model::event::{By, Event, Record};
 use standup::model::id::AttemptId;
 use standup::model::message::From;
-use standup::model::settings::CheckInRules;
+use standup::model::settings::{CheckInRules, Mode};
 use standup::model::state::RunKind;
 use standup::model::task::Column;
 use standup::model::time::{Now, Span};
@@ -38,6 +38,7 @@ impl Period {
 /// the interval, as many reminders and the grace after the last have passed.
 pub(crate) fn check(disk: &Disk, rules: CheckInRules) -> (usize, usize) {
     let mut periods: BTreeMap<AttemptId, Period> = BTreeMap::new();
+    let mut modes: BTreeMap<AttemptId, Mode> = BTreeMap::new();
     let mut reminders = BTreeSet::new();
     let (mut nudged, mut late) = (0, 0);
     for step in &disk.steps {
@@ -51,6 +52,11 @@ pub(crate) fn check(disk: &Disk, rules: CheckInRules) -> (usize, usize) {
             }
             let Some(id) = about(record) else { continue };
             let period = periods.entry(id).or_insert_with(|| Period::at(now));
+            if let Event::AttemptPlanned { mode, .. } = &record.event {
+                modes.insert(id, *mode);
+            }
+            // What is more in a person's hands is heard of more often.
+            let rules = CheckInRules { every: modes[&id].check_in_every(rules.every), ..rules };
             match &record.event {
                 Event::HostStarted { .. } | Event::MessageQueued { from: From::Person, .. } => {
                     *period = Period::at(now)

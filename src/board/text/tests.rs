@@ -7,6 +7,7 @@ use crate::model::attempt::DiffStat;
 use crate::model::id::TaskId;
 use crate::model::name::{AgentName, BranchName, CheckName, Oid, Slug};
 use crate::model::task::{Mode, Priority};
+use crate::model::text::width;
 
 /// Tones as marks, so that a snapshot shows them.
 struct Marked(usize);

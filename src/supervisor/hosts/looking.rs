@@ -11,7 +11,7 @@ use super::{CPU_WINDOW, Host, LOOK_EVERY, TURN_SLACK};
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
 use crate::model::state::{RunKind, RunState};
-use crate::model::time::{Now, Wall};
+use crate::model::time::{Mono, Now, Wall};
 use crate::os::process::{ProcessId, Stat, age_ms, descendants, name};
 use crate::os::{clock, file};
 
@@ -97,4 +97,10 @@ impl Host {
 /// By the wall clock: a process ages while the machine sleeps, and so does a turn.
 fn span_since(now: Wall, then: Wall) -> u64 {
     now.since(then).0
+}
+
+/// The moment so long before.
+pub(super) fn earlier(now: Now, age_ms: u64) -> Now {
+    let age = i64::try_from(age_ms).unwrap_or(0);
+    Now { mono: Mono(now.mono.0 - age), wall: Wall(now.wall.0 - age), ..now }
 }
