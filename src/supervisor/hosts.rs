@@ -52,16 +52,6 @@ const QUEUE: usize = 256;
 /// the program takes hundreds of milliseconds to start.
 const LAST_WORDS: Span = Span::secs(2);
 
-/// CPU time is told in ticks of 10 ms: over less than this, one tick more looks like work.
-const CPU_WINDOW: Span = Span::secs(5);
-
-/// How often a turn that runs is looked at where nothing else gives reason to: a tool that ends, or
-/// one that is the reason for silence, tells nobody. Reading /proc takes under a millisecond.
-const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
-
-/// How long before the turn by our account a tool of it may have begun: a report is a moment late.
-const TURN_SLACK: Span = Span::secs(2);
-
 /// Between the first two looks for a conversation whose id the CLI chose by itself; twice as long
 /// each time. Looks are made only when the agent does something.
 const SESSION_LOOK: Duration = Duration::from_millis(100);

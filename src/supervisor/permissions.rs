@@ -5,14 +5,23 @@
 //! host or this supervisor is gone; and a hook that is gone is waited for by nobody.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
 
-use super::hosts::{Ask, Decision};
+use super::hosts::{Ask, Decision, Handle};
 use super::world::World;
 use crate::agent::hook::{self, Event};
 use crate::model::id::AttemptId;
 use crate::wire::control::Answer;
+
+/// How long a host that was just started, or that lives on from before this supervisor, may take
+/// to be connected: an agent may ask before.
+const CONNECTED: Duration = Duration::from_secs(3);
+
+/// Between two looks at whether it is.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Takes a hook's question to the host's task; `answer` is told when somebody has decided, or
 /// nobody will.
@@ -25,16 +34,21 @@ pub(super) fn ask(
 ) {
     let bytes = payload.to_string();
     let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
-    let (Ok(Some(event)), Some(handle)) = (parsed, world.host(attempt)) else {
+    let Ok(Some(event)) = parsed else {
         let _ = answer.send(Answer::Ok {});
         return;
     };
-    if !matches!(event.event, Event::PermissionAsked { .. }) {
-        handle.offer(Ask::Hook(event));
-        let _ = answer.send(Answer::Ok {});
-        return;
-    }
+    let world = world.clone();
     tokio::spawn(async move {
+        let Some(handle) = host(&world, attempt, &answer).await else {
+            let _ = answer.send(Answer::Ok {});
+            return;
+        };
+        if !matches!(event.event, Event::PermissionAsked { .. }) {
+            handle.offer(Ask::Hook(event));
+            let _ = answer.send(Answer::Ok {});
+            return;
+        }
         let (decide, decided) = oneshot::channel();
         handle.ask(Ask::Permission(event, decide)).await;
         let said = tokio::select! {
@@ -51,4 +65,17 @@ pub(super) fn ask(
             handle.ask(Ask::HookGone).await;
         }
     });
+}
+
+/// The host of an attempt, as soon as it is connected; `None` where it is not in time, or nobody
+/// waits any more.
+async fn host(world: &World, attempt: AttemptId, answer: &oneshot::Sender<Answer>) -> Option<Handle> {
+    let until = Instant::now() + CONNECTED;
+    loop {
+        let found = world.host(attempt);
+        if found.is_some() || answer.is_closed() || Instant::now() >= until {
+            return found;
+        }
+        sleep(LOOK).await;
+    }
 }

@@ -5,15 +5,27 @@
 //! or at long intervals while a turn runs; never while an agent rests. Must not know: what follows
 //! from what is seen.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::{CPU_WINDOW, Host, LOOK_EVERY, TURN_SLACK};
+use super::Host;
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
 use crate::model::state::{RunKind, RunState};
-use crate::model::time::{Mono, Now, Wall};
+use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::process::{ProcessId, Stat, age_ms, descendants, name};
 use crate::os::{clock, file};
+
+/// CPU time is told in ticks of 10 ms: over less than this, one tick more looks like work.
+const CPU_WINDOW: Span = Span::secs(5);
+
+/// How often a turn that runs is looked at where nothing else gives reason to: a tool that ends, or
+/// one that is the reason for silence, tells nobody. Reading /proc takes under a millisecond.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// How long before the turn by our account a tool of it may have begun: a report is a moment late.
+const TURN_SLACK: Span = Span::secs(2);
 
 /// The largest status file read, in bytes.
 const STATUS_MAX: u64 = 64 << 10;
