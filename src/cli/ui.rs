@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use serde::Serialize;
+use tracing_subscriber::EnvFilter;
 
 use crate::board::text::{Paint, Tone};
 
@@ -193,6 +194,15 @@ impl Ui {
         io::stdin().read_line(&mut line)?;
         Ok(line.trim().to_owned())
     }
+}
+
+/// Has faults that nobody asked about written to stderr, a line each with its time (UTC):
+/// warnings, or what `STANDUP_LOG` asks for, such as `debug` or `standup::git=trace`.
+pub(super) fn log() {
+    let filter = EnvFilter::try_from_env("STANDUP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(io::stderr);
+    // One that was set up before stays.
+    let _ = subscriber.try_init();
 }
 
 impl Paint for Ui {

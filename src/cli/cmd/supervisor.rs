@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::board::doc::Document;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
-use crate::cli::ui::Ui;
+use crate::cli::ui::{self, Ui};
 use crate::client::control::{Begin, Client, ClientError};
 use crate::model::text::clean_lines;
 use crate::os::file::FileError;
@@ -79,6 +79,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
 }
 
 fn supervise(ctx: &Context, greet: bool, still: bool) -> Result<Code, Failure> {
+    ui::log();
     let mut out = Out(&ctx.ui);
     let greeting: Option<&mut dyn Write> = if greet { Some(&mut out) } else { None };
     match run::run(ctx.place()?.clone(), greeting, still) {

@@ -83,9 +83,9 @@ fn ask_by_tool_and_hear_the_answer_in_the_same_turn() {
         );
         let msg = stage.send(id, "sqlite, please", false);
         assert_eq!(stage.until_settled(id, msg).delivery, Delivery::Delivered, "{name}");
-        let task = stage.until_task(id, "in review", |t| t.column == Column::Review);
+        // Finished work of this mode ends in a person's hands.
+        let task = stage.until_task(id, "in your hands", |t| t.column == Column::Takeover);
         assert_eq!(task.check_ins.last().map(|c| (c.check_in.state, c.via)), Some((Claim::Ready, Via::Mcp)), "{name}");
-        assert!(task.needs_you.is_none(), "{name}: {:?}", task.needs_you);
         let typed =
             stage.events(id).iter().any(|e| matches!(e, Event::MessageTyping { .. } | Event::MessageTyped { .. }));
         assert!(!typed, "{name}: it was handed over, and is not typed as well");
