@@ -86,8 +86,10 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     }
     if let Some(lease) = &task.lease {
         // A person who holds it needs no telling.
+        let by_rule = lease.by == By::Rule;
         let text = format!("{}; take it over or hand it back", lease.reason);
-        return (lease.by == By::Rule).then_some((NeedKind::Question, text));
+        let limit = task.attempt().and_then(|attempt| limits::ended(task, attempt));
+        return by_rule.then(|| (limit.map_or(NeedKind::Question, |(kind, _)| kind), text));
     }
     let attempt = task.attempt()?;
     if let Phase::Live { since, began: false, .. } = &attempt.phase {
