@@ -126,7 +126,8 @@ fn orphan(stage: &Stage, value: &str) -> io::Result<()> {
     rustix::process::setsid()?;
     if let Some(pids) = &stage.pids {
         let mut file = OpenOptions::new().create(true).append(true).open(pids)?;
-        writeln!(file, "{}", std::process::id())?;
+        // In one write: several do this at once.
+        file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
     }
     io::stdout().write_all(b"!")?;
     io::stdout().flush()?;
