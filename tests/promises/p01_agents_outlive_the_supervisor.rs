@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use standup::model::attempt::{Exit, HostFacts};
 
 use crate::peer::Peer;
-use crate::scene::{Scene, playing, poll, trials};
-use crate::{assert_gapless, counted, runs};
+use crate::scene::{Scene, playing, poll, runs, trials};
+use crate::{assert_gapless, counted};
 
 const AGENTS: u32 = 10;
 
