@@ -180,7 +180,8 @@ impl Loaded {
         };
         let untrusted = (!self.trusted).then(|| "the commands of agents.toml are not approved".to_owned());
         let agents = self.agents.iter().map(|(name, agent)| (name.clone(), facts(agent))).collect();
-        Surroundings { settings, untrusted, worktrees: layout.worktrees_dir().to_owned(), agents }
+        // As git and agents will name them, also where a folder above is a link.
+        Surroundings { settings, untrusted, worktrees: file::real(layout.worktrees_dir()), agents }
     }
 }
 
