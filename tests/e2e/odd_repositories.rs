@@ -1,7 +1,9 @@
 //! Repositories and machines of odd shapes, from the approval of settings to work in Review: what
 //! works anywhere works there, and what cannot is said with what to do.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -63,6 +65,18 @@ impl Odd {
         // What another supervisor finds is what the first one made.
         self.run(&["supervisor", "restart"]).ok();
         self.run(&["verify", "T1"]).ok();
+    }
+
+    /// It cannot start, which is said with what to do; nothing is left of the try.
+    fn fails(&self, why: &str, hint: &str) {
+        self.run(&["trust", "--yes"]).ok();
+        self.run(&["add", "One thing"]).ok();
+        let run = self.run(&["run"]);
+        assert_eq!(run.code, 5, "{run:?}");
+        for words in [why, hint] {
+            assert!(run.out.contains(words), "{words:?}: {run:?}");
+        }
+        assert!(!self.run(&["show", "T1", "--json"]).ok().json()["needs_you"].is_null());
     }
 }
 
@@ -131,6 +145,18 @@ fn a_table_of_references() {
 }
 
 #[test]
+fn names_that_shells_and_terminals_trip_over() {
+    Odd::made("my \"repo\" $HOME 'q' ünï", &[]).goes();
+    Odd::made(OsStr::from_bytes(b"b\xff\xfe"), &[]).goes();
+    let odd = Odd::made("line\nbreak", &[]);
+    let said = odd.run(&["status"]);
+    said.failed(
+        1,
+        "\\nbreak\" has a line break in its path, or its git folder has\nhint: give the folder another name",
+    );
+}
+
+#[test]
 fn from_inside_a_worktree_of_ones_own() {
     let mut odd = Odd::made("main", &[]);
     odd.git(&["worktree", "add", "-q", "../side"]);
@@ -167,4 +193,68 @@ fn a_worktree_of_somebody_that_has_the_name_of_ours() {
     let odd = Odd::made("main", &[]);
     odd.git(&["worktree", "add", "-q", "-b", "mine", "../T1-1-one-thing"]);
     odd.goes();
+}
+
+#[test]
+fn a_branch_that_is_called_as_our_folder_of_branches() {
+    let odd = Odd::made("", &[]);
+    odd.git(&["branch", "standup"]);
+    odd.fails("the branch standup is in the way", "git branch -m standup OTHER");
+    let doctor = odd.run(&["doctor", "--json"]);
+    assert!(doctor.out.contains("the branch standup is in the way"), "{doctor:?}");
+    odd.git(&["branch", "-m", "standup", "before"]);
+    odd.run(&["retry", "T1"]).ok();
+    odd.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+}
+
+#[test]
+fn on_no_branch_it_is_asked_what_to_start_from() {
+    let odd = Odd::made("", &[]);
+    odd.git(&["checkout", "-q", "--detach"]);
+    odd.fails("is on no branch (detached HEAD), and no base is set", "name the base with --base");
+    odd.run(&["add", "Another", "--base", "main"]).ok();
+    odd.run(&["start", "T2"]).ok();
+    odd.run(&["wait", "T2", "--for", "review", "--timeout", "60s"]).ok();
+}
+
+#[test]
+fn without_a_home_and_without_a_terminals_name() {
+    let odd = Odd::made("", &[]);
+    // Nothing of this user's own is touched: only what nobody else names is looked for there.
+    let paths = said(odd.trial.command(&["config", "paths"]).current_dir(&odd.dir).env_remove("HOME"));
+    assert!(paths.ok().out.contains("agents.toml"));
+    odd.goes();
+}
+
+#[test]
+fn a_path_that_no_socket_can_have_is_said_before_anything_else() {
+    let odd = Odd::made("", &[]);
+    let deep = odd.trial.repo().join("x".repeat(100));
+    let mut command = odd.trial.command(&["add", "One thing"]);
+    let failed = said(command.current_dir(&odd.dir).env("STANDUP_HOME", deep));
+    failed.failed(1, "bytes; the system allows");
+    assert!(failed.err.contains("hint: set XDG_RUNTIME_DIR or STANDUP_HOME to a shorter directory"), "{failed:?}");
+}
+
+#[test]
+fn who_commits_is_asked_for_before_agents_find_out() {
+    let odd = Odd::made("", &[]);
+    odd.git(&["config", "user.useConfigOnly", "true"]);
+    let doctor = |names: &[&str]| {
+        let mut command = odd.trial.command(&["doctor", "--json"]);
+        for name in names {
+            command.env_remove(name);
+        }
+        said(command.current_dir(&odd.dir)).json()["checks"].to_string()
+    };
+    let words = "in whose name to commit";
+    assert!(!doctor(&[]).contains(words));
+    assert!(doctor(&["GIT_COMMITTER_EMAIL"]).contains(words));
+}
+
+#[test]
+fn settings_that_are_broken_keep_the_supervisor_from_starting_and_are_named() {
+    let odd = Odd::made("", &[]);
+    fs::write(odd.dir.join("agents.toml"), "schema = 1\n[wip]\nbiuld = 3\n").expect("a file");
+    odd.run(&["add", "One thing"]).failed(69, "cannot start the supervisor: agents.toml:3:1: ");
 }

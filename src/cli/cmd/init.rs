@@ -184,7 +184,7 @@ fn document(
     let checks: Vec<_> =
         found.checks.iter().map(|c| serde_json::json!({"name": c.name.as_str(), "run": c.run})).collect();
     let body = serde_json::json!({
-        "path": path, "written": written, "trusted": trusted, "agents": agents, "checks": checks, "text": text,
+        "path": path.display().to_string(), "written": written, "trusted": trusted, "agents": agents, "checks": checks, "text": text,
     });
     ctx.ui.json(&Document::new("init", body))?;
     Ok(Code::Ok)
