@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// None of these takes longer than a moment.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A repository, a home of its own and nothing on PATH but what is put there.
 pub(crate) struct House {
