@@ -30,7 +30,7 @@ use standup::supervisor::surroundings;
 use standup::wire::control::Request;
 
 /// Nothing in these tests takes longer on an idle machine than a second or two.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(100);
 
 /// A repository with its supervisor.
 pub(crate) struct Scene {
