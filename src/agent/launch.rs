@@ -368,7 +368,8 @@ fn mode_args(
         rules = adapter.mode.get(&next).unwrap_or(&none);
     }
     let mut args: Vec<String> = rules.args.iter().map(|w| placeholder::fill(w, values)).collect::<Result<_, _>>()?;
-    for root in request.writable_roots {
+    // One that is told of no roots may have any.
+    for root in request.writable_roots.iter().filter(|_| !rules.root.is_empty()) {
         let value = [("root", text(root)?.to_owned())].into();
         for word in &rules.root {
             args.push(placeholder::fill(word, &value)?);

@@ -1,8 +1,8 @@
 //! The documents of `--json`: names that scripts rely on. Only ever extended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::model::attempt::{DiffStat, Exit};
 use crate::model::board::HoldKind;
@@ -40,10 +40,16 @@ impl<T> Document<T> {
     }
 }
 
+/// A path as messages show it: a document is text, and a path may be no text.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
 /// `status`
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// The main checkout.
+    #[serde(serialize_with = "shown")]
     pub repo: PathBuf,
     /// The branch attempts start from, where one is known.
     pub base: Option<String>,
@@ -209,6 +215,7 @@ pub struct Attempt {
     /// Its branch.
     pub branch: BranchName,
     /// Its worktree.
+    #[serde(serialize_with = "shown")]
     pub worktree: PathBuf,
     /// Where it started.
     pub base_oid: Option<Oid>,

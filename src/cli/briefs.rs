@@ -135,14 +135,10 @@ impl Flags {
 pub(super) fn spec(brief: &Brief) -> TaskSpec {
     let front = brief.front.clone();
     TaskSpec {
-        title: brief.title.trim().to_owned(),
         slug: brief.slug(),
-        brief: TextRef(TextDigest::of(&brief.source).as_str().to_owned()),
-        key: None,
         agent: front.agent,
         mode: front.mode.unwrap_or_default(),
         priority: front.priority.unwrap_or_default(),
-        needs: Vec::new(),
         touches: front.touches,
         off_limits: front.off_limits,
         labels: front.labels,
@@ -151,6 +147,7 @@ pub(super) fn spec(brief: &Brief) -> TaskSpec {
         limits: front.limits,
         criteria: criteria(brief),
         checks: checks(brief),
+        ..TaskSpec::new(brief.title.trim(), TextRef(TextDigest::of(&brief.source).as_str().to_owned()))
     }
 }
 

@@ -135,7 +135,7 @@ impl Context {
     }
 
     fn client_with(&self, place: &Place, begin: Begin) -> Result<Client, Failure> {
-        let client = Client::connect_or_start(&place.layout, &place.root(), begin)?;
+        let client = Client::connect_or_start(&place.layout, &place.anchor(), begin)?;
         client.set_patience(Some(PATIENCE))?;
         Ok(client)
     }

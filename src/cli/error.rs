@@ -8,6 +8,7 @@ use crate::brief::BriefError;
 use crate::client::control::ClientError;
 use crate::git::GitError;
 use crate::model::input::{Refusal, RefusalCode};
+pub(in crate::cli) use crate::model::text::chain;
 use crate::os::locate::LocateError;
 use crate::store::StoreError;
 use crate::supervisor::place::PlaceError;
@@ -155,22 +156,6 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// An error and its causes: `what: why: why`. A cause that its parent repeats is left out.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 impl From<Refusal> for Failure {

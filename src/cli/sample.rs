@@ -8,31 +8,14 @@ use crate::model::event::By;
 use crate::model::id::{ActionId, AttemptId, AttemptNo, TaskId};
 use crate::model::name::{AgentName, BranchName, Slug};
 use crate::model::state::{RunKind, RunState};
-use crate::model::task::{Column, Mode, Priority, TaskSpec, TextRef};
+use crate::model::task::{Column, Mode, TaskSpec, TextRef};
 use crate::model::time::{Now, Wall};
 
 /// A task in the backlog.
 pub(super) fn task(n: u32, slug: &str) -> Task {
     Task {
         id: TaskId::new(n).expect("from 1"),
-        spec: TaskSpec {
-            title: slug.replace('-', " "),
-            slug: Slug::new(slug).expect("a slug"),
-            brief: TextRef(String::new()),
-            key: None,
-            agent: None,
-            mode: Mode::default(),
-            priority: Priority::default(),
-            needs: Vec::new(),
-            touches: Vec::new(),
-            off_limits: Vec::new(),
-            labels: Vec::new(),
-            base: None,
-            check_in: None,
-            limits: crate::model::settings::LimitOverrides::default(),
-            criteria: Vec::new(),
-            checks: Vec::new(),
-        },
+        spec: TaskSpec::new(&slug.replace('-', " "), TextRef(String::new())),
         column: Column::Backlog,
         moved_by: By::Person,
         moved_because: String::new(),

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::model::board::{Board, Task};
 use crate::model::id::TaskId;
 use crate::model::text::{clean_line, nearest};
+use crate::os::file;
 
 use super::error::{Code, Failure};
 
@@ -28,7 +29,7 @@ pub(super) fn resolve(board: &Board, written: Option<&str>, here: &Path) -> Resu
 /// The task in one of whose worktrees a folder lies.
 pub(super) fn around(board: &Board, here: &Path) -> Option<TaskId> {
     let here = here.canonicalize().ok()?;
-    let inside = |task: &&Task| task.attempts.iter().any(|attempt| here.starts_with(&attempt.worktree));
+    let inside = |task: &&Task| task.attempts.iter().any(|attempt| here.starts_with(file::real(&attempt.worktree)));
     board.tasks.values().find(inside).map(|task| task.id)
 }
 

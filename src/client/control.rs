@@ -45,13 +45,12 @@ pub enum ClientError {
     #[error("no supervisor runs for this repository")]
     Absent,
     /// It could not be started.
-    #[error("cannot start the supervisor{}", said(log))]
+    #[error("cannot start the supervisor: {}", if log.is_empty() { ended.to_string() } else { log.clone() })]
     Start {
-        /// The end of its log.
+        /// What it said in its log; empty where it said nothing.
         log: String,
-        /// Why.
-        #[source]
-        source: DetachError,
+        /// How it ended.
+        ended: DetachError,
     },
     /// It said no.
     #[error(transparent)]
@@ -74,10 +73,6 @@ pub enum ClientError {
     /// The log of the supervisor cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
-}
-
-fn said(log: &str) -> String {
-    if log.is_empty() { String::new() } else { format!("; it said: {log}") }
 }
 
 /// How a supervisor that has to be started begins.
@@ -295,17 +290,17 @@ fn start(layout: &Layout, root: &Path, begin: Begin) -> Result<(), ClientError> 
     }
     match detach::start(&exe, args, root, log, START_LIMIT) {
         Ok(_) => Ok(()),
-        Err(source) => Err(ClientError::Start { log: tail(&log_path, before), source }),
+        Err(ended) => Err(ClientError::Start { log: complaint(&log_path, before), ended }),
     }
 }
 
-/// What was written to a log since `from`, on one line, its end only.
-fn tail(path: &Path, from: u64) -> String {
+/// The error that was written to a log since `from`, without its hints; else the last line.
+fn complaint(path: &Path, from: u64) -> String {
     let bytes = crate::os::file::read_bounded(path, 64 << 20).unwrap_or_default();
     let start = usize::try_from(from).unwrap_or(0).min(bytes.len());
     let text = String::from_utf8_lossy(&bytes[start..]).into_owned();
-    let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-    clip(lines.last().unwrap_or(&""))
+    let error = text.lines().find_map(|line| line.strip_prefix("error: "));
+    clip(error.or_else(|| text.lines().rfind(|line| !line.trim().is_empty())).unwrap_or_default())
 }
 
 fn send(mut write: &UnixStream, value: &impl Serialize) -> Result<(), ClientError> {

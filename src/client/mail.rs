@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::model::checkin::{CheckIn, Stamp, Via, Written};
 use crate::model::id::{AttemptId, CheckRun};
 use crate::model::input::{Refusal, RefusalCode};
+use crate::model::text::chain;
 use crate::model::verdict::Verdict;
 use crate::os::clock;
 use crate::os::file::{self, FileError};
@@ -230,16 +231,4 @@ fn run_dir_around(folder: &Path) -> Option<PathBuf> {
 
 fn unreachable(why: &str) -> MailError {
     MailError::Unreachable { why: why.to_owned() }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -39,6 +39,12 @@ pub enum GitError {
         /// The folder.
         dir: PathBuf,
     },
+    /// Git separates paths by line breaks, and this one has one.
+    #[error("{dir:?} has a line break in its path, or its git folder has")]
+    LineBreak {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The repository has no main checkout, and one is needed.
     #[error("{} is a bare repository: it has no checkout", repo.display())]
     Bare {
@@ -84,6 +90,8 @@ pub enum GitError {
     BranchBlocked {
         /// The branch.
         branch: BranchName,
+        /// The other one.
+        by: Option<String>,
         /// What git said.
         why: String,
     },
@@ -263,6 +271,7 @@ impl GitError {
         let text = match self {
             Self::NoGit { .. } | Self::TooOld { .. } => "install a current git".to_owned(),
             Self::NotARepository { .. } => "git init && git commit --allow-empty -m start".to_owned(),
+            Self::LineBreak { .. } => "give the folder another name".to_owned(),
             Self::NoCommits { repo } => {
                 format!("make a first commit: git -C {} commit --allow-empty -m start", quoted(repo))
             }
@@ -271,6 +280,9 @@ impl GitError {
             }
             Self::MissingBase { .. } => "git branch --all".to_owned(),
             Self::DetachedNoBase { .. } => "name the base with --base, or set `base` in agents.toml".to_owned(),
+            Self::BranchBlocked { by: Some(by), .. } => {
+                format!("give it another name: git branch -m {} OTHER", quoted(Path::new(by)))
+            }
             Self::PathTaken { path, .. } => format!("look at it, then move it away: ls -A {}", quoted(path)),
             Self::Registered { path, admin_dir } => format!(
                 "if it moved: git worktree repair <where it is now>; if it is gone for good: \
@@ -292,6 +304,9 @@ impl GitError {
                 )
             }
             Self::DiskFull { .. } => "df -h; df -i".to_owned(),
+            Self::Filter { .. } => {
+                "see which program it is, and whether it runs here: git config --get-regexp '^filter\\.'".to_owned()
+            }
             Self::LockHeld { path, owner: None, .. } => {
                 format!("if no git is running there: rm {}", quoted(path))
             }
@@ -322,6 +337,13 @@ impl GitError {
         let filter = said.lines().any(|line| line.contains("filter") && line.contains("failed"));
         let stderr = plain(stderr);
         if filter { Self::Filter { stderr } } else { Self::Failed { command, code, stderr } }
+    }
+
+    /// A branch that could not be made, by what git said of it.
+    pub(super) fn blocked(branch: &BranchName, stderr: String) -> Self {
+        let by = between(&stderr, ": 'refs/heads/", "' exists").map(str::to_owned);
+        let why = by.as_ref().map_or(stderr, |by| format!("the branch {by} is in the way"));
+        Self::BranchBlocked { branch: branch.clone(), by, why }
     }
 
     /// A lock that stands in the way, with its age and who seems to hold it.

@@ -74,7 +74,7 @@ fn branch_folders(repo: &Repository, branch: &BranchName) -> Result<Vec<PathBuf>
     }
     let Some((folder, _)) = branch.as_str().rsplit_once('/') else {
         let why = "it needs a folder of its own, as in standup/T7/1-name".to_owned();
-        return Err(GitError::BranchBlocked { branch: branch.clone(), why });
+        return Err(GitError::BranchBlocked { branch: branch.clone(), by: None, why });
     };
     let bases = [HEADS.to_owned(), format!("logs/{HEADS}")];
     Ok(bases.into_iter().map(|base| repo.common_dir().join(base).join(folder)).collect())

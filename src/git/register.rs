@@ -62,6 +62,18 @@ pub(super) fn entries(repo: &Repository) -> Vec<Entry> {
     found.flatten().filter_map(|entry| read(entry.path())).collect()
 }
 
+/// The entry of a worktree that was made before: it has the name of the worktree's folder, or that
+/// and a number where another worktree's entry had it already.
+pub(super) fn entry_of(repo: &Repository, worktree: &Path) -> PathBuf {
+    let usual = repo.common_dir().join("worktrees").join(entry_name(worktree));
+    let is_its =
+        |dir: &Path| read_line(&dir.join("gitdir")).is_ok_and(|line| resolve(dir, &line) == worktree.join(".git"));
+    if is_its(&usual) {
+        return usual;
+    }
+    entries(repo).into_iter().find(|entry| entry.worktree == worktree).map_or(usual, |entry| entry.admin_dir)
+}
+
 /// Takes the lock that orders all registrations of one repository by us.
 pub(super) fn lock(repo: &Repository, dir: &Path) -> Result<Lock, GitError> {
     crate::os::file::private_dir(dir)?;
@@ -116,7 +128,7 @@ fn reserve_branch(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>
         }
         Err(_) if exists(git, repo, &full)? => Err(taken()),
         Err(GitError::Failed { stderr, .. }) if stderr.contains("cannot lock ref") => {
-            Err(GitError::BranchBlocked { branch: plan.branch.clone(), why: stderr })
+            Err(GitError::blocked(&plan.branch, stderr))
         }
         Err(other) => Err(other),
     }

@@ -107,7 +107,7 @@ impl Repository {
     /// Finds the repository around `dir`. From inside a linked worktree the main checkout is found.
     ///
     /// # Errors
-    /// [`GitError::NotARepository`], [`GitError::Dubious`], [`GitError::Alternates`].
+    /// [`GitError::NotARepository`], [`GitError::Dubious`], [`GitError::LineBreak`], [`GitError::Alternates`].
     pub fn discover(git: &Git, dir: &Path) -> Result<Self, GitError> {
         let canonical = |path: &Path| path.canonicalize().map_err(|e| GitError::io("find", path, e));
         let call = git
@@ -119,6 +119,8 @@ impl Repository {
         let mut path = || lines.next().map(PathBuf::from).filter(|p| p.is_absolute());
         let (Some(common), Some(git_dir)) = (path(), path()) else {
             return Err(match call.failed(&output) {
+                // Git writes a path as it is, and with it the end of the line.
+                _ if output.stdout.starts_with(b"/") => GitError::LineBreak { dir: dir.to_owned() },
                 GitError::Failed { stderr, .. } if stderr.contains("not a git repository") => {
                     GitError::NotARepository { dir: dir.to_owned() }
                 }
@@ -424,6 +426,22 @@ impl Repository {
         }
         let wanted = format!("{commit}^{{tree}}");
         oid(&self.call(git, &["rev-parse", "--verify", "--end-of-options", &wanted]).text()?)
+    }
+
+    /// Whether git knows in whose name to commit here, by the environment and every configuration.
+    ///
+    /// # Errors
+    /// That git does not run.
+    pub fn can_commit(&self, git: &Git) -> Result<bool, GitError> {
+        for who in ["AUTHOR", "COMMITTER"] {
+            let call = self.call(git, &["var", &format!("GIT_{who}_IDENT")]);
+            let set = ["NAME", "EMAIL"].map(|what| format!("GIT_{who}_{what}"));
+            let set = set.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+            if !set.fold(call, |call, (name, value)| call.env(name, value)).output()?.ended.is_success() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// How `ours` and `theirs` lie to each other.

@@ -22,7 +22,7 @@ use crate::model::time::Wall;
 
 mod since;
 
-pub use since::{Since, Stand};
+pub use since::Stand;
 
 /// Differences between two trees, with renames looked for.
 const DIFF_LIMIT: Duration = Duration::from_secs(120);

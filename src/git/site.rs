@@ -137,7 +137,9 @@ impl Site {
         if link("commondir")? != self.common_dir {
             return Err(broken("its entry points to another repository".into()));
         }
-        if link("gitdir")? != dot_git {
+        let written = link("gitdir")?;
+        // The folders above it may have been moved, with a link left in their place.
+        if written != dot_git && !written.canonicalize().is_ok_and(|real| real == dot_git) {
             return Err(broken("its entry points to another folder".into()));
         }
         Ok(())

@@ -19,7 +19,7 @@ use super::shadow::Shadow;
 use super::site::{HEADS, Site, read_line};
 use super::tree::OURS;
 use crate::model::name::{BranchName, Oid, Pattern};
-use crate::os::failpoint;
+use crate::os::{failpoint, file};
 
 /// A checkout may fetch large files and missing objects.
 const CHECKOUT_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -132,6 +132,18 @@ fn build(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Resu
     make_inbox(&run_dir)?;
     failpoint::hit("worktree.whole");
     Ok(Created { site, branch: plan.branch.clone(), base_oid: plan.base.clone(), run_dir, notes, shadow })
+}
+
+/// Where a worktree that was made before lies, by the path that was planned for it: the folders
+/// above it may be links. Whether it still is that worktree, [`Site::require_intact`] says.
+#[must_use]
+pub fn site_of(repo: &Repository, planned: &Path) -> Site {
+    let worktree = match (planned.parent(), planned.file_name()) {
+        (Some(parent), Some(name)) => file::real(parent).join(name),
+        _ => planned.to_owned(),
+    };
+    let admin_dir = register::entry_of(repo, &worktree);
+    Site { worktree, admin_dir, common_dir: repo.common_dir().to_owned() }
 }
 
 /// What became of a creation that was interrupted.

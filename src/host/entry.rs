@@ -5,7 +5,8 @@
 
 use std::io::{self, Read, Write};
 
-use super::{ServeError, sentence, serve};
+use super::{ServeError, serve};
+use crate::model::text::chain;
 use crate::wire::host::{Failure, Spec};
 
 /// A spec is a few environments long.
@@ -25,7 +26,7 @@ pub fn main() -> u8 {
     match ran {
         Ok(()) => 0,
         Err(error) => {
-            let failure = Failure { error: sentence(&error), code: error.code().to_owned() };
+            let failure = Failure { error: chain(&error), code: error.code().to_owned() };
             // Nobody to tell is no reason for another code.
             let _ = say(&failure);
             1

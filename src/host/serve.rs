@@ -25,6 +25,7 @@ use super::signals::Signals;
 use super::transcript::Writer;
 use super::typed::Typed;
 use super::{ServeError, fence, sweep};
+use crate::model::text::chain;
 use crate::model::time::{Now, Wall};
 use crate::os::lock::Lock;
 use crate::os::process::ProcessId;
@@ -275,7 +276,7 @@ fn launch(spec: &Spec, dir: &std::path::Path, pty: &Pty, now: Now) -> Result<(Pr
         Ok(pid) => pid,
         Err(source) => {
             let error = ServeError::Spawn { program: spec.program.as_path().to_owned(), source };
-            let text = super::sentence(&error);
+            let text = chain(&error);
             record::write_exit(dir, &ExitRecord::never_ran(spec, now.wall, text))?;
             return Err(error);
         }
@@ -554,7 +555,7 @@ impl Host {
             ..ExitRecord::never_ran(&self.spec, ended.at, String::new())
         };
         if let Err(e) = record::write_exit(&self.dir, &record) {
-            self.host_error(&super::sentence(&e));
+            self.host_error(&chain(&e));
         }
         let _ = std::fs::remove_file(self.spec.socket.as_path());
         self.say_goodbye(ended);

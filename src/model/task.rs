@@ -134,3 +134,28 @@ pub struct TaskSpec {
     #[serde(default)]
     pub checks: Vec<CheckSettings>,
 }
+
+impl TaskSpec {
+    /// What a title and a brief alone ask for: everything else is as the repository says.
+    #[must_use]
+    pub fn new(title: &str, brief: TextRef) -> Self {
+        Self {
+            title: title.to_owned(),
+            slug: Slug::from_title(title),
+            brief,
+            key: None,
+            agent: None,
+            mode: Mode::default(),
+            priority: Priority::default(),
+            needs: Vec::new(),
+            touches: Vec::new(),
+            off_limits: Vec::new(),
+            labels: Vec::new(),
+            base: None,
+            check_in: None,
+            limits: LimitOverrides::default(),
+            criteria: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+}

@@ -1,8 +1,10 @@
-//! Foreign text made fit for a terminal (titles, branches, briefs, log lines, questions), and the
-//! word that was meant.
+//! Foreign text made fit for a terminal (titles, branches, briefs, log lines, questions), the word
+//! that was meant, and an error with its causes.
 //!
 //! **Invariant:** what [`clean`] and its kin return holds no control character, no character that reorders or hides
 //! its neighbours, and is no wider than was asked. Must not know: any terminal.
+
+use std::error::Error;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -61,6 +63,22 @@ pub fn clean_lines(text: &str) -> String {
         }
     }
     out
+}
+
+/// An error and its causes on one line: `what: why: why`. A cause that its parent repeats is left out.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 /// Columns a cleaned text takes.
@@ -141,7 +159,33 @@ fn is_hidden(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use super::*;
+
+    /// What failed, and why.
+    #[derive(Debug)]
+    struct Failed(&'static str, Option<Box<Failed>>);
+
+    impl fmt::Display for Failed {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Failed {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as &(dyn Error + 'static))
+        }
+    }
+
+    #[test]
+    fn causes_are_named_once_each() {
+        let innermost = Failed("no such file", None);
+        let repeated = Failed("a", Some(Box::new(innermost)));
+        let outer = Failed("cannot read a", Some(Box::new(repeated)));
+        assert_eq!(chain(&outer), "cannot read a: no such file");
+    }
 
     /// Texts that would steer a terminal, and what is shown instead.
     const CORPUS: &[(&str, &str)] = &[

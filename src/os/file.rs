@@ -58,6 +58,17 @@ impl FileError {
     }
 }
 
+/// A path without links, as far as it exists; what is not there yet follows as it is written.
+#[must_use]
+pub fn real(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors().filter(|ancestor| !ancestor.as_os_str().is_empty()) {
+        if let (Ok(found), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return if rest.as_os_str().is_empty() { found } else { found.join(rest) };
+        }
+    }
+    path.to_owned()
+}
+
 /// Reads a regular file of at most `max` bytes. Never blocks on a FIFO and never follows into a
 /// device: the file is opened without waiting and judged before a byte is read.
 ///
@@ -178,6 +189,17 @@ mod tests {
         assert_eq!(fs::read(&path).expect("read"), b"two");
         assert_eq!(fs::metadata(&path).expect("meta").mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).expect("dir").count(), 1);
+    }
+
+    #[test]
+    fn a_path_is_followed_as_far_as_it_goes() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let root = dir.path().canonicalize().expect("a path");
+        fs::create_dir(root.join("there")).expect("mkdir");
+        std::os::unix::fs::symlink("there", root.join("link")).expect("link");
+        assert_eq!(real(&root.join("link")), root.join("there"));
+        assert_eq!(real(&root.join("link/not/yet")), root.join("there/not/yet"));
+        assert_eq!(real(Path::new("nowhere/at/all")), Path::new("nowhere/at/all"));
     }
 
     #[test]

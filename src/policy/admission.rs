@@ -145,7 +145,7 @@ pub fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String
         .or_else(|| (settings.agents.len() == 1).then(|| settings.agents.keys().next().cloned()).flatten());
     let Some(name) = name else {
         return Err(if settings.agents.is_empty() {
-            "no agent is configured; standup init writes one into agents.toml".into()
+            "no agent is configured in agents.toml; standup init writes one where it is on PATH".into()
         } else {
             let names: Vec<&str> = settings.agents.keys().map(AgentName::as_str).collect();
             format!("several agents are configured ({}) and none is chosen", names.join(", "))

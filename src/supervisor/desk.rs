@@ -294,14 +294,14 @@ impl Desk {
         }
     }
 
-    /// Reads settings again where a file has changed; a broken edit keeps the last good ones.
+    /// Reads settings again where a file or an agent's program has changed; a broken edit keeps the
+    /// last good ones.
     async fn look_at_settings(&mut self, at_once: bool) {
         if !at_once && self.settings_looked.is_some_and(|at| at.elapsed() < SETTINGS_EVERY) {
             return;
         }
         self.settings_looked = Some(Instant::now());
-        let changed = surroundings::stamps(&self.world.place) != self.world.loaded().files;
-        if !changed && !at_once {
+        if !at_once && self.world.loaded().is_current(&self.world.place) {
             return;
         }
         let world = self.world.clone();

@@ -11,6 +11,7 @@ use crate::model::board::{Board, MachineSlots};
 use crate::model::event::Record;
 use crate::model::id::ActionId;
 use crate::model::input::{Input, Observation, Refusal, RefusalCode, Reply};
+use crate::model::text::chain;
 use crate::model::time::{Mono, Now, Span};
 use crate::policy::Machine;
 
@@ -244,18 +245,6 @@ fn superseded(backlog: &VecDeque<Input>) -> Option<usize> {
     found
 }
 
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -263,8 +252,8 @@ mod tests {
 
     use super::*;
     use crate::model::input::{AgentFacts, Command, NewTask, Surroundings};
-    use crate::model::name::{AgentName, Slug};
-    use crate::model::settings::{AgentSettings, Limit, Mode, Priority, Settings};
+    use crate::model::name::AgentName;
+    use crate::model::settings::{AgentSettings, Limit, Settings};
     use crate::model::task::{TaskSpec, TextRef};
     use crate::model::time::{Boot, Wall};
 
@@ -344,24 +333,7 @@ mod tests {
     }
 
     fn add() -> Input {
-        let spec = TaskSpec {
-            title: "one".into(),
-            slug: Slug::from_title("one"),
-            brief: TextRef("one".into()),
-            key: None,
-            agent: None,
-            mode: Mode::Delegate,
-            priority: Priority::Normal,
-            needs: Vec::new(),
-            touches: Vec::new(),
-            off_limits: Vec::new(),
-            labels: Vec::new(),
-            base: None,
-            check_in: None,
-            limits: crate::model::settings::LimitOverrides::default(),
-            criteria: Vec::new(),
-            checks: Vec::new(),
-        };
+        let spec = TaskSpec::new("one", TextRef("one".into()));
         Input::Command(Command::Add { tasks: vec![NewTask { spec, needs_new: Vec::new() }] })
     }
 

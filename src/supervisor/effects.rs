@@ -18,6 +18,7 @@ use crate::model::action::{Action, Order, Outcome};
 use crate::model::id::{ActionId, AttemptId, MsgId};
 use crate::model::input::Input;
 use crate::model::name::HostId;
+pub(super) use crate::model::text::chain;
 use crate::os::failpoint;
 
 use super::driver;
@@ -204,19 +205,4 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 /// Ends the checks that no order wants any more.
 pub(super) fn cancel_unwanted(world: &World, wanted: impl Fn(ActionId) -> bool) {
     world.cancel_checks_but(wanted);
-}
-
-/// An error and its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        source = cause.source();
-    }
-    text
 }

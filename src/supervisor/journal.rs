@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use crate::model::event::{Event, Record};
-use crate::model::id::Seq;
+use crate::model::id::{Seq, TaskId};
 use crate::os::failpoint;
 use crate::policy::Machine;
 use crate::store::StoreError;
@@ -12,7 +12,7 @@ use crate::wire::control::Logged;
 
 use super::driver::{Entry, Journal};
 
-/// Events read at once while folding.
+/// Events read at once.
 const PAGE: usize = 4_096;
 
 /// The log, and everyone who follows it.
@@ -99,16 +99,25 @@ impl Journal for StoreJournal {
 /// The store's.
 pub fn fold(log: &Log) -> Result<Machine, StoreError> {
     let mut machine = Machine::default();
+    each(log, None, |logged| machine.fold(&logged.record, logged.at))?;
+    Ok(machine)
+}
+
+/// Hands on every event, or those of one task alone, oldest first. Events of a kind this version
+/// does not know are passed over.
+///
+/// # Errors
+/// The store's.
+pub fn each(log: &Log, of: Option<TaskId>, mut take: impl FnMut(Logged)) -> Result<(), StoreError> {
     let mut from = Seq(1);
     loop {
-        let page = log.events(from, PAGE)?;
-        let Some(last) = page.last() else { return Ok(machine) };
+        let page = match of {
+            Some(task) => log.events_of(task, from, PAGE)?,
+            None => log.events(from, PAGE)?,
+        };
+        let Some(last) = page.last() else { return Ok(()) };
         from = last.seq.next();
-        for stored in &page {
-            if let Some(logged) = logged(stored) {
-                machine.fold(&logged.record, logged.at);
-            }
-        }
+        page.iter().filter_map(logged).for_each(&mut take);
     }
 }
 

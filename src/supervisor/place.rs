@@ -61,6 +61,14 @@ impl Place {
         self.repo.main().unwrap_or_else(|| self.repo.root()).to_owned()
     }
 
+    /// A folder from which this repository is found again: the one that people call it, unless
+    /// nothing in it leads to the git folder (`core.worktree`).
+    #[must_use]
+    pub fn anchor(&self) -> PathBuf {
+        let root = self.root();
+        if self.repo.is_bare() || root.join(".git").exists() { root } else { self.repo.common_dir().to_owned() }
+    }
+
     /// `<name>` and `<hash>` of the repository's identity, which is `<name>-<hash>`.
     fn names(repo: &Repository) -> (String, String) {
         let identity = repo.identity();

@@ -69,6 +69,8 @@ pub struct FoundAgent {
     pub adapter: Arc<Adapter>,
     /// Its program; or why there is none.
     pub program: Result<PathBuf, String>,
+    /// What its program was looked for by; `None` where it never came to that.
+    pub name: Option<String>,
     /// Its version, where the program was asked and answered.
     pub version: Option<String>,
     /// The version, where it is none that the adapter was tried with.
@@ -170,6 +172,18 @@ pub fn stamps(place: &Place) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
 }
 
 impl Loaded {
+    /// Whether the files and the agents' programs still are what was read: an agent may be
+    /// installed, moved or removed at any time.
+    #[must_use]
+    pub fn is_current(&self, place: &Place) -> bool {
+        let root = place.root();
+        let is_found = |agent: &FoundAgent| {
+            let Some(name) = &agent.name else { return true };
+            locate::program(OsStr::new(name), &root).ok().as_ref() == agent.program.as_ref().ok()
+        };
+        stamps(place) == self.files && self.agents.values().all(is_found)
+    }
+
     /// What the machine must know.
     #[must_use]
     pub fn surroundings(&self, place: &Place) -> Surroundings {
@@ -180,7 +194,8 @@ impl Loaded {
         };
         let untrusted = (!self.trusted).then(|| "the commands of agents.toml are not approved".to_owned());
         let agents = self.agents.iter().map(|(name, agent)| (name.clone(), facts(agent))).collect();
-        Surroundings { settings, untrusted, worktrees: layout.worktrees_dir().to_owned(), agents }
+        // As git and agents will name them, also where a folder above is a link.
+        Surroundings { settings, untrusted, worktrees: file::real(layout.worktrees_dir()), agents }
     }
 }
 
@@ -220,6 +235,7 @@ fn find_agent(place: &Place, settings: &AgentSettings, may_ask: bool) -> FoundAg
         settings: settings.clone(),
         adapter: Arc::new(adapter::builtin("generic").expect("the built-in adapters are tested")),
         program: Err(why),
+        name: None,
         version: None,
         unknown_version: None,
     };
@@ -231,9 +247,9 @@ fn find_agent(place: &Place, settings: &AgentSettings, may_ask: bool) -> FoundAg
         return missing(error.to_string());
     }
     let name = settings.command.first().or_else(|| adapter.program.first()).cloned();
-    let program = match name {
+    let program = match &name {
         None => Err("it names no command".to_owned()),
-        Some(name) => locate::program(OsStr::new(&name), &place.root()).map_err(|_| not_found(&name)),
+        Some(name) => locate::program(OsStr::new(name), &place.root()).map_err(|_| not_found(name)),
     };
     let version = match &program {
         Ok(program) if may_ask => version(&adapter, program),
@@ -241,7 +257,7 @@ fn find_agent(place: &Place, settings: &AgentSettings, may_ask: bool) -> FoundAg
     };
     let unknown_version = version.as_ref().filter(|v| !v.known).map(|v| v.number.clone());
     let version = version.map(|v| v.number);
-    FoundAgent { settings: settings.clone(), adapter, program, version, unknown_version }
+    FoundAgent { settings: settings.clone(), adapter, program, name, version, unknown_version }
 }
 
 fn not_found(name: &str) -> String {

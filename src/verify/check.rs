@@ -1,7 +1,6 @@
 //! One check: its process, its output, its leftovers, its report.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,9 +10,10 @@ use super::leftover::{self, Left};
 use super::log::Log;
 use super::{Job, log_path};
 use crate::model::settings::{CheckSettings, ReportFormat};
+use crate::model::text::chain;
 use crate::model::verdict::{CheckOutcome, CheckResult};
 use crate::os::locate;
-use crate::os::run::{Ended, Run, RunError, Stream};
+use crate::os::run::{Ended, Run, Stream};
 use crate::report::{Parser, Report};
 
 /// The shell that POSIX systems have; elsewhere it is looked for on PATH.
@@ -77,7 +77,7 @@ pub(super) fn run(job: &Job, check: &CheckSettings, cancel: &AtomicBool) -> Chec
     let stubborn = leftover::sweep(&marker);
     match ended {
         Ok(ended) => output.result(job, check, &ended, expected.as_ref(), leftovers(&ended, left, stubborn)),
-        Err(error) => not_run(check, &in_full(&error)),
+        Err(error) => not_run(check, &chain(&error)),
     }
 }
 
@@ -102,16 +102,6 @@ fn shell(cwd: &Path) -> Result<PathBuf, String> {
         return Ok(usual.to_owned());
     }
     locate::program(OsStr::new("sh"), cwd).map_err(|error| format!("no shell was found: {error}"))
-}
-
-fn in_full(error: &RunError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Where the output of a running check goes.

@@ -110,9 +110,14 @@ impl Trial {
     }
 
     pub(crate) fn git(&self, args: &[&str]) {
+        self.git_in(&self.repo(), args);
+    }
+
+    pub(crate) fn git_in(&self, dir: &Path, args: &[&str]) {
         let identity = [("GIT_AUTHOR_NAME", "a"), ("GIT_AUTHOR_EMAIL", "a@b"), ("GIT_COMMITTER_NAME", "a")];
         let mut git = Command::new("git");
-        git.args(args).current_dir(self.repo()).envs(identity).env("GIT_COMMITTER_EMAIL", "a@b").timeout(LIMIT);
+        git.args(args).current_dir(dir).envs(identity).env("GIT_COMMITTER_EMAIL", "a@b").timeout(LIMIT);
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         git.assert().success();
     }
 

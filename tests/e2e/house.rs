@@ -7,32 +7,32 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// None of these takes longer than a moment.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A repository, a home of its own and nothing on PATH but what is put there.
-struct House {
+pub(crate) struct House {
     dir: tempfile::TempDir,
 }
 
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {} {}", self.out, self.err))
     }
 
     #[track_caller]
-    fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
         self
     }
 
     #[track_caller]
-    fn fails(self, code: i32) -> Self {
+    pub(crate) fn fails(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
         self
     }
@@ -40,55 +40,62 @@ impl Said {
 
 impl House {
     /// A repository with one commit.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let house = Self::without_commit();
         house.git(&["commit", "-q", "--allow-empty", "-m", "first"]);
         house
     }
 
-    fn without_commit() -> Self {
+    pub(crate) fn without_commit() -> Self {
         let house = Self::bare_folder();
         house.git(&["init", "-q", "-b", "main"]);
         house
     }
 
-    fn bare_folder() -> Self {
+    pub(crate) fn bare_folder() -> Self {
         let dir = tempfile::Builder::new().prefix("sh").tempdir_in("/tmp").expect("temp dir");
         for name in ["repo", "bin"] {
             std::fs::create_dir(dir.path().join(name)).expect("mkdir");
         }
+        // Not the machine's own PATH: agents may be installed there.
+        for name in ["git", "sh", "touch"] {
+            let real = which::which(name).expect(name);
+            std::os::unix::fs::symlink(real, dir.path().join("bin").join(name)).expect("link");
+        }
         Self { dir }
     }
 
-    fn repo(&self) -> PathBuf {
+    pub(crate) fn repo(&self) -> PathBuf {
         self.dir.path().join("repo")
     }
 
-    fn git(&self, args: &[&str]) {
+    pub(crate) fn git(&self, args: &[&str]) {
         let mut git = assert_cmd::Command::new("git");
         git.args(["-c", "user.name=t", "-c", "user.email=t@localhost"]).args(args).current_dir(self.repo());
         git.env("GIT_CONFIG_GLOBAL", "/dev/null").assert().success();
     }
 
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.repo().join(name), text).expect("write");
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.repo().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
+        std::fs::write(path, text).expect("write");
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.repo().join(name)).expect("read")
     }
 
     /// A program on PATH.
-    fn program(&self, name: &str, script: &str) {
+    pub(crate) fn program(&self, name: &str, script: &str) {
         use std::os::unix::fs::PermissionsExt;
         let path = self.dir.path().join("bin").join(name);
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("write");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
     }
 
-    fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_standup"));
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.dir.path().join("bin").display());
+        let path = self.dir.path().join("bin");
         command.args(args).current_dir(self.repo()).env("STANDUP_HOME", self.dir.path().join("home"));
         command.env("PATH", path).env("GIT_CONFIG_GLOBAL", "/dev/null").env_remove("NO_COLOR");
         let output = command.timeout(DEADLINE).output().expect("runs");

@@ -10,6 +10,8 @@ mod cli_usage;
 mod demo;
 mod house;
 mod instruments;
+mod newcomer;
+mod odd_repositories;
 mod real_agents;
 #[path = "../support/mod.rs"]
 mod support;

@@ -21,23 +21,11 @@ mod p22_exactly_one_supervisor;
 mod p26_the_terminal_is_given_back;
 mod p33_input_never_wedges;
 
-use std::path::Path;
-
 /// A number of kibibytes from `/proc/<pid>/status`.
 fn memory_kib(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
     line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
-/// The pids in a file, one a line.
-fn pids(file: &Path) -> Vec<u32> {
-    std::fs::read_to_string(file).unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
-}
-
-/// Whether a process of this number runs, and is no zombie.
-fn runs(pid: u32) -> bool {
-    standup::os::process::Stat::read(pid).is_some_and(|stat| !matches!(stat.state, b'Z' | b'X'))
 }
 
 /// The numbers that the act `count` printed.

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use standup::model::attempt::{Exit, HostFacts};
 
 use crate::peer::Peer;
-use crate::scene::{Scene, playing, poll, trials};
-use crate::{assert_gapless, counted, runs};
+use crate::scene::{Scene, playing, poll, runs, trials};
+use crate::{assert_gapless, counted};
 
 const AGENTS: u32 = 10;
+
+/// Lines above the screen that a person asks for.
+const SCROLLBACK: u32 = 1000;
 
 /// A supervisor may take this long from its start until every host is in its hands again.
 const BACK: Duration = Duration::from_secs(2);
@@ -57,13 +60,14 @@ fn reattach(scene: &Scene, facts: &HostFacts) {
     let socket = scene.host_socket(&facts.id);
     // More than a screen, so that a part of it lies above.
     poll("more than a screen", || Peer::status(&socket).output_bytes > 600);
-    let mut person = Peer::client(&socket, 1000);
+    let mut person = Peer::client(&socket, SCROLLBACK);
     let painted = person.until_painted();
-    let numbers = counted(painted.replace("\x1b[K", "").as_bytes());
-    let shown = numbers.last().copied().unwrap_or_else(|| panic!("no number in {painted:?}"));
-    for n in 1..=shown {
-        assert!(painted.contains(&format!("count {n}")), "count {n} is not in {painted:?}");
-    }
+    let counts = painted.find("count ").unwrap_or_else(|| panic!("no number in {painted:?}"));
+    let numbers = counted(painted[counts..].replace("\x1b[K", "").as_bytes());
+    // From the beginning, or as far back as was asked for.
+    let (first, shown) = (numbers[0], numbers[numbers.len() - 1]);
+    assert!(first == 1 || shown - first >= u64::from(SCROLLBACK), "{first} to {shown} in {painted:?}");
+    assert!(numbers.iter().copied().eq(first..=shown), "a gap in {numbers:?}");
     person.until_output(&format!("count {}", shown + 2));
 }
 

@@ -7,8 +7,7 @@ use standup::model::event::NeedKind;
 use standup::os::process::ProcessId;
 
 use crate::peer::Peer;
-use crate::runs;
-use crate::scene::{Scene, id, playing, poll, trials};
+use crate::scene::{Scene, id, playing, poll, runs, trials};
 
 fn process(of: standup::model::attempt::Proc) -> ProcessId {
     ProcessId { pid: of.pid, start: of.start }

@@ -8,8 +8,7 @@ use standup::model::board::Board;
 use standup::model::id::AttemptNo;
 use standup::model::input::Command as Wish;
 
-use crate::scene::{Scene, git, id, poll, scripted, trials};
-use crate::{pids, runs};
+use crate::scene::{Scene, git, id, pids, poll, runs, scripted, trials};
 
 /// Each start leaves its pid; an agent that finds another one of its task alive says so.
 const AGENT: &str = r#"

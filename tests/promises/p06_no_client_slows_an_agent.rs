@@ -1,6 +1,8 @@
 //! No client can slow an agent: it comes to its end with nobody attached, with a client that
 //! reads, and with clients that never do.
 
+use std::time::Instant;
+
 use standup::model::attempt::{End, Exit};
 
 use crate::memory_kib;
@@ -57,6 +59,48 @@ fn ends(clients: Clients) {
     if let Some(reader) = reader {
         reader.join().expect("the reader");
     }
+}
+
+/// Enough to fill everything between an agent and a client that does not read many times over.
+const SHORT: usize = 16 << 20;
+
+/// How much longer an agent may take with such clients: what they cost is none of its business.
+const LONGER: f64 = 1.3;
+
+#[test]
+fn an_agent_that_nobody_reads_is_as_fast_as_its_neighbour() {
+    let mut least = f64::MAX;
+    for _ in 0..trials(3) {
+        least = least.min(slowed());
+        if least <= LONGER {
+            return;
+        }
+    }
+    panic!("with clients that never read it took {least:.2} times as long");
+}
+
+/// How many times longer a flood takes with clients that never read, than without any.
+fn slowed() -> f64 {
+    let mut scene = Scene::new(&playing(&["say=ready", "wait=go", &format!("flood={SHORT}"), "wait=end", "exit=0"]));
+    scene.start();
+    let sockets: Vec<_> = scene.live(2).iter().map(|facts| scene.host_socket(&facts.id)).collect();
+    let _silent: Vec<Peer> = (0..4).map(|_| Peer::client(&sockets[0], 1000)).collect();
+    // At the same time, so that both share whatever the machine has left for them.
+    let began = Instant::now();
+    for n in [1, 2] {
+        scene.signal_file(n, "go");
+    }
+    let mut took = [None, None];
+    poll("both floods", || {
+        for (took, socket) in took.iter_mut().zip(&sockets) {
+            if took.is_none() && Peer::status(socket).output_bytes > SHORT as u64 {
+                *took = Some(began.elapsed());
+            }
+        }
+        took.iter().all(Option::is_some)
+    });
+    let [unread, free] = took.map(|took| took.expect("both ended").as_secs_f64());
+    unread / free
 }
 
 #[test]

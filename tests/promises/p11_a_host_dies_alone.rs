@@ -9,8 +9,7 @@ use standup::os::clock;
 use standup::os::process::ProcessId;
 
 use crate::peer::Peer;
-use crate::scene::{DEADLINE, Scene, id, playing, poll, trials};
-use crate::{pids, runs};
+use crate::scene::{DEADLINE, Scene, id, pids, playing, poll, runs, trials};
 
 const SEEN: Span = Span::secs(1);
 

@@ -5,8 +5,11 @@
 
 mod language;
 mod limits;
+#[path = "../support/plain.rs"]
+mod plain;
 mod show;
 mod story;
+mod words;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -3,28 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use standup::model::action::{Action, Ended, Order, Outcome};
-use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc, StopWhy};
-use standup::model::board::{Board, Hold};
-use standup::model::checkin::{CheckIn, CheckInKind, Claim, Stamp, Via};
-use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
+use standup::model::action::{Action, Order, Outcome};
+use standup::model::attempt::{DiffStat, Exit, HostFacts, StopWhy};
+use standup::model::board::Hold;
+use standup::model::checkin::Via;
 use standup::model::event::Record;
-use standup::model::id::{ActionId, AttemptId, TaskId};
-use standup::model::input::{AgentFacts, Command, HostFound, Input, NewTask, Observation, Surroundings};
-use standup::model::lease::{Changes, Mark};
-use standup::model::name::{AgentName, CheckName, HostId, Oid, Pattern, Slug};
-use standup::model::settings::{
-    AgentSettings, CheckSettings, Limit, LimitOverrides, Mode, Priority, ReportFormat, Route, Settings,
-};
+use standup::model::id::{ActionId, AttemptId};
+use standup::model::input::{AgentFacts, Command, HostFound, Input, Observation, Surroundings};
+use standup::model::name::{CheckName, HostId};
+use standup::model::settings::{CheckSettings, Limit, ReportFormat, Route, Settings};
 use standup::model::state::{Ask, RunKind, RunState, Source};
-use standup::model::task::{TaskSpec, TextRef};
 use standup::model::time::{Boot, Mono, Now, Span, Wall};
 use standup::model::verdict::{CheckOutcome, CheckResult, Verdict, VerdictOutcome};
 use standup::policy::{Machine, rest};
 
 use crate::language::Line;
 use crate::limits::set_limit;
+use crate::plain::{agent, facts_of, plain, settings_of};
 use crate::show;
+use crate::words::{check_in, dialog, ended, facts, id, new_tasks, oid, patterns, spec, stamp, surveyed};
 
 type Told = Result<Vec<String>, String>;
 
@@ -47,10 +44,7 @@ impl Default for Story {
         let mut agents = BTreeMap::new();
         for name in ["claude", "codex"] {
             settings.agents.insert(agent(name), settings_of(name));
-            agents.insert(
-                agent(name),
-                AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false },
-            );
+            agents.insert(agent(name), facts_of(false));
         }
         settings.verify.checks.push(CheckSettings {
             name: CheckName::new("test").expect("a name"),
@@ -173,14 +167,16 @@ impl Story {
             "nudges" => settings.check_in.nudges = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "grace" => settings.check_in.grace = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "limit" => set_limit(&mut settings.limits, line.word(1)?, line.word(2)?)?,
-            "stop-hook" => {
-                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
-                facts.stop_hook = line.word(2)? == "yes";
+            what @ ("stop-hook" | "reads" | "resumes") => {
+                let facts = self.facts(line.word(1)?)?;
+                let which = match what {
+                    "stop-hook" => &mut facts.stop_hook,
+                    "reads" => &mut facts.reads,
+                    _ => &mut facts.resumes,
+                };
+                *which = line.word(2)? == "yes";
             }
-            "reads" => {
-                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
-                facts.reads = line.word(2)? == "yes";
-            }
+            "unusable" => self.facts(line.word(1)?)?.unusable = line.words.get(2).cloned(),
             "red" => settings.limits.red_verdicts = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "checks" if line.word(1)? == "none" => settings.verify.checks.clear(),
             "agent" if line.word(1)? == "none" => settings.agent = None,
@@ -192,17 +188,13 @@ impl Story {
             "route" => settings.routes.push(Route { paths: patterns(&[line.word(1)?])?, agent: agent(line.word(2)?) }),
             "untrusted" => self.around.untrusted = Some(line.word(1)?.to_owned()),
             "trusted" => self.around.untrusted = None,
-            "unusable" => {
-                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
-                facts.unusable = line.words.get(2).cloned();
-            }
-            "resumes" => {
-                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
-                facts.resumes = line.word(2)? == "yes";
-            }
             other => return Err(format!("nothing is called {other}")),
         }
         Ok(self.say(Input::Surroundings(Box::new(self.around.clone()))))
+    }
+
+    fn facts(&mut self, name: &str) -> Result<&mut AgentFacts, String> {
+        self.around.agents.get_mut(&agent(name)).ok_or_else(|| format!("no agent is called {name}"))
     }
 
     /// Time passes; the machine is woken when it asked to be.
@@ -502,161 +494,4 @@ impl Story {
         };
         self.orders.values().rfind(fits).ok_or_else(|| format!("there is no open order to {which} for {of}"))
     }
-}
-
-fn facts(id: HostId) -> HostFacts {
-    let proc = Proc { pid: 1, start: 1 };
-    HostFacts { nonce: format!("nonce of {id}"), id, host: proc, agent: proc }
-}
-
-fn ended(code: &str, output: bool) -> Result<Ended, String> {
-    let exit = Exit { code: Some(code.parse().map_err(|e| format!("{e}"))?), signal: None };
-    Ok(Ended { exit, leftovers: 0, output, tail: String::new() })
-}
-
-/// `surveyed T1 tree=2 files=3`: where the worktree stands, and how many files changed since.
-fn surveyed(line: &Line) -> Result<Outcome, String> {
-    let mark = Mark { head: None, tree: oid(line.with.get("tree").map_or("0", String::as_str)) };
-    let files = line.with.get("files").map(|n| n.parse().map_err(|e| format!("{e}"))).transpose()?;
-    let paths = |files: u64| (0..files.min(2)).map(|n| format!("M file{n}")).collect();
-    let changes = files.map(|files| Changes { files, paths: paths(files), dirty: files > 0, ..Changes::default() });
-    Ok(Outcome::Surveyed { mark, changes })
-}
-
-fn check_in(line: &Line) -> Result<CheckIn, String> {
-    let state = match line.word(1)? {
-        "working" => Claim::Working,
-        "blocked" => Claim::Blocked,
-        "needs-decision" => Claim::NeedsDecision,
-        "ready" => Claim::Ready,
-        "giving-up" => Claim::GivingUp,
-        other => return Err(format!("no claim is called {other}")),
-    };
-    Ok(CheckIn {
-        schema_version: 1,
-        kind: CheckInKind::CheckIn,
-        state,
-        did: line.word_or(2, "").into(),
-        next: String::new(),
-        blockers: Vec::new(),
-        question: line.words.get(3).cloned(),
-        met: line.list("met").into_iter().map(|n| n.parse().map_err(|e| format!("{e}"))).collect::<Result<_, _>>()?,
-    })
-}
-
-/// `dialog T1 7 permission Yes No [hook=yes]`: its number, what it asks, its options; `none` for none.
-fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
-    if line.word(1)? == "none" {
-        return Ok(None);
-    }
-    let ask = match line.word(2)? {
-        "permission" => Ask::Permission,
-        "trust" => Ask::Trust,
-        _ => Ask::Question,
-    };
-    let options = line.words.iter().skip(3).zip(1..).map(|(text, n)| {
-        let says = match text.as_str() {
-            "Yes" => Some(Says::Yes),
-            "No" => Some(Says::No),
-            _ => None,
-        };
-        Choice { number: Some(n), text: text.clone(), says }
-    });
-    let no = DialogNo(line.word(1)?.parse().map_err(|e| format!("{e}"))?);
-    let hook = line.with.contains_key("hook");
-    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook }))
-}
-
-/// What a report's writer says beside it: `id=x of=T1/1 written=3` (seconds before now).
-fn stamp(line: &Line, now: Now) -> Result<Stamp, String> {
-    let ago = line.with.get("written").map(|s| s.parse::<i64>().map_err(|e| e.to_string())).transpose()?;
-    Ok(Stamp {
-        id: line.with.get("id").cloned(),
-        at: ago.map(|seconds| Wall(now.wall.0 - seconds * 1_000)),
-        attempt: line.with.get("of").map(|id| id.parse().map_err(|e| format!("{e}"))).transpose()?,
-    })
-}
-
-fn new_tasks(line: &Line) -> Result<Vec<NewTask>, String> {
-    let mut tasks = Vec::new();
-    for title in &line.words {
-        let needs_new = match line.with.get("needs-new") {
-            Some(place) => vec![place.parse().map_err(|e| format!("{e}"))?],
-            None => Vec::new(),
-        };
-        tasks.push(NewTask { spec: spec(line, title)?, needs_new });
-    }
-    Ok(tasks)
-}
-
-fn spec(line: &Line, title: &str) -> Result<TaskSpec, String> {
-    let priority = line.with.get("priority").map_or(Ok(Priority::Normal), |word| {
-        Priority::WORDS.iter().find(|(w, _)| w == word).map(|(_, p)| *p).ok_or("no such priority")
-    })?;
-    Ok(TaskSpec {
-        title: title.into(),
-        slug: Slug::from_title(title),
-        brief: TextRef(title.into()),
-        key: line.with.get("key").cloned(),
-        agent: line.with.get("agent").map(|name| agent(name)),
-        mode: line.with.get("mode").map_or(Ok(Mode::Delegate), |word| {
-            Mode::WORDS.iter().find(|(w, _)| w == word).map(|(_, m)| *m).ok_or("no such mode")
-        })?,
-        priority,
-        needs: line.list("needs").into_iter().map(id).collect::<Result<_, _>>()?,
-        touches: patterns(&line.list("touches"))?,
-        off_limits: Vec::new(),
-        labels: Vec::new(),
-        base: None,
-        check_in: line.with.get("check-in").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
-        limits: LimitOverrides {
-            wall_clock: line.with.get("wall-clock").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
-            ..LimitOverrides::default()
-        },
-        criteria: Vec::new(),
-        checks: Vec::new(),
-    })
-}
-
-fn settings_of(adapter: &str) -> AgentSettings {
-    AgentSettings {
-        adapter: adapter.into(),
-        command: vec![adapter.into()],
-        args: Vec::new(),
-        env: BTreeMap::new(),
-        max: Limit::Unlimited,
-        prompt: None,
-    }
-}
-
-fn patterns(texts: &[&str]) -> Result<Vec<Pattern>, String> {
-    texts.iter().map(|t| Pattern::new(*t).map_err(|e| format!("{e}"))).collect()
-}
-
-fn id(text: &str) -> Result<TaskId, String> {
-    text.parse().map_err(|e| format!("{e}"))
-}
-
-fn agent(name: &str) -> AgentName {
-    AgentName::new(name).expect("a name")
-}
-
-fn oid(tree: &str) -> Oid {
-    Oid::new(format!("{tree:0>40}")).expect("an oid")
-}
-
-/// A board without what is only observed.
-fn plain(board: &Board) -> Board {
-    let mut board = board.clone();
-    (board.surroundings, board.machine) = (None, standup::model::board::MachineSlots::default());
-    board.holds.clear();
-    board.recovered = None;
-    for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
-        attempt.readable = false;
-        attempt.dialog = None;
-        attempt.listens_until = None;
-        attempt.run.source = None;
-        attempt.run.at = Now::default();
-    }
-    board
 }

@@ -6,6 +6,8 @@
 
 mod deeds;
 mod disk;
+#[path = "../support/plain.rs"]
+mod plain;
 mod rhythm;
 mod rig;
 mod rng;

@@ -5,14 +5,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use standup::model::attempt::StopWhy;
-use standup::model::board::{Board, Task};
-use standup::model::event::{By, Event, Record};
+use standup::model::board::Board;
+use standup::model::event::{By, Event};
 use standup::model::id::TaskId;
-use standup::model::input::{AgentFacts, Command, Input, NewTask, Refusal, Reply, Surroundings};
-use standup::model::name::{AgentName, Pattern, Slug};
-use standup::model::settings::{AgentSettings, Limit, LimitOverrides, Priority, Settings};
-use standup::model::task::{Column, Mode, TaskSpec, TextRef};
+use standup::model::input::{Command, Input, Refusal, Reply, Surroundings};
+use standup::model::settings::{AgentSettings, Limit, Settings};
+use standup::model::task::Column;
 use standup::model::time::{Mono, Span, Wall};
 use standup::model::verdict::VerdictOutcome;
 use standup::policy::{Machine, rest};
@@ -20,14 +18,18 @@ use standup::supervisor::driver::Driver;
 
 use crate::deeds::SimEffects;
 use crate::disk::{Die, Disk, SimJournal};
+use crate::plain::{agent, facts_of, plain, settings_of};
 use crate::rhythm;
 use crate::rng::Rng;
 use crate::world::{World, worktrees};
 
-const CLIENTS: usize = 20;
+mod clients;
+mod judge;
 
-/// How many tasks a run gets at most: enough for every limit to be felt.
-const MAX_TASKS: usize = 30;
+pub(crate) use judge::picture;
+use judge::{Used, follow, is_handback};
+
+const CLIENTS: usize = 20;
 
 /// Simulated time that a calm world gets to come to rest.
 const CALM: i64 = 40 * 24 * 3_600_000;
@@ -392,245 +394,17 @@ impl Rig {
         self.world.borrow_mut().adopt();
     }
 
-    fn client(&mut self) {
-        let now = self.now();
-        let place = (0..CLIENTS).min_by_key(|i| self.clients[*i]).expect("there are clients");
-        self.clients[place] = now + self.rng.between(10_000, 2_400_000);
-        if let Some(command) = self.any_command() {
-            self.command(command);
-        }
-    }
-
-    fn any_command(&mut self) -> Option<Command> {
-        let known: Vec<TaskId> = self.driver.board().tasks.keys().copied().collect();
-        if known.is_empty() || (known.len() < MAX_TASKS && self.rng.percent(12)) {
-            return Some(self.add(&known));
-        }
-        let task = if self.rng.percent(2) { TaskId::new(999)? } else { *self.rng.pick(&known) };
-        let reason = "because".to_owned();
-        Some(match self.rng.below(100) {
-            0..12 => Command::Dispatch { on: self.rng.percent(85) },
-            12..24 => Command::Start { task },
-            24..34 => Command::Retry { task, agent: self.rng.percent(40).then(|| agent("codex")) },
-            34..36 => Command::Cancel { task, reason },
-            36..42 => Command::Stop { task },
-            42..43 => Command::StopAll { why: StopWhy::Down },
-            43..45 => Command::Rest {},
-            45..50 => Command::Verify { task },
-            50..53 => match self.rng.below(2) {
-                0 => Command::Pause { task, reason },
-                _ => Command::Resume { task },
-            },
-            53..57 => Command::Takeover { task, reason },
-            57..64 => Command::Handback { task, note: reason },
-            64..69 => Command::Approve { task },
-            69..72 => Command::Reject { task, note: reason },
-            72..76 => {
-                // Mostly where it makes sense.
-                let waits = |t: &&Task| t.attempt().is_some_and(|a| a.dialog.is_some());
-                let asked = self.driver.board().tasks.values().find(waits).map(|t| t.id);
-                let choice = (*self.rng.pick(&["yes", "no", "1", "maybe"])).to_owned();
-                Command::Answer { task: asked.unwrap_or(task), choice }
-            }
-            76..77 => Command::Nudge { task },
-            77..80 => Command::Send { task, text: format!("remark {}", self.rng.next() % 1_000), now: false },
-            80..90 => {
-                let mut spec = self.driver.board().tasks.get(&task)?.spec.clone();
-                spec.priority = *self.rng.pick(&PRIORITIES);
-                if self.rng.percent(30) {
-                    spec.needs = vec![*self.rng.pick(&known)];
-                }
-                Command::Edit { task, spec: Box::new(spec) }
-            }
-            _ => {
-                let columns =
-                    [Column::Backlog, Column::Backlog, Column::Build, Column::Review, Column::Done, Column::Takeover];
-                Command::Move { task, to: *self.rng.pick(&columns), reason }
-            }
-        })
-    }
-
-    fn add(&mut self, known: &[TaskId]) -> Command {
-        let count = usize::try_from(self.rng.between(1, 4)).expect("small");
-        let tasks = (0..count).map(|i| {
-            let mut spec = spec(&format!("task {}", self.rng.next() % 1_000));
-            spec.priority = *self.rng.pick(&PRIORITIES);
-            if !known.is_empty() && self.rng.percent(15) {
-                spec.needs.push(*self.rng.pick(known));
-            }
-            if self.rng.percent(40) {
-                let paths = ["src/**", "src/api/**", "docs/**", "*.md"];
-                spec.touches.push(Pattern::new(*self.rng.pick(&paths)).expect("a pattern"));
-            }
-            spec.mode = match self.rng.below(100) {
-                0..25 => Mode::Checkpoint,
-                25..35 => Mode::Own,
-                _ => Mode::Delegate,
-            };
-            spec.agent = self.rng.percent(30).then(|| agent("codex"));
-            spec.key = self.rng.percent(30).then(|| format!("key {}", self.rng.below(12)));
-            let needs_new = if i > 0 && self.rng.percent(20) { vec![i - 1] } else { Vec::new() };
-            NewTask { spec, needs_new }
-        });
-        Command::Add { tasks: tasks.collect() }
-    }
-}
-
-fn is_handback(record: &Record) -> bool {
-    matches!(record.event, Event::HandedBack { .. })
-}
-
-/// While a task is in a person's hands nothing is typed, started, or checked by a rule.
-fn follow(taken: &mut BTreeSet<TaskId>, record: &Record) {
-    let Some(task) = record.task else { return };
-    match &record.event {
-        Event::TaskMoved { to: Column::Takeover, .. } => {
-            taken.insert(task);
-        }
-        Event::TaskMoved { .. } => {
-            taken.remove(&task);
-        }
-        Event::MessageTyping { .. } | Event::LaunchPlanned { .. } | Event::ChecksStarted { asked: false, .. } => {
-            assert!(!taken.contains(&task), "{task} is in a person's hands, and yet {:?}", record.event);
-        }
-        _ => {}
-    }
-}
-
-const PRIORITIES: [Priority; 3] = [Priority::Low, Priority::Normal, Priority::High];
-
-/// What limits are about.
-struct Used {
-    build: u32,
-    agents: BTreeMap<AgentName, u32>,
-}
-
-impl Used {
-    fn of(board: &Board, around: &Surroundings) -> Self {
-        let running = |name: &AgentName| {
-            let active = |t: &&_| Board::attempt_of(t).is_some_and(|a| a.is_active() && a.agent == *name);
-            u32::try_from(board.tasks.values().filter(active).count()).expect("few")
-        };
-        let agents = around.settings.agents.keys().map(|name| (name.clone(), running(name))).collect();
-        Self { build: board.build_used(), agents }
-    }
-
-    /// Whatever grows ends within its limit.
-    fn check_growth(&self, after: &Self, around: &Surroundings) {
-        let fits =
-            |before: u32, after: u32, limit: Limit| after <= before || limit.max().is_none_or(|max| after <= max);
-        assert!(fits(self.build, after.build, around.settings.wip.build), "build {} → {}", self.build, after.build);
-        for (name, now) in &after.agents {
-            let before = self.agents.get(name).copied().unwrap_or(0);
-            assert!(fits(before, *now, around.settings.agents[name].max), "agent {name}: {before} → {now}");
-        }
-    }
-}
-
-trait Newest {
-    fn attempt_of(task: &standup::model::board::Task) -> Option<&standup::model::attempt::Attempt>;
-}
-
-impl Newest for Board {
-    fn attempt_of(task: &standup::model::board::Task) -> Option<&standup::model::attempt::Attempt> {
-        task.attempt()
-    }
-}
-
-/// A board without what is only observed.
-fn plain(board: &Board) -> Board {
-    let mut board = board.clone();
-    (board.surroundings, board.machine) = (None, standup::model::board::MachineSlots::default());
-    board.holds.clear();
-    board.recovered = None;
-    for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {
-        attempt.readable = false;
-        attempt.dialog = None;
-        attempt.listens_until = None;
-        attempt.run.source = None;
-        attempt.run.at = standup::model::time::Now::default();
-    }
-    board
-}
-
-/// What a person would look at when something does not go on.
-pub(crate) fn picture(board: &Board) -> String {
-    let mut lines = vec![format!("dispatch {} {:?}", board.dispatch, board.machine)];
-    for task in board.tasks.values() {
-        let attempt = task.attempt().map(|a| {
-            format!(
-                "{:?} run {:?} over {} finished {} asks {:?} stopping {:?} checking {:?} judged {:?} reds {} tree {:?}",
-                a.phase,
-                a.run.kind,
-                a.run.turn_over,
-                a.finished,
-                a.asks,
-                a.stopping,
-                a.checking,
-                a.judged
-                    .as_ref()
-                    .map(|j| (j.verdict.outcome, j.verdict.tree.as_ref().map(|t| t.as_str()[36..].to_owned()))),
-                a.reds,
-                a.tree.as_ref().map(|t| &t.as_str()[36..])
-            )
-        });
-        let hold = board.holds.iter().find(|h| h.task == task.id).map(|h| &h.text);
-        let needs = task.needs_you.as_ref().map(|n| &n.question);
-        let messages: Vec<_> = task.messages.iter().rev().take(3).map(|m| (m.attempt.get(), &m.delivery)).collect();
-        lines.push(format!(
-            "{} {} wanted {:?} needs-you {needs:?} held {hold:?}\n     {attempt:?}\n     {messages:?}",
-            task.id, task.column, task.wanted
-        ));
-    }
-    lines.join("\n")
-}
-
-impl Rig {
     pub(crate) fn board(&self) -> &Board {
         self.driver.board()
     }
 }
 
-pub(crate) fn agent(name: &str) -> AgentName {
-    AgentName::new(name).expect("a name")
-}
-
-pub(crate) fn spec(title: &str) -> TaskSpec {
-    TaskSpec {
-        title: title.into(),
-        slug: Slug::from_title(title),
-        brief: TextRef(title.into()),
-        key: None,
-        agent: None,
-        mode: Mode::Delegate,
-        priority: Priority::default(),
-        needs: Vec::new(),
-        touches: Vec::new(),
-        off_limits: Vec::new(),
-        labels: Vec::new(),
-        base: None,
-        check_in: None,
-        limits: LimitOverrides::default(),
-        criteria: Vec::new(),
-        checks: Vec::new(),
-    }
-}
-
 fn surroundings(seed: u64) -> Surroundings {
-    let settings_of = |adapter: &str, max: Limit| AgentSettings {
-        adapter: adapter.into(),
-        command: vec![adapter.into()],
-        args: Vec::new(),
-        env: BTreeMap::new(),
-        max,
-        prompt: None,
-    };
     let mut settings = Settings { agent: Some(agent("claude")), ..Settings::default() };
-    settings.agents.insert(agent("claude"), settings_of("claude", Limit::Unlimited));
-    settings.agents.insert(agent("codex"), settings_of("codex", Limit::of(2)));
+    settings.agents.insert(agent("claude"), settings_of("claude"));
+    settings.agents.insert(agent("codex"), AgentSettings { max: Limit::of(2), ..settings_of("codex") });
     settings.wip.machine = Limit::of(6);
     settings.check_in = rhythm::rules(seed);
-    let facts = |stop_hook| AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook };
-    let agents = BTreeMap::from([(agent("claude"), facts(true)), (agent("codex"), facts(false))]);
+    let agents = BTreeMap::from([(agent("claude"), facts_of(true)), (agent("codex"), facts_of(false))]);
     Surroundings { settings, untrusted: None, worktrees: worktrees(), agents }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use standup::model::action::{Action, Ended, Order};
 use standup::model::attempt::{DiffStat, Exit, HostFacts};
-use standup::model::checkin::{CheckIn, CheckInKind, Claim, Stamp, Via};
+use standup::model::checkin::{CheckIn, Claim, Stamp, Via};
 use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::id::{AttemptId, MsgId, TaskId};
 use standup::model::input::{HostFound, Input, Observation};
@@ -313,16 +313,7 @@ impl World {
                 self.plan(name, 100, 60_000, next);
             }
             Act::CheckIn(state) => {
-                let check_in = CheckIn {
-                    schema_version: 1,
-                    kind: CheckInKind::CheckIn,
-                    state,
-                    did: "some of it".into(),
-                    next: String::new(),
-                    blockers: Vec::new(),
-                    question: None,
-                    met: Vec::new(),
-                };
+                let check_in = CheckIn { did: "some of it".into(), ..CheckIn::of(state) };
                 self.show(name, Observation::CheckIn { check_in, via: Via::Outbox, stamp: Stamp::default() });
                 self.plan(name, 10, 40_000, Act::Over);
             }

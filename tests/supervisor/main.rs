@@ -1,5 +1,8 @@
 //! The supervisor as a process: real sockets, real worktrees, real hosts, `kill -9`.
 
+#[expect(dead_code, reason = "the promises use the rest of it")]
+#[path = "../support/peer.rs"]
+mod peer;
 #[path = "../support/scene.rs"]
 mod scene;
 

@@ -8,18 +8,9 @@ use standup::model::board::Board;
 use standup::model::id::AttemptNo;
 use standup::model::input::Command as Wish;
 use standup::model::task::Column;
-use standup::os::process::Stat;
 use standup::wire::control::{Answer, Request};
 
-use crate::scene::{Scene, git, id, playing, poll, scripted};
-
-fn runs(pid: u32) -> bool {
-    Stat::read(pid).is_some_and(|stat| !matches!(stat.state, b'Z' | b'X'))
-}
-
-fn pids(file: &Path) -> Vec<u32> {
-    std::fs::read_to_string(file).unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
-}
+use crate::scene::{Scene, git, id, pids, playing, poll, runs, scripted};
 
 fn is_stopped(board: &Board, number: u32) -> bool {
     board.tasks[&id(number)].attempt().is_some_and(|a| matches!(a.end(), Some(End::Stopped { .. })))

@@ -7,7 +7,7 @@ use standup::model::input::Command as Wish;
 use standup::model::message::Delivery;
 use standup::model::state::RunKind;
 
-use crate::scene::{Scene, git, id, playing, poll, resting};
+use crate::scene::{Scene, git, id, pids, playing, poll, resting, runs};
 
 fn live(board: &Board) -> usize {
     board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.host().is_some())).count()
@@ -94,11 +94,7 @@ fn hosts_that_cannot_be_looked_at_are_not_taken_for_lost() {
 #[test]
 fn a_host_that_was_killed_before_anybody_heard_of_it_is_swept_and_not_started_again() {
     let file = tempfile::NamedTempFile::new().expect("temp file");
-    let pids = || -> Vec<u32> {
-        let text = std::fs::read_to_string(file.path()).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
-    };
-    let runs = |pid: u32| standup::os::process::Stat::read(pid).is_some_and(|s| !matches!(s.state, b'Z' | b'X'));
+    let pids = || pids(file.path());
     let settings = playing(&["orphans=1", "count=20", "exit=0"]);
     let with_pids = format!("\"--pids\", \"{}\", \"--ttl\"", file.path().display());
     let mut scene = Scene::new(&settings.replace("\"--ttl\"", &with_pids));

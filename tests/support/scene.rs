@@ -19,10 +19,10 @@ use standup::model::board::{Board, Task};
 use standup::model::event::Event;
 use standup::model::id::{Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
-use standup::model::name::{HostId, Slug};
-use standup::model::settings::LimitOverrides;
-use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
+use standup::model::name::HostId;
+use standup::model::task::{TaskSpec, TextRef};
 use standup::os::locate::Dirs;
+use standup::os::process::Stat;
 use standup::store::approvals::Approvals;
 use standup::store::log::TextDigest;
 use standup::supervisor::place::Place;
@@ -30,7 +30,7 @@ use standup::supervisor::surroundings;
 use standup::wire::control::Request;
 
 /// Nothing in these tests takes longer on an idle machine than a second or two.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(100);
 
 /// A repository with its supervisor.
 pub(crate) struct Scene {
@@ -219,13 +219,12 @@ impl Scene {
         let same = Wish::Dispatch { on: self.board().dispatch };
         let last = self.client().command(same, Vec::new()).expect("the last event").1;
         let mut follower = self.client().follow(Seq(1)).expect("follow");
-        let mut events = Vec::new();
-        while let Some(logged) = follower.next(Some(Duration::from_secs(5))).expect("follow") {
+        let (mut events, mut seen) = (Vec::new(), Seq(0));
+        while seen < last {
+            let logged = follower.next(Some(DEADLINE)).expect("follow").expect("the events up to the last");
+            seen = logged.seq;
             if logged.record.task == Some(id(number)) {
                 events.push(logged.record.event);
-            }
-            if logged.seq >= last {
-                break;
             }
         }
         events
@@ -374,29 +373,22 @@ pub(crate) fn trials(at_least: usize) -> usize {
     at_least * times.max(1)
 }
 
+/// The pids in a file, one a line.
+pub(crate) fn pids(file: &Path) -> Vec<u32> {
+    std::fs::read_to_string(file).unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Whether a process of this number runs, and is no zombie.
+pub(crate) fn runs(pid: u32) -> bool {
+    Stat::read(pid).is_some_and(|stat| !matches!(stat.state, b'Z' | b'X'))
+}
+
 pub(crate) fn id(number: u32) -> TaskId {
     TaskId::new(number).expect("number")
 }
 
 pub(crate) fn spec(title: &str) -> TaskSpec {
-    TaskSpec {
-        title: title.to_owned(),
-        slug: Slug::from_title(title),
-        brief: TextRef(TextDigest::of(&format!("# {title}\n")).to_string()),
-        key: None,
-        agent: None,
-        mode: Mode::Delegate,
-        priority: Priority::Normal,
-        needs: Vec::new(),
-        touches: Vec::new(),
-        off_limits: Vec::new(),
-        labels: Vec::new(),
-        base: None,
-        check_in: None,
-        limits: LimitOverrides::default(),
-        criteria: Vec::new(),
-        checks: Vec::new(),
-    }
+    TaskSpec::new(title, TextRef(TextDigest::of(&format!("# {title}\n")).to_string()))
 }
 
 fn approval(place: &Place, digest: &str) -> standup::store::approvals::Approval {

@@ -95,7 +95,7 @@ pub(super) fn report(check_in: &CheckIn, ctx: &Context) -> Result<Code, Failure>
 pub(super) fn said(way: &Way) -> serde_json::Value {
     match way {
         Way::Socket => serde_json::json!({"via": "socket", "path": null}),
-        Way::Outbox { path, .. } => serde_json::json!({"via": "outbox", "path": path}),
+        Way::Outbox { path, .. } => serde_json::json!({"via": "outbox", "path": path.display().to_string()}),
     }
 }
 

@@ -140,8 +140,7 @@ fn set(ctx: &Context, user: bool, key: &str, value: &str) -> Result<Code, Failur
     let effective = surroundings::look(place)?;
     let now = effective.effective.get(key).ok().flatten().unwrap_or_default();
     if ctx.ui.json {
-        let body =
-            json!({"key": key, "value": value_of(&now), "origin": effective.effective.origin(key), "path": real});
+        let body = json!({"key": key, "value": value_of(&now), "origin": effective.effective.origin(key), "path": real.display().to_string()});
         ctx.ui.json(&Document::new("config", body))?;
     } else {
         ctx.ui.say(&format!("{key} = {now}  ({})", effective.effective.origin(key)));
@@ -221,7 +220,8 @@ fn paths(ctx: &Context) -> Result<Code, Failure> {
     rows.push(("your adapters", dirs.config.join("adapters")));
     rows.push(("your preamble", dirs.config.join("preamble.md")));
     if ctx.ui.json {
-        let paths: Map<String, Value> = rows.into_iter().map(|(n, p)| (n.replace(' ', "_"), json!(p))).collect();
+        let paths: Map<String, Value> =
+            rows.into_iter().map(|(n, p)| (n.replace(' ', "_"), json!(p.display().to_string()))).collect();
         ctx.ui.json(&Document::new("paths", Value::Object(paths)))?;
         return Ok(Code::Ok);
     }

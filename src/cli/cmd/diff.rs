@@ -8,7 +8,7 @@ use crate::board::text::{Paint, Tone};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::git::shadow::{Against, Change, ChangeKind, DiffStat};
-use crate::git::{Shadow, Site};
+use crate::git::{Shadow, worktree};
 use crate::model::attempt::Attempt;
 use crate::model::board::Task;
 use crate::model::text::{clean_line, clean_lines};
@@ -97,10 +97,7 @@ fn scratch(ctx: &Context) -> Result<tempfile::TempDir, Failure> {
 
 fn open(ctx: &Context, attempt: &Attempt, dir: &Path) -> Result<Shadow, Failure> {
     let place = ctx.place()?;
-    let common_dir = place.repo.common_dir().to_owned();
-    let name = attempt.worktree.file_name().unwrap_or_default();
-    let site =
-        Site { worktree: attempt.worktree.clone(), admin_dir: common_dir.join("worktrees").join(name), common_dir };
+    let site = worktree::site_of(&place.repo, &attempt.worktree);
     let filters = surroundings::look(place).map(|loaded| loaded.filters).unwrap_or_default();
     Ok(Shadow::open(&place.git, &place.repo, &site, dir, &filters)?)
 }

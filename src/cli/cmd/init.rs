@@ -156,6 +156,7 @@ fn offer(ctx: &Context, place: &Place) -> Result<bool, Failure> {
 fn next(ctx: &Context, place: &Place, found: &Found) -> Result<(), Failure> {
     if found.agents.is_empty() {
         ctx.ui.say("no agent is configured: install claude or codex, then uncomment its section in agents.toml");
+        ctx.ui.hint("standup doctor");
     }
     match place.repo.head(&place.git) {
         Ok(Head::Unborn { .. }) => {
@@ -166,6 +167,7 @@ fn next(ctx: &Context, place: &Place, found: &Found) -> Result<(), Failure> {
             ctx.ui.say("HEAD is on no branch; name what agents start from");
             ctx.ui.hint("standup config set base main");
         }
+        Ok(Head::Branch { .. }) if found.agents.is_empty() => {}
         Ok(Head::Branch { .. }) => ctx.ui.hint("standup import tasks.txt && standup up"),
         Err(error) => ctx.ui.say(&chain(&error)),
     }
@@ -184,7 +186,7 @@ fn document(
     let checks: Vec<_> =
         found.checks.iter().map(|c| serde_json::json!({"name": c.name.as_str(), "run": c.run})).collect();
     let body = serde_json::json!({
-        "path": path, "written": written, "trusted": trusted, "agents": agents, "checks": checks, "text": text,
+        "path": path.display().to_string(), "written": written, "trusted": trusted, "agents": agents, "checks": checks, "text": text,
     });
     ctx.ui.json(&Document::new("init", body))?;
     Ok(Code::Ok)

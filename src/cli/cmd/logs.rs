@@ -12,7 +12,7 @@ use crate::host::transcript::{self, Cast, Item, TextLines};
 use crate::model::attempt::Attempt;
 use crate::model::board::Task;
 use crate::model::event::Event;
-use crate::model::id::{AttemptId, AttemptNo, Seq};
+use crate::model::id::{AttemptId, AttemptNo};
 use crate::model::name::{CheckName, HostId};
 use crate::model::text::{clean_line, clean_lines};
 use crate::os::file;
@@ -21,9 +21,6 @@ use crate::supervisor::journal;
 
 /// How often a transcript is asked whether it grew.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Events read at once.
-const PAGE: usize = 4_096;
 
 /// The longest log of a check: what is kept of one, and a little air.
 const MAX_CHECK_LOG: u64 = 32 << 20;
@@ -98,17 +95,12 @@ fn require_attempt(task: &Task, number: Option<u32>) -> Result<&Attempt, Failure
 /// The hosts of an attempt, in the order in which they were started.
 fn hosts(ctx: &Context, of: AttemptId) -> Result<Vec<HostId>, Failure> {
     let Some(log) = ctx.log()? else { return Ok(Vec::new()) };
-    let (mut hosts, mut from) = (Vec::new(), Seq(1));
-    loop {
-        let page = log.events_of(of.task, from, PAGE)?;
-        let Some(last) = page.last() else { return Ok(hosts) };
-        from = last.seq.next();
-        for logged in page.iter().filter(|e| e.attempt == Some(of.no)).filter_map(journal::logged) {
-            if let Event::LaunchPlanned { host, .. } = logged.record.event {
-                hosts.push(host);
-            }
-        }
-    }
+    let mut hosts = Vec::new();
+    journal::each(&log, Some(of.task), |logged| match logged.record.event {
+        Event::LaunchPlanned { host, .. } if logged.record.attempt == Some(of.no) => hosts.push(host),
+        _ => {}
+    })?;
+    Ok(hosts)
 }
 
 /// How it is shown.

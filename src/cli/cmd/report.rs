@@ -5,11 +5,7 @@ use crate::board::report::{self, Window, markdown, text};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::since::Since;
-use crate::model::id::Seq;
 use crate::supervisor::journal;
-
-/// Events read at once.
-const PAGE: usize = 4_096;
 
 /// The stand-up: who needs you, what was done, what is being done, what is in the way
 ///
@@ -30,13 +26,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let mut window = Window::new(args.since.instant(ctx.now().wall)?);
     // The log first: what happens meanwhile is then on the board and not missing from it.
     if let Some(log) = ctx.log()? {
-        let mut from = Seq(1);
-        loop {
-            let page = log.events(from, PAGE)?;
-            let Some(last) = page.last() else { break };
-            from = last.seq.next();
-            page.iter().filter_map(journal::logged).for_each(|logged| window.take(&logged));
-        }
+        journal::each(&log, None, |logged| window.take(&logged))?;
     }
     let seen = ctx.seen()?;
     let report = report::report(&seen.board, &window, &ctx.scene(&seen)?);

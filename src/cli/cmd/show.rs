@@ -4,12 +4,9 @@ use crate::board::doc::Document;
 use crate::board::{text, view};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
-use crate::model::id::{Seq, TaskId};
+use crate::model::id::TaskId;
 use crate::supervisor::journal;
 use crate::wire::control::Logged;
-
-/// Events read at once.
-const PAGE: usize = 4_096;
 
 /// Show one task: evidence, check-ins, messages, brief and timeline
 #[derive(Debug, clap::Args)]
@@ -37,11 +34,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
 /// Everything that happened to a task.
 fn history(ctx: &Context, id: TaskId) -> Result<Vec<Logged>, Failure> {
     let Some(log) = ctx.log()? else { return Ok(Vec::new()) };
-    let (mut events, mut from) = (Vec::new(), Seq(1));
-    loop {
-        let page = log.events_of(id, from, PAGE)?;
-        let Some(last) = page.last() else { return Ok(events) };
-        from = last.seq.next();
-        events.extend(page.iter().filter_map(journal::logged));
-    }
+    let mut events = Vec::new();
+    journal::each(&log, Some(id), |logged| events.push(logged))?;
+    Ok(events)
 }

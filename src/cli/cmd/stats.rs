@@ -10,11 +10,8 @@ use crate::brief;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::since::Since;
-use crate::model::id::{Seq, TaskId};
+use crate::model::id::TaskId;
 use crate::supervisor::journal;
-
-/// Events read at once.
-const PAGE: usize = 4_096;
 
 /// Count what became of the work: success, rework, lateness, questions, time in each column
 ///
@@ -45,13 +42,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let since = args.since.map(|since| since.instant(now)).transpose()?;
     let mut tally = Tally::new(since);
     if let Some(log) = ctx.log()? {
-        let mut from = Seq(1);
-        loop {
-            let page = log.events(from, PAGE)?;
-            let Some(last) = page.last() else { break };
-            from = last.seq.next();
-            page.iter().filter_map(journal::logged).for_each(|logged| tally.take(&logged));
-        }
+        journal::each(&log, None, |logged| tally.take(&logged))?;
     }
     let (by, scores) = match args.by {
         By::Agent => (stats::By::Agent, BTreeMap::new()),

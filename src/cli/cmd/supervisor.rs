@@ -152,7 +152,7 @@ fn status(ctx: &Context) -> Result<Code, Failure> {
 fn restart(ctx: &Context) -> Result<Code, Failure> {
     let place = ctx.place()?;
     let ended = end(ctx)?;
-    let client = Client::connect_or_start(&place.layout, &place.root(), Begin::AsBefore)?;
+    let client = Client::connect_or_start(&place.layout, &place.anchor(), Begin::AsBefore)?;
     let pid = client.welcome().process.pid;
     let was = if ended { "" } else { "; none ran before" };
     ctx.ui.say(&format!("supervisor started: pid {pid}{was}"));

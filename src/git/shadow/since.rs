@@ -3,34 +3,16 @@
 //! **Invariant:** as of all looks: nothing an agent planted is run, nothing is written that anybody
 //! else sees. Must not know: why somebody asks.
 
-use super::{ChangeKind, GitError, Lines, Oid, Shadow, changes, counts, plain};
+use super::{ChangeKind, GitError, Lines, Shadow, changes, counts, plain};
+use crate::model::lease::{Changes, Mark};
 
 /// Where a worktree stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stand {
-    /// The commit at HEAD; `None` on a branch without commits.
-    pub head: Option<Oid>,
-    /// Everything in the worktree, as a tree.
-    pub tree: Oid,
+    /// What a later stand can be compared with.
+    pub mark: Mark,
     /// Whether it holds changes that are not committed.
     pub dirty: bool,
-}
-
-/// The difference between two stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Since {
-    /// Files that differ.
-    pub files: u64,
-    /// Lines added.
-    pub insertions: u64,
-    /// Lines removed.
-    pub deletions: u64,
-    /// The first paths, each after the letter git gives its change.
-    pub paths: Vec<String>,
-    /// Commits that HEAD has and had not.
-    pub commits: u64,
-    /// The newest of them: short name and subject.
-    pub subjects: Vec<String>,
 }
 
 impl Shadow {
@@ -45,16 +27,17 @@ impl Shadow {
             Some(oid) => self.repo.tree_of(&self.git, oid)? != tree,
             None => true,
         };
-        Ok(Stand { head, tree, dirty })
+        Ok(Stand { mark: Mark { head, tree }, dirty })
     }
 
-    /// What changed from one stand to another; at most `named` paths and commits are named.
+    /// What changed from a mark to a stand; at most `named` paths and commits are named.
     ///
     /// # Errors
     /// What git says: a tree that was not committed may be gone by now.
-    pub fn since(&self, from: (Option<&Oid>, &Oid), to: &Stand, named: usize) -> Result<Since, GitError> {
-        let (head, tree) = from;
-        let mut since = Since::default();
+    pub fn since(&self, from: &Mark, to: &Stand, named: usize) -> Result<Changes, GitError> {
+        let (head, tree) = (from.head.as_ref(), &from.tree);
+        let mut since = Changes { dirty: to.dirty, ..Changes::default() };
+        let to = &to.mark;
         if *tree != to.tree {
             let Lines { files, insertions, deletions } =
                 counts(&self.diff(&["--numstat", "-z"], tree, &to.tree).read()?);

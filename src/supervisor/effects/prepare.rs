@@ -177,9 +177,7 @@ fn git_failed(error: &GitError) -> Outcome {
 
 /// Where the worktree of an attempt lies, and its git folder.
 pub(in super::super) fn site_of(world: &World, worktree: &Path) -> Site {
-    let name = worktree.file_name().unwrap_or_default();
-    let admin_dir = world.place.repo.common_dir().join("worktrees").join(name);
-    Site { worktree: worktree.to_owned(), admin_dir, common_dir: world.place.repo.common_dir().to_owned() }
+    worktree::site_of(&world.place.repo, worktree)
 }
 
 /// Our folder in a worktree, made anew where an agent removed it.

@@ -25,7 +25,7 @@ pub(super) async fn survey(world: &Arc<World>, attempt: AttemptId, since: Option
     blocking(move || match look.shadow.stand() {
         Ok(stand) => {
             let changes = since.and_then(|mark| changes(&look, &mark, &stand));
-            Outcome::Surveyed { mark: Mark { head: stand.head, tree: stand.tree }, changes }
+            Outcome::Surveyed { mark: stand.mark, changes }
         }
         Err(error) => failed(chain(&error)),
     })
@@ -37,17 +37,8 @@ fn failed(error: String) -> Outcome {
 }
 
 fn changes(look: &Look, mark: &Mark, now: &Stand) -> Option<Changes> {
-    let since = look.shadow.since((mark.head.as_ref(), &mark.tree), now, MAX_NAMED);
-    let since = since.inspect_err(|error| tracing::info!(%error, "cannot tell what changed")).ok()?;
-    Some(Changes {
-        files: since.files,
-        insertions: since.insertions,
-        deletions: since.deletions,
-        paths: since.paths,
-        commits: since.commits,
-        subjects: since.subjects,
-        dirty: now.dirty,
-    })
+    let since = look.shadow.since(mark, now, MAX_NAMED);
+    since.inspect_err(|error| tracing::info!(%error, "cannot tell what changed")).ok()
 }
 
 /// Where an agent may leave its plan.

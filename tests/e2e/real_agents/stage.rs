@@ -19,9 +19,8 @@ use standup::model::id::{MsgId, Seq, TaskId};
 use standup::model::input::{Command as Wish, NewTask, Reply};
 use standup::model::message::{Delivery, Message};
 use standup::model::name::{AgentName, Slug};
-use standup::model::settings::LimitOverrides;
 use standup::model::state::{RunKind, RunState, Source};
-use standup::model::task::{Mode, Priority, TaskSpec, TextRef};
+use standup::model::task::{Mode, TaskSpec, TextRef};
 use standup::os::locate::Dirs;
 use standup::os::process::ProcessId;
 use standup::store::approvals::{Approval, Approvals};
@@ -206,23 +205,12 @@ impl Stage {
     pub(super) fn add_in(&self, agent: Cli, mode: Mode, prompt: &str) -> TaskId {
         let name = agent.name();
         let brief = format!("# Work for {name}\n\n{prompt}\n");
+        let brief_of = TextRef(TextDigest::of(&brief).to_string());
         let spec = TaskSpec {
-            title: format!("Work for {name}"),
             slug: Slug::from_title(name),
-            brief: TextRef(TextDigest::of(&brief).to_string()),
-            key: None,
             agent: Some(AgentName::new(name).expect("name")),
             mode,
-            priority: Priority::Normal,
-            needs: Vec::new(),
-            touches: Vec::new(),
-            off_limits: Vec::new(),
-            labels: Vec::new(),
-            base: None,
-            check_in: None,
-            limits: LimitOverrides::default(),
-            criteria: Vec::new(),
-            checks: Vec::new(),
+            ..TaskSpec::new(&format!("Work for {name}"), brief_of)
         };
         let tasks = vec![NewTask { spec, needs_new: Vec::new() }];
         match self.client().command(Wish::Add { tasks }, vec![brief]).expect("added").0 {

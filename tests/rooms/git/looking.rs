@@ -8,6 +8,7 @@ use standup::git::shadow::{Against, ChangeKind};
 use standup::git::site::InProgress;
 use standup::git::worktree::Created;
 use standup::git::{Git, Shadow};
+use standup::model::lease::{Changes, Mark};
 
 use super::{World, write};
 
@@ -312,8 +313,9 @@ fn what_changed_since_a_stand_is_told_with_its_commits() {
     write(&path.join("before.txt"), "not committed, and not of interest\n");
     let before = made.shadow.stand().expect("a stand");
     assert!(before.dirty);
-    let from = (before.head.as_ref(), &before.tree);
-    assert_eq!(made.shadow.since(from, &before, 5).expect("nothing"), standup::git::shadow::Since::default());
+    let from = &before.mark;
+    let none = Changes { dirty: true, ..Changes::default() };
+    assert_eq!(made.shadow.since(from, &before, 5).expect("nothing"), none);
 
     write(&path.join("new \u{1b}[31m.txt"), "one\ntwo\n");
     fs::remove_file(path.join("before.txt")).expect("rm");
@@ -330,5 +332,8 @@ fn what_changed_since_a_stand_is_told_with_its_commits() {
     assert_eq!(all.paths, ["D before.txt", "A new [31m.txt"], "nothing that a terminal obeys");
     assert!(all.subjects[1].ends_with(" subject [31mred"), "{all:?}");
     let gone = standup::model::name::Oid::new("0123456789012345678901234567890123456789").expect("an oid");
-    assert!(made.shadow.since((None, &gone), &now, 1).is_err(), "a tree that is gone is no difference of nothing");
+    assert!(
+        made.shadow.since(&Mark { head: None, tree: gone }, &now, 1).is_err(),
+        "a tree that is gone is no difference of nothing"
+    );
 }

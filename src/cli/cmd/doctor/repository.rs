@@ -64,6 +64,19 @@ fn head(place: &Place) -> Check {
 fn peculiar(place: &Place) -> Vec<Check> {
     let (git, repo) = (&place.git, &place.repo);
     let mut checks = Vec::new();
+    if rustix::fs::access(repo.common_dir(), rustix::fs::Access::WRITE_OK).is_err() {
+        let text = format!("{} cannot be written, so no branch or worktree can be made", repo.common_dir().display());
+        checks.push(Check::fail("repository", text, "look at its owner, its mode and how it is mounted"));
+    }
+    if let Ok(Some(_)) = repo.find_reference(git, "refs/heads/standup") {
+        let text = "the branch standup is in the way of agents' branches (standup/T7/1-…)";
+        checks.push(Check::fail("repository", text, "git branch -m standup OTHER"));
+    }
+    if let Ok(false) = repo.can_commit(git) {
+        let text = "git does not know in whose name to commit, so agents cannot";
+        let fix = "git config --global user.name NAME && git config --global user.email ADDRESS";
+        checks.push(Check::warn("repository", text, fix));
+    }
     let mut note = |text: &str, fix: &str| checks.push(Check::warn("repository", text, fix));
     if repo.is_bare() {
         note(
@@ -101,7 +114,9 @@ fn peculiar(place: &Place) -> Vec<Check> {
 
 fn unread(error: &LoadError) -> Check {
     let fix = match error {
-        LoadError::File(FileError::Unsafe { path, .. }) => format!("chmod go-w {}", path.display()),
+        LoadError::File(FileError::Unsafe { path, .. }) => {
+            format!("look whose it is and who may write it: ls -l {}", path.display())
+        }
         _ => error.hints().into_iter().next().unwrap_or_else(|| "mend the file, then: standup config show".to_owned()),
     };
     Check::fail("settings", chain(error), fix)
