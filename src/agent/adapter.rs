@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::state::Ask;
+use crate::model::usage::Told;
 
 pub use read::{AdapterError, builtin, names, parse, source};
 
@@ -70,6 +71,9 @@ pub struct Adapter {
     /// Where it keeps its conversations.
     #[serde(default)]
     pub transcripts: Option<FileRule>,
+    /// How these say what was used.
+    #[serde(default)]
+    pub usage: Option<UsageRules>,
     /// What a message of OSC 7501 means beyond its kind.
     #[serde(default)]
     pub report: Vec<ReportRule>,
@@ -296,6 +300,72 @@ pub struct FileRule {
     pub home: String,
     /// Below it; `{pid}`, `{slug}` and `{session}` are filled in where they apply.
     pub path: String,
+}
+
+/// How the logs of conversations say what was used. Places in a line are JSON pointers
+/// (`/message/usage/input_tokens`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsageRules {
+    /// The log of one conversation, below the folder in which `transcripts` lie: `{slug}` and
+    /// `{session}` are filled in, `*` stands for anything within one name.
+    pub file: String,
+    /// Logs of its parts, below the folder in which that one lies.
+    #[serde(default)]
+    pub parts: Vec<String>,
+    /// What counts in them.
+    pub count: Vec<CountRule>,
+}
+
+/// Lines of a log that count, and what they say.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountRule {
+    /// What a line must hold to be worth reading.
+    pub marker: String,
+    /// What it must say, by place.
+    #[serde(default)]
+    pub lines: BTreeMap<String, String>,
+    /// Where it names what it is about: the same on several lines counts once.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Whether each line says the sum of all before it.
+    #[serde(default)]
+    pub running: bool,
+    /// Whether it is only written when the CLI ends.
+    #[serde(default)]
+    pub at_end: bool,
+    /// Numbers of tokens; they are added up.
+    #[serde(default)]
+    pub tokens: Vec<String>,
+    /// Numbers among them that were read from a cache, and are taken off again.
+    #[serde(default)]
+    pub less: Vec<String>,
+    /// Numbers of tokens that were read from a cache.
+    #[serde(default)]
+    pub cached: Vec<String>,
+    /// The cost in US dollars, where it says one.
+    #[serde(default)]
+    pub cost_usd: Option<String>,
+}
+
+impl UsageRules {
+    /// When a log says how many tokens were used.
+    #[must_use]
+    pub fn tokens_told(&self) -> Told {
+        self.told(|rule| !rule.tokens.is_empty())
+    }
+
+    /// When it says what that cost.
+    #[must_use]
+    pub fn cost_told(&self) -> Told {
+        self.told(|rule| rule.cost_usd.is_some())
+    }
+
+    fn told(&self, by: impl Fn(&CountRule) -> bool) -> Told {
+        let told = self.count.iter().filter(|rule| by(rule));
+        told.map(|rule| if rule.at_end { Told::AtEnd } else { Told::Always }).max().unwrap_or_default()
+    }
 }
 
 /// What a message of OSC 7501 means beyond its kind.

@@ -127,9 +127,13 @@ section! {
         changed_lines: Count<1, { bounds::LINES }>,
         /// Files changed.
         changed_files: Count<1, { bounds::FILES }>,
-        /// Tokens, as the agent reports them. Default: no limit.
+        /// Tokens, as the agent's own logs count them: read, written into a cache and answered, not
+        /// those that were read from a cache; over all its starts, sub-agents included. Not measured
+        /// where its adapter does not say how. Default: no limit.
         tokens: Count<1, { bounds::TOKENS }>,
-        /// Cost in US dollars, as the agent reports it. Default: no limit.
+        /// Cost in US dollars, as far as the agent's own logs say it: those of Claude Code when it
+        /// ends, those of Codex never. Prices are never made up; doctor, show and state say what is
+        /// not measured. Default: no limit.
         cost_usd: Dollars,
         /// What happens on a touch of something off-limits.
         off_limits: LimitAction,

@@ -56,7 +56,7 @@ pub fn template(found: &Found) -> String {
     );
     out += &format!("\n[limits]\n# wall_clock = \"{}\"\n", default.limits.wall_clock);
     out += &format!("# red_verdicts = {}       # in a row, then you are asked\n", default.limits.red_verdicts);
-    out += "# cost_usd = 20.0         # as the agent reports it\n";
+    out += "# tokens = 4_000_000      # as the agent's own logs count them\n";
     out += &checks(&found.checks);
     out += "\n[boundaries]\noff_limits = []           # for example [\".github/**\"]\n";
     out += "\n[merge]\n# strategy = \"squash\"     # squash | merge | rebase\n# require = [\"green\", \"approved\"]\n";

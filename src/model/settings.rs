@@ -163,9 +163,9 @@ pub struct Limits {
     pub changed_lines: u64,
     /// Files changed.
     pub changed_files: u64,
-    /// Tokens, as the agent reports them.
+    /// Tokens, as the agent's own logs count them, without those read from a cache.
     pub tokens: Option<u64>,
-    /// Cost in US dollars, as the agent reports it.
+    /// Cost in US dollars, where the agent's own logs say it.
     pub cost_usd: Option<f64>,
     /// On a touch of something off-limits.
     pub off_limits: LimitAction,

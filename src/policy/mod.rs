@@ -31,5 +31,6 @@ mod turn;
 
 pub use admission::agent_for;
 pub use approval::required;
+pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
 pub use rhythm::interval;

@@ -29,6 +29,7 @@ use super::permissions;
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
+use super::usage;
 use super::world::World;
 
 mod mail;
@@ -97,6 +98,7 @@ impl Desk {
         let hosts = blocking(move || effects::found(&world)).await?;
         self.look_where_silent(&hosts).await;
         self.read_plans(&hosts).await;
+        self.read_logs(&hosts);
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
@@ -149,6 +151,17 @@ impl Desk {
             if let Some(text) = blocking(move || effects::plan_in(&worktree)).await {
                 self.input(Input::Observed { attempt, seen: Observation::Plan { text } });
             }
+        }
+    }
+
+    /// What agents have used that ended while nobody looked.
+    fn read_logs(&self, hosts: &BTreeMap<HostId, HostFound>) {
+        for (id, attempt) in newest(self.driver.board()) {
+            let ended = attempt.host().filter(|facts| matches!(hosts.get(&facts.id), Some(HostFound::Ended(_))));
+            let Some(facts) = ended else { continue };
+            let session = attempt.session.clone();
+            let voice = effects::voice_of(&self.world, id, &attempt.agent, &attempt.worktree, session);
+            usage::tell_of_ended(&self.world, id, facts.id.clone(), &voice);
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::agent::adapter::{self, Adapter};
+use crate::agent::adapter::{self, Adapter, UsageRules};
 use crate::agent::launch;
 use crate::config::{self, CommandSet, ConfigError, Effective, Kind, Source};
 use crate::git::repo::FilterDriver;
@@ -197,6 +197,8 @@ fn facts(agent: &FoundAgent) -> AgentFacts {
         reads: agent.adapter.input.typing,
         resumes: !agent.adapter.launch.resume.is_empty(),
         unconfined: launch::unconfined(&agent.adapter, &agent.settings),
+        tokens_told: agent.adapter.usage.as_ref().map(UsageRules::tokens_told).unwrap_or_default(),
+        cost_told: agent.adapter.usage.as_ref().map(UsageRules::cost_told).unwrap_or_default(),
         stop_hook: agent.adapter.hooks.as_ref().is_some_and(|h| h.by_default && h.events.iter().any(|e| e == "Stop")),
     }
 }

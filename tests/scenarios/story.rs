@@ -19,6 +19,7 @@ use standup::model::settings::{
 use standup::model::state::{Ask, RunKind, RunState, Source};
 use standup::model::task::{TaskSpec, TextRef};
 use standup::model::time::{Boot, Mono, Now, Span, Wall};
+use standup::model::usage::{self, Counted, Seen};
 use standup::model::verdict::{CheckOutcome, CheckResult, Verdict, VerdictOutcome};
 use standup::policy::{Machine, rest};
 
@@ -49,7 +50,15 @@ impl Default for Story {
             settings.agents.insert(agent(name), settings_of(name));
             agents.insert(
                 agent(name),
-                AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false },
+                AgentFacts {
+                    unusable: None,
+                    resumes: true,
+                    reads: true,
+                    unconfined: None,
+                    stop_hook: false,
+                    tokens_told: usage::Told::Always,
+                    cost_told: usage::Told::AtEnd,
+                },
             );
         }
         settings.verify.checks.push(CheckSettings {
@@ -452,6 +461,7 @@ impl Story {
                     ended: ended(line.word(1)?, line.word_or(2, "output") == "output")?,
                 }
             }
+            "used" => Observation::Used { seen: used(line, self.host(line.word(0)?)?.1.id)? },
             "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
             "diff" => {
@@ -627,6 +637,20 @@ fn settings_of(adapter: &str) -> AgentSettings {
         max: Limit::Unlimited,
         prompt: None,
     }
+}
+
+/// `used T1 cpu=3s tokens=500 cost=0.5 of=another-session`
+fn used(line: &Line, host: HostId) -> Result<Seen, String> {
+    let cpu = line.with.get("cpu").map(|span| span.parse().map_err(|e| format!("{e}"))).transpose()?;
+    let number = |name: &str| line.with.get(name).map(|n| n.parse::<f64>().map_err(|e| format!("{e}"))).transpose();
+    let whole = |n: f64| format!("{n:.0}").parse::<u64>().map_err(|e| format!("{e}"));
+    let cost_micros = number("cost")?.map(|usd| whole(usd * 1e6)).transpose()?;
+    let counted = match number("tokens")? {
+        Some(tokens) => Some(Counted { tokens: whole(tokens)?, cached: 0, cost_micros }),
+        None => cost_micros.map(|_| Counted { cost_micros, ..Counted::default() }),
+    };
+    let session = line.with.get("of").cloned().unwrap_or_else(|| "its session".to_owned());
+    Ok(Seen { host, cpu, log: counted.map(|counted| (session, counted)) })
 }
 
 fn patterns(texts: &[&str]) -> Result<Vec<Pattern>, String> {

@@ -14,6 +14,7 @@ use standup::model::name::{AgentName, Pattern, Slug};
 use standup::model::settings::{AgentSettings, Limit, LimitOverrides, Priority, Settings};
 use standup::model::task::{Column, Mode, TaskSpec, TextRef};
 use standup::model::time::{Mono, Span, Wall};
+use standup::model::usage::Told;
 use standup::model::verdict::VerdictOutcome;
 use standup::policy::{Machine, rest};
 use standup::supervisor::driver::Driver;
@@ -630,7 +631,15 @@ fn surroundings(seed: u64) -> Surroundings {
     settings.agents.insert(agent("codex"), settings_of("codex", Limit::of(2)));
     settings.wip.machine = Limit::of(6);
     settings.check_in = rhythm::rules(seed);
-    let facts = |stop_hook| AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook };
+    let facts = |stop_hook| AgentFacts {
+        unusable: None,
+        resumes: true,
+        reads: true,
+        unconfined: None,
+        stop_hook,
+        tokens_told: Told::Always,
+        cost_told: Told::Never,
+    };
     let agents = BTreeMap::from([(agent("claude"), facts(true)), (agent("codex"), facts(false))]);
     Surroundings { settings, untrusted: None, worktrees: worktrees(), agents }
 }

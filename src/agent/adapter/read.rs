@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::Adapter;
+use super::{Adapter, CountRule};
 use crate::agent::placeholder;
 
 /// The only format there is so far.
@@ -123,6 +123,7 @@ fn check(adapter: &Adapter) -> Result<(), AdapterError> {
     }
     check_placeholders(adapter)?;
     check_patterns(adapter)?;
+    check_usage(adapter)?;
     if let Some(settings) = adapter.hooks.as_ref().and_then(|h| h.settings.as_ref()) {
         let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(settings);
         if let Err(e) = object {
@@ -198,6 +199,37 @@ fn check_patterns(adapter: &Adapter) -> Result<(), AdapterError> {
     Ok(())
 }
 
+fn check_usage(adapter: &Adapter) -> Result<(), AdapterError> {
+    let Some(rules) = &adapter.usage else { return Ok(()) };
+    if adapter.transcripts.is_none() {
+        return Err(value("usage", "it says how [transcripts] are read, and there are none".to_owned()));
+    }
+    if !placeholder::mentions(&rules.file, "session") {
+        return Err(value("usage.file", "without {session} it would be every conversation's".to_owned()));
+    }
+    for (key, paths) in [("usage.file", std::slice::from_ref(&rules.file)), ("usage.parts", &rules.parts)] {
+        for path in paths {
+            placeholder::check(path, &["slug", "session"]).map_err(|e| value(key, e.to_string()))?;
+            if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+                return Err(value(key, format!("{path:?} leads out of its folder")));
+            }
+        }
+    }
+    rules.count.iter().try_for_each(check_count)
+}
+
+fn check_count(rule: &CountRule) -> Result<(), AdapterError> {
+    if rule.marker.is_empty() {
+        return Err(value("usage.count.marker", "every line holds nothing".to_owned()));
+    }
+    let lists = [&rule.tokens, &rule.less, &rule.cached];
+    let mut places = lists.into_iter().flatten().chain(rule.lines.keys()).chain(&rule.id).chain(&rule.cost_usd);
+    match places.find(|place| !place.starts_with('/')) {
+        Some(place) => Err(value("usage.count", format!("{place:?} is no place in a line; one begins with /"))),
+        None => Ok(()),
+    }
+}
+
 fn value(key: &str, text: String) -> AdapterError {
     AdapterError::Value { key: key.to_owned(), text }
 }
@@ -241,6 +273,14 @@ mod tests {
                 .contains("question 1")
         );
         assert!(refused("[mode.checkpoint]\napproved = \"delegate\"").contains("mode.delegate"));
+        let usage = |file: &str, place: &str| {
+            let files = "[transcripts]\nroot_env=\"A\"\nhome=\"b\"\npath=\"c\"\n";
+            refused(&format!("{files}[usage]\nfile={file:?}\n[[usage.count]]\nmarker=\"u\"\ntokens=[{place:?}]"))
+        };
+        assert!(usage("a/*.jsonl", "/t").contains("without {session}"));
+        assert!(usage("../{session}", "/t").contains("leads out of its folder"));
+        assert!(usage("{session}", "t").contains("one begins with /"));
+        assert!(refused("[usage]\nfile=\"{session}\"\ncount=[]").contains("there are none"));
         assert!(matches!(parse("schema = 2\nname = \"x\""), Err(AdapterError::Schema { found: 2 })));
     }
 

@@ -58,6 +58,8 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
         checkin: None,
         verdict: None,
         diff: None,
+        usage: None,
+        unmeasured: Vec::new(),
         needs_you: None,
         takeover: None,
         paused: None,
