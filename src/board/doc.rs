@@ -126,6 +126,8 @@ pub struct Task {
     pub agent: Option<AgentName>,
     /// How much is handed over.
     pub mode: Mode,
+    /// What it counts in Build while it is there.
+    pub weight: u32,
     /// Higher goes first.
     pub priority: Priority,
     /// Tasks that must be Done before.

@@ -79,6 +79,7 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         flags: flags(task),
         agent: agent(board, task),
         mode: task.spec.mode,
+        weight: board.weights().of(task.mode()),
         priority: task.spec.priority,
         needs: task.spec.needs.clone(),
         attempt: newest.map(|a| attempt(a, scene)),

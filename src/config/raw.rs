@@ -87,7 +87,7 @@ section! {
 section! {
     /// How many at once.
     RawWip {
-        /// Attempts in Build, waiting ones included.
+        /// Attempts in Build, waiting ones included, each with its weight.
         build: Wip,
         /// Tasks in Review; full means that nothing new starts.
         review: Wip,
@@ -95,6 +95,21 @@ section! {
         machine: Wip,
         /// An agent in Review is stopped after this, and resumed when needed.
         idle: Span,
+        /// What an attempt counts in Build, by its mode.
+        weight: RawWeight,
+    }
+}
+
+section! {
+    /// What an attempt counts in Build, by its mode. One that counts more than the limit starts
+    /// alone.
+    RawWeight {
+        /// It works alone within its bounds.
+        delegate: Wip,
+        /// You read its plan, then its work.
+        checkpoint: Wip,
+        /// It asks you about everything, and its work ends with you.
+        own: Wip,
     }
 }
 

@@ -49,6 +49,7 @@ pub fn template(found: &Found) -> String {
         "review = {}  # finished and waiting for you; full means that nothing new starts\n",
         shown(wip.review)
     );
+    out += "# weight = { own = 2 }    # what a task of a mode counts in build; the others count 1\n";
     let rules = &default.check_in;
     out += &format!(
         "\n[check_in]\nevery = \"{}\"\n# nudges = {}\n# grace = \"{}\"\n",

@@ -8,7 +8,7 @@ use super::edit::set;
 use super::*;
 use crate::model::name::AgentName;
 use crate::model::settings::{
-    CheckSettings, Limit, LimitAction, MergeStrategy, Ports, PromptVia, ReportFormat, Requirement, VerifyOn,
+    CheckSettings, Limit, LimitAction, MergeStrategy, Ports, PromptVia, ReportFormat, Requirement, VerifyOn, Weights,
 };
 use crate::model::time::Span;
 
@@ -283,6 +283,16 @@ fn the_repository_wins_over_the_user_key_by_key() {
 }
 
 #[test]
+fn each_mode_has_a_weight_of_its_own_and_none_counts_nothing() {
+    let weight = |text: &str| settings(&format!("schema = 1\n{text}")).wip.weight;
+    assert_eq!(weight(""), Weights { delegate: 1, checkpoint: 1, own: 2 });
+    assert_eq!(weight("[wip]\nweight = { own = 3 }"), Weights { own: 3, ..Weights::default() });
+    assert_eq!(weight("[wip.weight]\ncheckpoint = 2\nown = 1"), Weights { delegate: 1, checkpoint: 2, own: 1 });
+    assert!(one("[wip.weight]\nown = 0").contains("wip.weight.own is 0; it must be a whole number from 1 to 1000"));
+    assert!(one("[wip.weight]\nowm = 2").contains("did you mean wip.weight.own?"));
+}
+
+#[test]
 fn the_machine_limit_is_the_users_alone() {
     let told = one("[wip]\nmachine = 5");
     assert!(told.contains("agents.toml:3:11: wip.machine is read only from your own settings"), "{told}");
@@ -334,7 +344,14 @@ fn the_schema_has_exactly_the_keys_of_the_documentation() {
     let schema = schema();
     let example: toml::Table = toml::from_str(DOCUMENTED).expect("TOML");
     every_key_is_described(&schema, &serde_json::to_value(example).expect("JSON"), "");
-    let undocumented = ["worktrees.root", "worktrees.setup_timeout", "wip.machine"];
+    let undocumented = [
+        "worktrees.root",
+        "worktrees.setup_timeout",
+        "wip.machine",
+        "wip.weight.delegate",
+        "wip.weight.checkpoint",
+        "wip.weight.own",
+    ];
     let mut known = Vec::new();
     Raw::keys("", &mut known);
     let example: toml::Value = toml::from_str(DOCUMENTED).expect("TOML");

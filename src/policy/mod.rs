@@ -26,6 +26,7 @@ mod pause;
 mod plan;
 mod reconcile;
 mod rhythm;
+mod room;
 mod takeover;
 mod turn;
 

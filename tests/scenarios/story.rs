@@ -176,6 +176,15 @@ impl Story {
         let settings = &mut self.around.settings;
         match line.word(0)? {
             "build" => settings.wip.build = limit(line.word(1)?)?,
+            "weight" => {
+                let weight = line.word(2)?.parse().map_err(|e| format!("{e}"))?;
+                match line.word(1)? {
+                    "delegate" => settings.wip.weight.delegate = weight,
+                    "checkpoint" => settings.wip.weight.checkpoint = weight,
+                    "own" => settings.wip.weight.own = weight,
+                    other => return Err(format!("no mode is called {other}")),
+                }
+            }
             "review" => settings.wip.review = limit(line.word(1)?)?,
             "machine" => settings.wip.machine = limit(line.word(1)?)?,
             "every" => settings.check_in.every = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
