@@ -317,18 +317,39 @@ impl Desk {
         if !changed && !at_once {
             return;
         }
+        // No program is waited for meanwhile: its version is asked for beside the loop.
         let world = self.world.clone();
-        match blocking(move || surroundings::load(&world.place)).await {
+        match blocking(move || surroundings::look(&world.place).inspect(|loaded| loaded.keep(&world.place))).await {
             Ok(loaded) => {
                 self.settings_wrong = None;
+                if loaded.lacks_versions() {
+                    self.ask_versions();
+                }
                 let around = loaded.surroundings(&self.world.place);
                 self.world.set_loaded(loaded);
                 self.input(Input::Surroundings(Box::new(around)));
             }
             Err(error) => {
-                self.settings_wrong = Some(format!("the last good settings hold: {error}"));
+                self.settings_wrong = Some(surroundings::held(&error.to_string()));
             }
         }
+    }
+
+    fn ask_versions(&self) {
+        let world = self.world.clone();
+        tokio::spawn(async move {
+            let place = world.place.clone();
+            let Ok(loaded) = blocking(move || surroundings::load(&place)).await else { return };
+            // What was read since then says more than a version.
+            if world.loaded().files == loaded.files {
+                world.set_loaded(loaded);
+            }
+        });
+    }
+
+    /// What is wrong with the settings it was started with.
+    pub(super) fn begin_with(&mut self, wrong: Option<String>) {
+        self.settings_wrong = wrong;
     }
 
     /// After each turn: what is watched follows the board, unwanted checks end, and an end that
