@@ -24,6 +24,9 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// So many pieces are read while somebody waits: a log that is longer is told with the next look.
 const MAX_PIECES: usize = 64;
 
+/// So much more processor time is told even where no log says anything.
+const CPU_STEP: Span = Span::secs(10);
+
 /// What is known of its spending.
 #[derive(Default)]
 pub(super) struct Spending {
@@ -32,14 +35,21 @@ pub(super) struct Spending {
     due: Option<Instant>,
     cpu: Option<Span>,
     counted: Option<Counted>,
-    /// What was told of its logs last.
-    told: Option<Counted>,
+    /// What was told last.
+    told: (Option<Counted>, Option<Span>),
 }
 
 impl Spending {
     /// When it is looked at next, if nothing happens.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// Whether there is more to tell than was told. Processor time grows all the time, and is told on
+    /// its own only where it has grown by much.
+    fn is_news(&self) -> bool {
+        let (counted, cpu) = self.told;
+        self.counted != counted || self.cpu.is_some_and(|now| now >= cpu.unwrap_or_default() + CPU_STEP)
     }
 
     /// It did something.
@@ -64,7 +74,7 @@ impl Host {
         self.look_at_cpu();
         if self.read_logs().await {
             self.spending.due = Some(Instant::now());
-        } else if self.spending.counted != self.spending.told {
+        } else if self.spending.is_news() {
             self.tell_spending().await;
         }
     }
@@ -108,7 +118,7 @@ impl Host {
     }
 
     async fn tell_spending(&mut self) {
-        self.spending.told = self.spending.counted;
+        self.spending.told = (self.spending.counted, self.spending.cpu);
         let conversation = self.spending.meter.as_ref().map(|meter| meter.session().to_owned());
         let seen =
             Seen { host: self.facts.id.clone(), cpu: self.spending.cpu, log: conversation.zip(self.spending.counted) };
