@@ -5,22 +5,17 @@
 //! every key was understood, every placeholder has a value, no pattern is empty. Must not know:
 //! where the text came from.
 
-use std::collections::BTreeMap;
+mod read;
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::state::Ask;
+use crate::model::usage::Told;
 
-use super::placeholder;
-
-/// The only format there is so far.
-const SCHEMA: u32 = 1;
-
-/// How alike (0–1, Jaro-Winkler) a known key must be to be offered instead of an unknown one.
-const ALIKE: f64 = 0.75;
+pub use read::{AdapterError, builtin, names, parse, source};
 
 /// One agent CLI's dialect.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -76,6 +71,9 @@ pub struct Adapter {
     /// Where it keeps its conversations.
     #[serde(default)]
     pub transcripts: Option<FileRule>,
+    /// How these say what was used.
+    #[serde(default)]
+    pub usage: Option<UsageRules>,
     /// What a message of OSC 7501 means beyond its kind.
     #[serde(default)]
     pub report: Vec<ReportRule>,
@@ -304,6 +302,72 @@ pub struct FileRule {
     pub path: String,
 }
 
+/// How the logs of conversations say what was used. Places in a line are JSON pointers
+/// (`/message/usage/input_tokens`).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsageRules {
+    /// The log of one conversation, below the folder in which `transcripts` lie: `{slug}` and
+    /// `{session}` are filled in, `*` stands for anything within one name.
+    pub file: String,
+    /// Logs of its parts, below the folder in which that one lies.
+    #[serde(default)]
+    pub parts: Vec<String>,
+    /// What counts in them.
+    pub count: Vec<CountRule>,
+}
+
+/// Lines of a log that count, and what they say.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountRule {
+    /// What a line must hold to be worth reading.
+    pub marker: String,
+    /// What it must say, by place.
+    #[serde(default)]
+    pub lines: BTreeMap<String, String>,
+    /// Where it names what it is about: the same on several lines counts once.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Whether each line says the sum of all before it.
+    #[serde(default)]
+    pub running: bool,
+    /// Whether it is only written when the CLI ends.
+    #[serde(default)]
+    pub at_end: bool,
+    /// Numbers of tokens; they are added up.
+    #[serde(default)]
+    pub tokens: Vec<String>,
+    /// Numbers among them that were read from a cache, and are taken off again.
+    #[serde(default)]
+    pub less: Vec<String>,
+    /// Numbers of tokens that were read from a cache.
+    #[serde(default)]
+    pub cached: Vec<String>,
+    /// The cost in US dollars, where it says one.
+    #[serde(default)]
+    pub cost_usd: Option<String>,
+}
+
+impl UsageRules {
+    /// When a log says how many tokens were used.
+    #[must_use]
+    pub fn tokens_told(&self) -> Told {
+        self.told(|rule| !rule.tokens.is_empty())
+    }
+
+    /// When it says what that cost.
+    #[must_use]
+    pub fn cost_told(&self) -> Told {
+        self.told(|rule| rule.cost_usd.is_some())
+    }
+
+    fn told(&self, by: impl Fn(&CountRule) -> bool) -> Told {
+        let told = self.count.iter().filter(|rule| by(rule));
+        told.map(|rule| if rule.at_end { Told::AtEnd } else { Told::Always }).max().unwrap_or_default()
+    }
+}
+
 /// What a message of OSC 7501 means beyond its kind.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -396,245 +460,4 @@ pub struct SpinRule {
     /// word, as a count of tokens.
     #[serde(default)]
     pub keep: Option<String>,
-}
-
-/// Why a text is no adapter.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AdapterError {
-    /// Not TOML, or not of this form.
-    #[error("{line}:{column}: {text}")]
-    Form {
-        /// From 1.
-        line: usize,
-        /// In characters, from 1.
-        column: usize,
-        /// What is wrong, with the nearest known key.
-        text: String,
-    },
-    /// A later or a made-up format.
-    #[error("schema {found} is not known; this build reads {SCHEMA}")]
-    Schema {
-        /// What it says.
-        found: u32,
-    },
-    /// A value that cannot work.
-    #[error("{key}: {text}")]
-    Value {
-        /// Where.
-        key: String,
-        /// Why not.
-        text: String,
-    },
-    /// No adapter of this name is built in.
-    #[error("no adapter is called {name:?}; built in are {}", BUILTIN.map(|(name, _)| name).join(", "))]
-    Unknown {
-        /// What was asked for.
-        name: String,
-    },
-    /// No such mode.
-    #[error("{text:?} is no mode; there are delegate, checkpoint and own")]
-    Mode {
-        /// What was asked for.
-        text: String,
-    },
-}
-
-const BUILTIN: [(&str, &str); 4] = [
-    ("claude", include_str!("builtin/claude.toml")),
-    ("codex", include_str!("builtin/codex.toml")),
-    ("generic", include_str!("builtin/generic.toml")),
-    ("demo", include_str!("builtin/demo.toml")),
-];
-
-/// The names of the built-in adapters.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    BUILTIN.iter().map(|(name, _)| *name)
-}
-
-/// The file of a built-in adapter, to be shown or copied.
-#[must_use]
-pub fn source(name: &str) -> Option<&'static str> {
-    BUILTIN.iter().find(|(n, _)| *n == name).map(|(_, text)| *text)
-}
-
-/// A built-in adapter.
-///
-/// # Errors
-/// [`AdapterError::Unknown`] for any other name.
-pub fn builtin(name: &str) -> Result<Adapter, AdapterError> {
-    let text = source(name).ok_or_else(|| AdapterError::Unknown { name: name.to_owned() })?;
-    parse(text)
-}
-
-/// Reads an adapter.
-///
-/// # Errors
-/// [`AdapterError`] says where and why.
-pub fn parse(text: &str) -> Result<Adapter, AdapterError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let adapter: Adapter = toml::from_str(text).map_err(|e| form_error(text, &e))?;
-    check(&adapter)?;
-    Ok(adapter)
-}
-
-fn form_error(text: &str, error: &toml::de::Error) -> AdapterError {
-    let Range { start, .. } = error.span().unwrap_or_default();
-    let before = text.get(..start).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    let message = error.message().lines().next().unwrap_or_default();
-    AdapterError::Form { line, column, text: suggest(message).unwrap_or_else(|| message.to_owned()) }
-}
-
-/// Turns serde's list of all known fields into the one that was probably meant.
-fn suggest(message: &str) -> Option<String> {
-    let rest = message.strip_prefix("unknown field `").or_else(|| message.strip_prefix("unknown variant `"))?;
-    let (found, rest) = rest.split_once('`')?;
-    let known = rest.split('`').skip(1).step_by(2);
-    let nearest = known
-        .map(|k| (strsim::jaro_winkler(found, k), k))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(alike, _)| *alike >= ALIKE);
-    Some(match nearest {
-        Some((_, k)) => format!("unknown `{found}`; did you mean `{k}`?"),
-        None => format!("unknown `{found}`{rest}"),
-    })
-}
-
-fn check(adapter: &Adapter) -> Result<(), AdapterError> {
-    if adapter.schema != SCHEMA {
-        return Err(AdapterError::Schema { found: adapter.schema });
-    }
-    check_placeholders(adapter)?;
-    check_patterns(adapter)?;
-    if let Some(settings) = adapter.hooks.as_ref().and_then(|h| h.settings.as_ref()) {
-        let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(settings);
-        if let Err(e) = object {
-            return Err(value("hooks.settings", format!("not an object of JSON: {e}")));
-        }
-    }
-    for (mode, rules) in &adapter.mode {
-        if let Some(next) = rules.approved
-            && adapter.mode.get(&next).is_none_or(|n| n.approved.is_some())
-        {
-            return Err(value(&format!("mode.{mode}.approved"), format!("mode.{next} does not exist or leads on")));
-        }
-    }
-    Ok(())
-}
-
-fn check_placeholders(adapter: &Adapter) -> Result<(), AdapterError> {
-    let launch = &adapter.launch;
-    let user = placeholder::USER;
-    let lists: [(&str, &[String], &[&str]); 7] = [
-        ("program", &adapter.program, user),
-        ("launch.args", &launch.args, user),
-        ("launch.session", &launch.session, &["session"]),
-        ("launch.resume", &launch.resume, &["resume"]),
-        ("launch.before_prompt", &launch.before_prompt, user),
-        ("notify.args", adapter.notify.as_ref().map_or(&[], |n| &n.args), &["notify"]),
-        ("mcp.args", adapter.mcp.as_ref().map_or(&[], |m| &m.args), &["standup"]),
-    ];
-    let modes = adapter.mode.iter().flat_map(|(mode, rules)| {
-        [
-            (format!("mode.{mode}.args"), rules.args.as_slice(), user),
-            (format!("mode.{mode}.root"), rules.root.as_slice(), &["root"] as &[&str]),
-        ]
-    });
-    let files = adapter
-        .status_file
-        .iter()
-        .chain(&adapter.transcripts)
-        .map(|file| ("path".to_owned(), std::slice::from_ref(&file.path), &["pid", "slug", "session"] as &[&str]));
-    let long = launch.file_prompt.as_slice();
-    let lists = lists.into_iter().map(|(key, words, known)| (key.to_owned(), words, known));
-    for (key, words, known) in lists.chain(modes).chain(files).chain([("launch.file_prompt".to_owned(), long, user)]) {
-        for word in words {
-            placeholder::check(word, known).map_err(|e| value(&key, e.to_string()))?;
-        }
-    }
-    Ok(())
-}
-
-fn check_patterns(adapter: &Adapter) -> Result<(), AdapterError> {
-    let mut all: Vec<(String, &[String])> = Vec::new();
-    for rule in &adapter.screen {
-        let key = format!("screen {:?}", rule.name);
-        if rule.lines.is_empty() || rule.question >= rule.lines.len() {
-            return Err(value(&key, format!("question {} is none of its {} lines", rule.question, rule.lines.len())));
-        }
-        if rule.bottom.is_empty() {
-            return Err(value(&key, "a dialog needs its bottom line".to_owned()));
-        }
-        all.extend([(key.clone(), rule.bottom.as_slice()), (key.clone(), rule.lines.as_slice())]);
-        all.push((key, rule.skip.as_slice()));
-    }
-    all.extend(adapter.title.iter().map(|r| ("title".to_owned(), r.any.as_slice())));
-    all.extend(adapter.hint.iter().map(|r| ("hint".to_owned(), r.any.as_slice())));
-    all.extend(adapter.spin.iter().map(|r| ("spin".to_owned(), r.any.as_slice())));
-    all.extend(adapter.report.iter().map(|r| ("report".to_owned(), std::slice::from_ref(&r.msg))));
-    for (key, patterns) in all {
-        // A pattern of stars alone would match every line and so say something of every screen.
-        if patterns.iter().any(|p| p.trim_matches(['*', ' ']).is_empty()) {
-            return Err(value(&key, "a pattern without a word matches everything".to_owned()));
-        }
-    }
-    Ok(())
-}
-
-fn value(key: &str, text: String) -> AdapterError {
-    AdapterError::Value { key: key.to_owned(), text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_adapters_parse_and_are_called_what_they_are() {
-        for name in names() {
-            assert_eq!(builtin(name).expect(name).name, name);
-        }
-        assert!(matches!(builtin("cloude"), Err(AdapterError::Unknown { .. })));
-    }
-
-    #[test]
-    fn an_unknown_key_names_its_place_and_the_nearest() {
-        let error = parse("schema = 1\nname = \"x\"\n\n[launch]\nresum = []\n").expect_err("resum");
-        assert_eq!(error.to_string(), "5:1: unknown `resum`; did you mean `resume`?");
-        let error = parse("schema = 1\nname = \"x\"\nzzzzzz = 1\n").expect_err("zzzzzz").to_string();
-        assert!(error.starts_with("3:1: unknown `zzzzzz`, expected one of `schema`"), "{error}");
-    }
-
-    #[test]
-    fn a_syntax_error_names_its_place_and_a_bom_is_no_error() {
-        let error = parse("schema = 1\nname = \n").expect_err("no value").to_string();
-        assert!(error.starts_with("2:"), "{error}");
-        assert!(parse("\u{feff}schema = 1\r\nname = \"x\"\r\n").is_ok());
-    }
-
-    #[test]
-    fn what_cannot_work_is_refused_at_load() {
-        let refused = |extra: &str| parse(&format!("schema = 1\nname = \"x\"\n{extra}")).expect_err(extra).to_string();
-        assert!(refused("[launch]\nargs = [\"{worktre}\"]").contains("did you mean {worktree}?"));
-        assert!(refused("[launch]\nresume = [\"{session}\"]").contains("{session}"));
-        assert!(refused("[[title]]\nany = [\"*\"]\nsays = \"working\"").contains("matches everything"));
-        assert!(
-            refused("[[screen]]\nname=\"a\"\nask=\"trust\"\nbottom=[\"x\"]\nlines=[\"y\"]\nquestion=1")
-                .contains("question 1")
-        );
-        assert!(refused("[mode.checkpoint]\napproved = \"delegate\"").contains("mode.delegate"));
-        assert!(matches!(parse("schema = 2\nname = \"x\""), Err(AdapterError::Schema { found: 2 })));
-    }
-
-    #[test]
-    fn a_version_is_read_and_known_or_not() {
-        let rule = builtin("claude").expect("claude").version.expect("rule");
-        assert_eq!(rule.read("2.1.329 (Claude Code)\n"), Some(Version { number: "2.1.329".into(), known: true }));
-        assert_eq!(rule.read("9.9.9 (Claude Code)"), Some(Version { number: "9.9.9".into(), known: false }));
-        assert_eq!(rule.read("claude: a mail reader 1.0"), None);
-        let rule = builtin("codex").expect("codex").version.expect("rule");
-        let noisy = "warning: http://x/1.2\ncodex-cli 0.169.0\n";
-        assert_eq!(rule.read(noisy), Some(Version { number: "0.169.0".into(), known: true }));
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Dialects are data ([`adapter`], `builtin/*.toml`) wherever that is possible, because they change
 //! weekly and a user must be able to mend one without a new binary. Code reads what arrives
-//! ([`psp`], [`hook`], [`status_file`], [`title`], [`screen`], [`transcript`]) and one weigher per
+//! ([`psp`], [`hook`], [`status_file`], [`title`], [`screen`], [`transcript`], [`usage`]) and one weigher per
 //! attempt ([`signal`]) turns it into a run state that says who said so.
 //!
 //! **Invariant:** pure; text and bytes in, values out. Nothing here promotes an agent to "turn
@@ -28,3 +28,4 @@ pub mod stage;
 pub mod status_file;
 pub mod title;
 pub mod transcript;
+pub mod usage;

@@ -10,10 +10,12 @@ use crate::model::checkin::Claim;
 use crate::model::event::{By, NeedKind};
 use crate::model::id::TaskId;
 use crate::model::name::{AgentName, BranchName, CheckName, Oid};
+use crate::model::rhythm::LimitName;
 use crate::model::settings::Requirement;
 use crate::model::state::{RunKind, Source};
 use crate::model::task::{Column, Mode, Priority};
 use crate::model::time::Wall;
+use crate::model::usage::Told;
 use crate::model::verdict::{CheckOutcome, TestCounts, VerdictOutcome};
 
 /// The version of all documents.
@@ -130,6 +132,8 @@ pub struct Task {
     pub agent: Option<AgentName>,
     /// How much is handed over.
     pub mode: Mode,
+    /// What it counts in Build while it is there.
+    pub weight: u32,
     /// Higher goes first.
     pub priority: Priority,
     /// Tasks that must be Done before.
@@ -142,6 +146,10 @@ pub struct Task {
     pub verdict: Option<Verdict>,
     /// What differs from the base.
     pub diff: Option<Diff>,
+    /// What its agent has used.
+    pub usage: Option<Usage>,
+    /// Limits that are set and that nobody measures while its agent works.
+    pub unmeasured: Vec<Unmeasured>,
     /// Why you are needed.
     pub needs_you: Option<NeedsYou>,
     /// Who holds its agent's input.
@@ -282,6 +290,30 @@ pub struct Diff {
     /// Numbers.
     #[serde(flatten)]
     pub stat: DiffStat,
+}
+
+/// What an attempt has used, over all starts of its agent; `null` what was not seen.
+#[derive(Debug, Serialize)]
+pub struct Usage {
+    /// When something was last seen.
+    pub at: Wall,
+    /// Tokens, without those that were read from a cache.
+    pub tokens: Option<u64>,
+    /// Tokens that were read from a cache.
+    pub cached_tokens: Option<u64>,
+    /// Cost in US dollars.
+    pub cost_usd: Option<f64>,
+    /// Processor time in seconds.
+    pub cpu_s: Option<f64>,
+}
+
+/// A limit that is set and cannot be measured while an agent works.
+#[derive(Debug, Serialize)]
+pub struct Unmeasured {
+    /// Which.
+    pub limit: LimitName,
+    /// When the agent's logs say it: `never`, or `at-end`.
+    pub told: Told,
 }
 
 /// Why you are needed.

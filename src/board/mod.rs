@@ -9,4 +9,5 @@ pub mod stats;
 #[cfg(test)]
 mod story;
 pub mod text;
+pub mod usage;
 pub mod view;

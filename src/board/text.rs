@@ -8,11 +8,14 @@ use crate::model::text::{clean, clean_line, clean_lines};
 use crate::model::time::{Now, Span, Wall};
 use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
 
+mod facts;
 mod lines;
 
+use facts::seen_text;
 use lines::{Lines, Part};
 
 use super::doc;
+use super::usage;
 use super::view;
 
 /// How a word is set off. The caller turns it into colour, or into nothing.
@@ -370,8 +373,15 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
 }
 
 /// What a person need not read again to know what happened; the document has it all.
-const PASSING: [&str; 6] =
-    ["state-changed", "diff-observed", "turn-began", "session-learned", "message-typing", "message-typed"];
+const PASSING: [&str; 7] = [
+    "state-changed",
+    "diff-observed",
+    "usage-observed",
+    "turn-began",
+    "session-learned",
+    "message-typing",
+    "message-typed",
+];
 
 /// The end of a long timeline is what is of interest.
 const TIMELINE_SHOWN: usize = 40;
@@ -436,6 +446,13 @@ fn show_attempt(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     }
     if let Some(d) = &doc.task.diff {
         out.note(&format!("diff      {}", view::diff_text(&d.stat)));
+    }
+    if let Some(used) = doc.task.usage.as_ref().map(usage::used_text).filter(|text| !text.is_empty()) {
+        out.note(&format!("used      {used}"));
+    }
+    for gap in &doc.task.unmeasured {
+        let agent = doc.task.agent.as_ref().map_or("its agent", |agent| agent.as_str());
+        out.note(&out.paint.paint(Tone::Warn, &usage::unmeasured_text(gap.limit, gap.told, agent)));
     }
     if let Some(session) = &a.agent_session {
         out.note(&format!("session   {}", clean_line(session)));
@@ -550,35 +567,6 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         let mark = if c.met_claimed { "claimed" } else { "open" };
         out.note(&format!("#{} {mark:<8} {}", c.n, clean_line(&c.text)));
     }
-}
-
-/// What was observed since the check-in before, in a few words; `None` while nobody has looked.
-fn seen_text(facts: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
-    let number = |name: &str, of: &str| facts.get(name)?.get(of)?.as_u64();
-    let mut parts = Vec::new();
-    for (name, one) in [("files", "file"), ("commits", "commit")] {
-        let (now, before) = (number(name, "now")?, number(name, "before").unwrap_or(0));
-        let plural = if now == 1 { "" } else { "s" };
-        let change = match now.cmp(&before) {
-            std::cmp::Ordering::Greater => format!(" (+{})", now - before),
-            std::cmp::Ordering::Less => format!(" (−{})", before - now),
-            std::cmp::Ordering::Equal => String::new(),
-        };
-        parts.push(format!("{now} {one}{plural}{change}"));
-    }
-    if facts.get("changed").and_then(serde_json::Value::as_bool) == Some(false) {
-        parts.push("no byte changed since".to_owned());
-    }
-    let checks = facts.get("checks")?;
-    match checks.get("outcome").and_then(serde_json::Value::as_str) {
-        Some(outcome) => parts.push(format!("checks {}", clean_line(outcome))),
-        None => parts.push("no checks yet".to_owned()),
-    }
-    let touched = facts.get("violations").and_then(serde_json::Value::as_array).map_or(0, Vec::len);
-    if touched > 0 {
-        parts.push(format!("{touched} off-limits"));
-    }
-    Some(parts.join(", "))
 }
 
 /// How long ago, in one or two units.

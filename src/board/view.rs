@@ -19,7 +19,7 @@ use crate::model::verdict::VerdictOutcome;
 use crate::policy::interval;
 use crate::wire::control::{Logged, Supervisor};
 
-use super::doc;
+use super::{doc, usage};
 
 /// What surrounds a board that is shown.
 #[derive(Debug, Clone)]
@@ -79,12 +79,15 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         flags: flags(task),
         agent: agent(board, task),
         mode: task.spec.mode,
+        weight: board.weights().of(task.mode()),
         priority: task.spec.priority,
         needs: task.spec.needs.clone(),
         attempt: newest.map(|a| attempt(a, scene)),
         checkin: newest.map(|a| check_in(board, task, a, scene)),
         verdict: newest.and_then(verdict),
         diff: newest.and_then(|a| a.diff).map(|stat| doc::Diff { stat }),
+        usage: usage::used(task),
+        unmeasured: usage::unmeasured(board, task),
         needs_you: task.needs_you.as_ref().map(|n| doc::NeedsYou {
             since: n.since,
             kind: n.kind,
@@ -306,7 +309,10 @@ fn facts(facts: &Facts) -> serde_json::Map<String, serde_json::Value> {
         "violations": facts.touched,
     });
     match all {
-        serde_json::Value::Object(all) => all,
+        serde_json::Value::Object(mut all) => {
+            all.extend(usage::facts(facts).map(|(name, value)| (name.to_owned(), value)));
+            all
+        }
         _ => serde_json::Map::new(),
     }
 }
@@ -401,6 +407,7 @@ pub fn sentence(event: &Event) -> String {
         Event::CheckInMissed { why } => format!("late: {why}"),
         Event::MachineSlept { span } => format!("the machine slept for {span}; nothing became due meanwhile"),
         Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
+        Event::UsageObserved { seen } => usage::seen_text(seen),
         Event::OffLimitsTouched { paths } if paths.is_empty() => "touches nothing off-limits any more".into(),
         Event::OffLimitsTouched { paths } => format!("touches what is off-limits: {}", paths.join(", ")),
         Event::AnswerGiven { choice, way, .. } => match way {

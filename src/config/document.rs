@@ -115,6 +115,11 @@ fn wip_and_check_in(page: &mut Page<'_>, settings: &Settings) {
     page.put_some("wip", "review", limit(it.review));
     page.put_some("wip", "machine", limit(it.machine));
     page.put("wip", "idle", exact(it.idle));
+    for (mode, weight) in
+        [("delegate", it.weight.delegate), ("checkpoint", it.weight.checkpoint), ("own", it.weight.own)]
+    {
+        page.put("wip.weight", mode, i64::from(weight));
+    }
     let it = &settings.check_in;
     page.put("check_in", "every", exact(it.every));
     page.put("check_in", "nudges", i64::from(it.nudges));

@@ -87,7 +87,7 @@ section! {
 section! {
     /// How many at once.
     RawWip {
-        /// Attempts in Build, waiting ones included.
+        /// Attempts in Build, waiting ones included, each with its weight.
         build: Wip,
         /// Tasks in Review; full means that nothing new starts.
         review: Wip,
@@ -95,6 +95,21 @@ section! {
         machine: Wip,
         /// An agent in Review is stopped after this, and resumed when needed.
         idle: Span,
+        /// What an attempt counts in Build, by its mode.
+        weight: RawWeight,
+    }
+}
+
+section! {
+    /// What an attempt counts in Build, by its mode. One that counts more than the limit starts
+    /// alone.
+    RawWeight {
+        /// It works alone within its bounds.
+        delegate: Wip,
+        /// You read its plan, then its work.
+        checkpoint: Wip,
+        /// It asks you about everything, and its work ends with you.
+        own: Wip,
     }
 }
 
@@ -127,9 +142,13 @@ section! {
         changed_lines: Count<1, { bounds::LINES }>,
         /// Files changed.
         changed_files: Count<1, { bounds::FILES }>,
-        /// Tokens, as the agent reports them. Default: no limit.
+        /// Tokens, as the agent's own logs count them: read, written into a cache and answered, not
+        /// those that were read from a cache; over all its starts, sub-agents included. Not measured
+        /// where its adapter does not say how. Default: no limit.
         tokens: Count<1, { bounds::TOKENS }>,
-        /// Cost in US dollars, as the agent reports it. Default: no limit.
+        /// Cost in US dollars, as far as the agent's own logs say it: those of Claude Code when it
+        /// ends, those of Codex never. Prices are never made up; doctor, show and state say what is
+        /// not measured. Default: no limit.
         cost_usd: Dollars,
         /// What happens on a touch of something off-limits.
         off_limits: LimitAction,

@@ -10,14 +10,14 @@ use std::num::NonZeroU32;
 
 use super::error::{ConfigError, Problem};
 use super::raw::{
-    Raw, RawAgent, RawCheck, RawCheckIn, RawLimits, RawMerge, RawNotify, RawPorts, RawSandbox, RawVerify, RawWip,
-    RawWorktrees,
+    Raw, RawAgent, RawCheck, RawCheckIn, RawLimits, RawMerge, RawNotify, RawPorts, RawSandbox, RawVerify, RawWeight,
+    RawWip, RawWorktrees,
 };
 use super::read::At;
 use crate::model::name::AgentName;
 use crate::model::settings::{
     AgentSettings, CheckInRules, CheckSettings, Limit, Limits, Merge, Notify, Ports, ReportFormat, Route, Sandbox,
-    Settings, Verify, Wip, Worktrees,
+    Settings, Verify, Weights, Wip, Worktrees,
 };
 use crate::model::text::nearest;
 use crate::model::time::Span;
@@ -212,6 +212,18 @@ impl From<RawWip> for Wip {
             review: limit(&raw.review, default.review),
             machine: limit(&raw.machine, default.machine),
             idle: value(&raw.idle, default.idle),
+            weight: section(&raw.weight, Weights::from),
+        }
+    }
+}
+
+impl From<RawWeight> for Weights {
+    fn from(raw: RawWeight) -> Self {
+        let default = Self::default();
+        Self {
+            delegate: raw.delegate.map_or(default.delegate, |at| at.value.small()),
+            checkpoint: raw.checkpoint.map_or(default.checkpoint, |at| at.value.small()),
+            own: raw.own.map_or(default.own, |at| at.value.small()),
         }
     }
 }

@@ -49,6 +49,7 @@ pub fn template(found: &Found) -> String {
         "review = {}  # finished and waiting for you; full means that nothing new starts\n",
         shown(wip.review)
     );
+    out += "# weight = { own = 2 }    # what a task of a mode counts in build; the others count 1\n";
     let rules = &default.check_in;
     out += &format!(
         "\n[check_in]\nevery = \"{}\"\n# nudges = {}\n# grace = \"{}\"\n",
@@ -56,7 +57,7 @@ pub fn template(found: &Found) -> String {
     );
     out += &format!("\n[limits]\n# wall_clock = \"{}\"\n", default.limits.wall_clock);
     out += &format!("# red_verdicts = {}       # in a row, then you are asked\n", default.limits.red_verdicts);
-    out += "# cost_usd = 20.0         # as the agent reports it\n";
+    out += "# tokens = 4_000_000      # as the agent's own logs count them\n";
     out += &checks(&found.checks);
     out += "\n[boundaries]\noff_limits = []           # for example [\".github/**\"]\n";
     out += "\n[merge]\n# strategy = \"squash\"     # squash | merge | rebase\n# require = [\"green\", \"approved\"]\n";

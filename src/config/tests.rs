@@ -1,11 +1,14 @@
-//! Reading, merging, showing and editing as a caller sees them.
+//! Reading and merging as a caller sees them; below, what is written and what is found.
 
-use super::detect::{Project, detect_checks};
+mod commands;
+mod found;
+mod written;
+
 use super::edit::set;
 use super::*;
 use crate::model::name::AgentName;
 use crate::model::settings::{
-    CheckSettings, Limit, LimitAction, MergeStrategy, Ports, PromptVia, ReportFormat, Requirement, VerifyOn,
+    CheckSettings, Limit, LimitAction, MergeStrategy, Ports, PromptVia, ReportFormat, Requirement, VerifyOn, Weights,
 };
 use crate::model::time::Span;
 
@@ -280,197 +283,19 @@ fn the_repository_wins_over_the_user_key_by_key() {
 }
 
 #[test]
+fn each_mode_has_a_weight_of_its_own_and_none_counts_nothing() {
+    let weight = |text: &str| settings(&format!("schema = 1\n{text}")).wip.weight;
+    assert_eq!(weight(""), Weights { delegate: 1, checkpoint: 1, own: 2 });
+    assert_eq!(weight("[wip]\nweight = { own = 3 }"), Weights { own: 3, ..Weights::default() });
+    assert_eq!(weight("[wip.weight]\ncheckpoint = 2\nown = 1"), Weights { delegate: 1, checkpoint: 2, own: 1 });
+    assert!(one("[wip.weight]\nown = 0").contains("wip.weight.own is 0; it must be a whole number from 1 to 1000"));
+    assert!(one("[wip.weight]\nowm = 2").contains("did you mean wip.weight.own?"));
+}
+
+#[test]
 fn the_machine_limit_is_the_users_alone() {
     let told = one("[wip]\nmachine = 5");
     assert!(told.contains("agents.toml:3:11: wip.machine is read only from your own settings"), "{told}");
-}
-
-#[test]
-fn what_is_shown_reads_as_the_same_settings() {
-    let odd = "schema = 1\nagent = \"x\"\n[check_in]\nevery = \"1d2h3m4s5ms\"\n[agents.x]\ncommand = [\"a b\", \"'\\\"\"]\n\
-               prompt = \"stdin\"\n[worktrees]\nroot = \"~/trees\"\n[[verify.check]]\nname = \"t\"\nrun = \"a && b # c\"\n";
-    for text in ["schema = 1\n", DOCUMENTED, odd] {
-        let effective = effective(text);
-        let shown = effective.show();
-        assert_eq!(settings(&shown), effective.settings, "{shown}");
-    }
-    let shown = effective("schema = 1\n[wip]\nbuild = 5\n").show();
-    assert!(shown.contains("build = 5  # agents.toml:3"), "{shown}");
-    assert!(shown.contains("review = 4  # default"), "{shown}");
-}
-
-#[test]
-fn one_value_can_be_asked_for() {
-    let effective = effective(DOCUMENTED);
-    assert_eq!(effective.get("wip.build").expect("known").as_deref(), Some("3"));
-    assert_eq!(effective.get("check_in.every").expect("known").as_deref(), Some("\"15m\""));
-    assert_eq!(effective.get("agents.claude.env.IS_SANDBOX").expect("known").as_deref(), Some("\"1\""));
-    assert_eq!(effective.get("wip.machine").expect("known"), None);
-    let error = effective.get("wip.biuld").expect_err("unknown");
-    assert_eq!(error.to_string(), "unknown key wip.biuld (did you mean wip.build?)");
-}
-
-#[test]
-fn setting_a_value_keeps_everything_else() {
-    let text = "# mine\nschema = 1 # one\n\n[wip]\nbuild = 3 # three\n# end\n";
-    let changed = set(&repository(text), "wip.build", "5").expect("set");
-    assert_eq!(changed, "# mine\nschema = 1 # one\n\n[wip]\nbuild = 5 # three\n# end\n");
-    let changed = set(&repository(text), "check_in.every", "20m").expect("set");
-    assert_eq!(changed, format!("{text}\n[check_in]\nevery = \"20m\"\n"));
-    let changed = set(&repository(text), "base", "2024").expect("a number is a name here");
-    assert_eq!(settings(&changed).base.as_deref(), Some("2024"));
-    let changed = set(&repository(text), "worktrees.setup", "[\"a\"]").expect("set");
-    assert_eq!(settings(&changed).worktrees.setup, ["a"]);
-    let changed = set(&repository(text), "agents.codex.max", "2").expect("set");
-    assert_eq!(settings(&changed).agents[&agent("codex")].max, Limit::of(2));
-    let agents =
-        "schema = 1\nagent = \"a\"\n[agents.a]\ncommand = [\"x\"]\n[[route]]\npaths = [\"b\"]\nagent = \"a\"\n# end\n";
-    let changed = set(&repository(agents), "agents.codex.max", "2").expect("set");
-    assert_eq!(changed, format!("{agents}\n[agents.codex]\nmax = 2\n"));
-    let changed = set(&repository(""), "wip.build", "2").expect("a new file");
-    assert_eq!(settings(&changed).wip.build, Limit::of(2));
-}
-
-#[test]
-fn setting_keeps_line_ends_and_the_byte_order_mark() {
-    let text = "\u{feff}schema = 1\r\n[wip]\r\nbuild = 3\r\n";
-    let changed = set(&repository(text), "wip.review", "2").expect("set");
-    assert_eq!(changed, "\u{feff}schema = 1\r\n[wip]\r\nbuild = 3\r\nreview = 2\r\n");
-}
-
-#[test]
-fn a_wrong_value_or_key_is_not_set() {
-    let text = "schema = 1\n";
-    for (path, value, message) in [
-        ("wip.build", "0", "from 1 to 1000"),
-        ("wip.build", "many", "from 1 to 1000"),
-        ("wip.biuld", "3", "did you mean wip.build?"),
-        ("check_in.every", "5", "a number and a unit"),
-        ("wip", "3", "wip must be a section"),
-        ("schema", "2", "this standup reads schema 1"),
-        ("wip.machine", "2", "only from your own settings"),
-    ] {
-        let errors = set(&repository(text), path, value).expect_err(path);
-        assert!(errors[0].to_string().contains(message), "{path}: {}", errors[0]);
-    }
-    assert!(set(&user(text), "wip.machine", "2").is_ok());
-    assert!(set(&repository(DOCUMENTED), "verify.check.name", "x").is_err());
-    assert!(set(&repository("schema = 1\nbuild = 3"), "wip.build", "3").is_err(), "the file was wrong before");
-}
-
-/// The digest of what a repository's file could make run.
-fn digest(text: &str) -> String {
-    effective(text).commands.digest()
-}
-
-#[test]
-fn the_digest_changes_with_every_command_and_with_nothing_else() {
-    let base = digest(DOCUMENTED);
-    for (from, to) in [
-        ("[\"npm ci\"]", "[\"npm install\"]"),
-        ("teardown = []", "teardown = [\"rm -rf x\"]"),
-        ("\"cargo nextest run --profile ci\"", "\"cargo test\""),
-        ("name = \"test\"", "name = \"tests\""),
-        ("\"notify-send\"", "\"curl\""),
-        ("command = [\"claude\"]", "command = [\"claude2\"]"),
-        ("\"acceptEdits\"", "\"bypassPermissions\""),
-        ("\"--permission-mode\", \"acceptEdits\"", "\"--permission-mode acceptEdits\""),
-        ("IS_SANDBOX = \"1\"", "IS_SANDBOX = \"0\""),
-        ("IS_SANDBOX =", "LD_PRELOAD ="),
-        ("prompt = \"none\"", "prompt = \"type\""),
-        ("adapter = \"codex\"", "adapter = \"generic\""),
-        ("mode = \"worktree\"", "mode = \"off\""),
-        ("~/.cargo/registry", "~/.ssh"),
-    ] {
-        let changed = DOCUMENTED.replacen(from, to, 1);
-        assert_ne!(changed, DOCUMENTED, "{from} is in the example");
-        assert_ne!(digest(&changed), base, "{from} → {to}");
-    }
-    for (from, to) in [
-        ("build = 3", "build = 2"),
-        ("# at once", "# no more than this"),
-        ("schema = 1", "\n\n# moved down\nschema = 1"),
-        ("every = \"15m\"", "every = \"5m\""),
-        ("crates/**", "src/**"),
-        ("\"squash\"", "\"rebase\""),
-        ("timeout = \"15m\"", "timeout = \"5m\""),
-        ("max = 2", "max = 1"),
-    ] {
-        let changed = DOCUMENTED.replacen(from, to, 1);
-        assert_ne!(changed, DOCUMENTED, "{from} is in the example");
-        assert_eq!(digest(&changed), base, "{from} → {to}");
-    }
-}
-
-#[test]
-fn commands_are_shown_with_what_and_where() {
-    let commands = effective(DOCUMENTED).commands.unconfined(agent("claude"), "its approvals are skipped");
-    let before = effective(DOCUMENTED).commands.digest();
-    assert_eq!(commands.digest(), before, "a remark is no command");
-    let lines = commands.lines();
-    let line = |what: &str| lines.iter().find(|line| line.what == what).unwrap_or_else(|| panic!("{what}"));
-    assert_eq!(line("agents.claude").command, "claude --permission-mode acceptEdits");
-    assert!(line("agents.claude").place.starts_with("agents.toml:"));
-    assert_eq!(line("agents.claude").unconfined.as_deref(), Some("its approvals are skipped"));
-    assert_eq!(line("agents.codex").unconfined, None);
-    assert_eq!(line("agents.claude.env").command, "IS_SANDBOX=1");
-    assert_eq!(
-        (line("worktrees.setup").command.as_str(), line("worktrees.setup").place.as_str()),
-        ("npm ci", "agents.toml:9")
-    );
-    assert_eq!(line("verify.check test").command, "cargo nextest run --profile ci");
-    assert_eq!(line("notify.command").command, "notify-send {title} {body}");
-}
-
-#[test]
-fn filter_drivers_count_in_any_order() {
-    let filter = |operation: &str| commands::FilterDriver {
-        name: "lfs".into(),
-        operation: operation.into(),
-        command: format!("git-lfs {operation} -- %f"),
-        file: ".git/config".into(),
-    };
-    let none = effective("schema = 1").commands;
-    assert!(none.is_empty());
-    let two = none.clone().with_filters([filter("smudge"), filter("clean")]);
-    assert_eq!(two.digest(), none.clone().with_filters([filter("clean"), filter("smudge")]).digest());
-    assert_ne!(two.digest(), none.digest());
-    assert_eq!(two.lines()[0].what, "filter.lfs.clean");
-}
-
-#[test]
-fn the_users_own_commands_need_no_approval() {
-    let mine = "schema = 1\n[agents.codex]\ncommand = [\"/opt/codex\"]\n";
-    let commands = |theirs: &str| {
-        merge([parse(&user(mine)).expect("mine"), parse(&repository(theirs)).expect("theirs")]).expect("both").commands
-    };
-    assert!(commands("schema = 1\n[wip]\nbuild = 2\n").is_empty());
-    assert!(commands("schema = 1\n[agents.codex]\nmax = 2\n").is_empty());
-    let lines = commands("schema = 1\n[agents.codex]\nargs = [\"--yolo\"]\n").lines();
-    assert_eq!(lines[0].command, "(the command of your own settings) --yolo");
-    assert_eq!(effective("schema = 1\n[agents.codex]\nmax = 2\n").commands.lines()[0].command, "codex");
-}
-
-#[test]
-fn values_are_set_in_every_way_of_writing_sections() {
-    for (text, path, value) in [
-        ("schema = 1\nwip.build = 3\n", "wip.review", "2"),
-        ("schema = 1\nwip = { build = 3 }\n", "wip.review", "2"),
-        ("schema = 1\nagents = { codex = {} }\nagent = \"codex\"\n", "agents.claude.max", "2"),
-        ("schema = 1\nagents.codex = {}\nagent = \"codex\"\n", "agents.claude.max", "2"),
-        ("schema = 1\n[agents.codex]\n[wip]\nbuild = 2\n", "base", "main"),
-        ("schema = 1\n[agents.codex]\n", "agents.codex.env.\"A\"", "1"),
-        ("schema = 1\n[worktrees]\nports = { range = \"1-9\" }\n", "worktrees.ports.per_task", "2"),
-        ("schema = 1\n[agents.codex]\nmax = 1", "agents.codex.env.HOME", "/x"),
-    ] {
-        let path = path.replace('"', "");
-        let changed = set(&repository(text), &path, value).unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
-        let got = effective(&changed).get(&path).expect("known").expect("set");
-        assert_eq!(got.trim_matches('"'), value, "{changed}");
-        for (n, line) in text.lines().enumerate() {
-            assert!(changed.contains(line.trim_end_matches(" }")), "line {n} of {text} is in {changed}");
-        }
-    }
 }
 
 #[test]
@@ -519,7 +344,14 @@ fn the_schema_has_exactly_the_keys_of_the_documentation() {
     let schema = schema();
     let example: toml::Table = toml::from_str(DOCUMENTED).expect("TOML");
     every_key_is_described(&schema, &serde_json::to_value(example).expect("JSON"), "");
-    let undocumented = ["worktrees.root", "worktrees.setup_timeout", "wip.machine"];
+    let undocumented = [
+        "worktrees.root",
+        "worktrees.setup_timeout",
+        "wip.machine",
+        "wip.weight.delegate",
+        "wip.weight.checkpoint",
+        "wip.weight.own",
+    ];
     let mut known = Vec::new();
     Raw::keys("", &mut known);
     let example: toml::Value = toml::from_str(DOCUMENTED).expect("TOML");
@@ -565,94 +397,6 @@ fn every_key_is_described(schema: &serde_json::Value, value: &serde_json::Value,
         serde_json::Value::Number(n) if n.is_f64() => assert_eq!(schema["type"], "number", "{path}"),
         serde_json::Value::Number(_) => assert_eq!(schema["type"], "integer", "{path}"),
         serde_json::Value::Null => panic!("TOML has no null"),
-    }
-}
-
-fn project(files: &[&str], texts: &[(&str, &str)], programs: &[&str]) -> Vec<CheckSettings> {
-    let all = files.iter().chain(texts.iter().map(|(name, _)| name));
-    detect_checks(&Project {
-        files: all.map(|name| (*name).to_owned()).collect(),
-        texts: texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
-        programs: programs.iter().map(|name| (*name).to_owned()).collect(),
-    })
-}
-
-fn runs(checks: &[CheckSettings]) -> Vec<&str> {
-    checks.iter().map(|check| check.run.as_str()).collect()
-}
-
-#[test]
-fn checks_are_found_from_the_files_of_a_project() {
-    assert_eq!(runs(&project(&["Cargo.toml"], &[], &[])), ["cargo test"]);
-    let rust = project(&["Cargo.toml"], &[], &["cargo-nextest", "cargo-fmt", "cargo-clippy"]);
-    assert_eq!(runs(&rust), ["cargo fmt --check", "cargo clippy --all-targets -- -D warnings", "cargo nextest run"]);
-    let junit = "[profile.ci]\njunit.path = \"junit.xml\"\n";
-    let rust = project(&["Cargo.toml"], &[(".config/nextest.toml", junit)], &["cargo-nextest"]);
-    assert_eq!(rust[0].run, "cargo nextest run --profile ci");
-    assert!(matches!(&rust[0].report, ReportFormat::Junit(p) if p.as_str() == "target/nextest/ci/junit.xml"));
-    let package = r#"{"scripts": {"test": "vitest run", "lint": "eslint ."}}"#;
-    assert_eq!(
-        runs(&project(&["pnpm-lock.yaml"], &[("package.json", package)], &[])),
-        ["pnpm run lint", "pnpm run test"]
-    );
-    let stub = r#"{"scripts": {"test": "echo \"Error: no test specified\" && exit 1"}}"#;
-    assert!(project(&[], &[("package.json", stub)], &[]).is_empty());
-    assert!(project(&[], &[("package.json", "{ not json")], &[]).is_empty());
-    let python = project(&["uv.lock"], &[("pyproject.toml", "[tool.pytest.ini_options]")], &["uv"]);
-    assert_eq!((runs(&python), &python[0].report), (vec!["uv run pytest"], &ReportFormat::Pytest));
-    assert_eq!(runs(&project(&["go.mod"], &[], &[])), ["go vet ./...", "go test -json ./..."]);
-    assert_eq!(runs(&project(&[], &[("Makefile", "all:\n\ntest: all\n\t./t\n")], &[])), ["make test"]);
-    assert!(project(&[], &[("Makefile", "test := 1\ntests:\n\ttrue\n")], &[]).is_empty());
-    let both = project(&["Cargo.toml"], &[("package.json", package)], &[]);
-    let names: Vec<&str> = both.iter().map(|check| check.name.as_str()).collect();
-    assert_eq!(names, ["test", "lint", "test-2"]);
-}
-
-#[test]
-fn the_template_reads_as_what_was_found() {
-    let found = |name: &str, command: &[&str]| FoundAgent {
-        name: agent(name),
-        adapter: agent(if command.len() > 1 { "generic" } else { name }),
-        command: command.iter().map(|word| (*word).to_owned()).collect(),
-    };
-    let checks = project(&["Cargo.toml", "go.mod"], &[], &["cargo-fmt"]);
-    for (agents, checks) in [
-        (vec![], vec![]),
-        (vec![found("codex", &["codex"])], vec![]),
-        (vec![found("codex", &["codex"]), found("claude", &["claude"]), found("own", &["a \"b\"", "{brief}"])], checks),
-    ] {
-        let text = template(&Found { agents: agents.clone(), checks: checks.clone() });
-        let s = settings(&text);
-        assert_eq!(s.agent, agents.first().map(|agent| agent.name.clone()), "{text}");
-        assert_eq!(s.verify.checks, checks);
-        assert_eq!(s.agents.len(), agents.len());
-        for agent in agents {
-            assert_eq!(s.agents[&agent.name].command, agent.command);
-        }
-        let rest = Settings { agent: None, agents: BTreeMap::new(), ..s };
-        assert_eq!(
-            Settings { verify: Settings::default().verify, ..rest },
-            Settings::default(),
-            "only defaults besides"
-        );
-        assert!(text.starts_with("#:schema ") && text.contains("\nschema = 1\n"));
-        uncommented_reads_too(&text);
-    }
-}
-
-/// Every line that is commented out is right once its `#` is gone.
-fn uncommented_reads_too(text: &str) {
-    for (n, line) in text.lines().enumerate() {
-        let Some(bare) = line.strip_prefix("# ").filter(|bare| bare.contains(" = ")) else { continue };
-        let before: Vec<&str> = text.lines().take(n).collect();
-        let in_list = before.iter().rev().find(|line| line.trim_start_matches("# ").starts_with('['));
-        if in_list.is_some_and(|header| header.starts_with('#')) {
-            continue;
-        }
-        let changed: Vec<&str> = text.lines().enumerate().map(|(m, l)| if m == n { bare } else { l }).collect();
-        if let Err(errors) = parse(&repository(&changed.join("\n"))) {
-            panic!("{bare}: {errors:?}");
-        }
     }
 }
 

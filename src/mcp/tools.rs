@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::mail::{Checks, Heard, Mail, MailError, Way};
-use crate::model::checkin::{CheckIn, Claim, Via};
+use crate::model::checkin::{self, CheckIn, Claim, Via};
 use crate::model::id::CheckRun;
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 
@@ -96,7 +96,7 @@ fn tool(name: &'static str, about: &'static str, properties: Value, required: &[
 /// Carries out one call; both answers are for the model.
 pub(super) fn call(mail: &Mail, name: &str, given: Value) -> Result<String, String> {
     match name {
-        "check_in" => check_in(mail, read(given)?),
+        "check_in" => check_in(mail, given),
         "ask_human" => ask_human(mail, read(given)?),
         "get_brief" => {
             read::<Nothing>(given)?;
@@ -111,31 +111,23 @@ fn read<T: for<'de> Deserialize<'de>>(given: Value) -> Result<T, String> {
     serde_json::from_value(given).map_err(|error| format!("the arguments do not fit: {error}"))
 }
 
+/// A report of which only what it says is given: its head is ours to write.
+fn report(mut given: Value) -> Result<CheckIn, String> {
+    if let Some(fields) = given.as_object_mut() {
+        fields.entry("schemaVersion").or_insert(checkin::SCHEMA.into());
+        fields.entry("kind").or_insert("check-in".into());
+    }
+    read(given)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Report {
-    state: Claim,
-    #[serde(default)]
-    did: String,
-    #[serde(default)]
-    next: String,
-    #[serde(default)]
-    blockers: Vec<String>,
-    #[serde(default)]
-    question: Option<String>,
-    #[serde(default)]
-    met: Vec<u32>,
-}
-
-fn check_in(mail: &Mail, report: Report) -> Result<String, String> {
-    let Report { state, did, next, blockers, question, met } = report;
-    let check_in = CheckIn { did, next, blockers, question, met, ..CheckIn::of(state) }.bounded();
+fn check_in(mail: &Mail, given: Value) -> Result<String, String> {
+    let check_in = report(given)?.bounded();
     let way = mail.check_in(&check_in, Via::Mcp).map_err(|error| error.to_string())?;
-    let then = match state {
+    let then = match check_in.state {
         Claim::Ready => " The checks run on what is committed and what is not; end your turn.",
         Claim::NeedsDecision | Claim::Blocked | Claim::GivingUp => " Where you cannot go on, end your turn.",
         Claim::Working => "",
@@ -255,9 +247,9 @@ mod tests {
             "state": "ready", "did": "a", "next": "b", "blockers": ["c"], "question": "d", "met": [1],
         });
         assert_eq!(full.as_object().expect("an object").keys().cloned().collect::<Vec<_>>(), properties("check_in"));
-        read::<Report>(full.clone()).map_err(|e| panic!("{e}")).ok();
+        report(full.clone()).map_err(|e| panic!("{e}")).ok();
         full["more"] = json!(1);
-        assert!(read::<Report>(full).is_err());
+        assert!(report(full).is_err());
         for tool in all() {
             let marks = tool.annotations.expect("marks");
             assert!(marks.destructive_hint != Some(true) && marks.open_world_hint == Some(false), "{}", tool.name);

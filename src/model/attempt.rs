@@ -12,6 +12,7 @@ use super::rhythm::{Rhythm, Tripped};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
 use super::time::{Mono, Now, Wall};
+use super::usage::Usage;
 use super::verdict::Verdict;
 
 /// A process of one boot: number and start time.
@@ -285,6 +286,9 @@ pub struct Attempt {
     /// What it has touched that is off-limits, as last seen.
     #[serde(default)]
     pub touched: Vec<String>,
+    /// What it has used.
+    #[serde(default)]
+    pub usage: Usage,
     /// The dialog in which it waits, as last seen.
     #[serde(default)]
     pub dialog: Option<Dialog>,
@@ -360,6 +364,7 @@ impl Attempt {
             tripped: Vec::new(),
             failing: (Vec::new(), 0),
             touched: Vec::new(),
+            usage: Usage::default(),
             dialog: None,
             answer: None,
             limit: None,

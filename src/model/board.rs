@@ -14,7 +14,8 @@ use super::lease::{Lease, Paused};
 use super::message::Message;
 use super::name::AgentName;
 use super::rhythm::Beside;
-use super::task::{Column, TaskSpec};
+use super::settings::Weights;
+use super::task::{Column, Mode, TaskSpec};
 use super::time::{Mono, Wall};
 
 /// Why a person is needed, and since when.
@@ -112,6 +113,18 @@ impl Task {
     #[must_use]
     pub fn attempt(&self) -> Option<&Attempt> {
         self.attempts.last()
+    }
+
+    /// How much is handed over: of the newest attempt, else what was asked for.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.attempt().map_or(self.spec.mode, |attempt| attempt.mode)
+    }
+
+    /// The mode of what would start now: of the ended attempt where that is to go on, else of a new one.
+    #[must_use]
+    pub fn next_mode(&self) -> Mode {
+        if self.wanted == Some(Wanted::Again) { self.mode() } else { self.spec.mode }
     }
 
     /// The id of the newest attempt.
@@ -259,10 +272,18 @@ impl Board {
         self.tasks.get(&id.task)?.attempts.iter().find(|a| a.no == id.no)
     }
 
-    /// Attempts in Build, waiting ones included.
+    /// Attempts in Build, waiting ones included, each with its weight.
     #[must_use]
     pub fn build_used(&self) -> u32 {
-        count(self.tasks.values().filter(|t| t.occupies_build()))
+        let weights = self.weights();
+        let in_build = self.tasks.values().filter(|t| t.occupies_build());
+        in_build.map(|t| weights.of(t.mode())).fold(0, u32::saturating_add)
+    }
+
+    /// What attempts count in Build.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        self.surroundings.as_ref().map(|around| around.settings.wip.weight).unwrap_or_default()
     }
 
     /// Tasks in Review.

@@ -19,6 +19,7 @@ use super::settings::LimitAction;
 use super::state::RunState;
 use super::task::{Column, Mode, TaskSpec};
 use super::time::{Span, Wall};
+use super::usage::Seen;
 use super::verdict::Verdict;
 
 /// Who moved a card.
@@ -425,6 +426,11 @@ pub enum Event {
         action: LimitAction,
         /// Why, as a sentence.
         why: String,
+    },
+    /// It was seen what the attempt has used so far.
+    UsageObserved {
+        /// Processor time, and what a log says.
+        seen: Seen,
     },
     /// It touches other things that are off-limits than before.
     OffLimitsTouched {

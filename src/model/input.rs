@@ -16,6 +16,7 @@ use super::settings::Settings;
 use super::state::RunState;
 use super::task::{Column, TaskSpec};
 use super::time::Span;
+use super::usage::{Seen, Told};
 
 /// One thing the machine is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +99,12 @@ pub struct AgentFacts {
     /// Whether a hook of ours is asked before it ends a turn.
     #[serde(default)]
     pub stop_hook: bool,
+    /// When its logs say how many tokens it used.
+    #[serde(default)]
+    pub tokens_told: Told,
+    /// When they say what that cost.
+    #[serde(default)]
+    pub cost_told: Told,
 }
 
 /// Facts stored by earlier versions say nothing of it.
@@ -310,6 +317,11 @@ pub enum Observation {
         diff: DiffStat,
         /// At this tree.
         tree: Option<Oid>,
+    },
+    /// What it has used.
+    Used {
+        /// So far.
+        seen: Seen,
     },
     /// It says what it wants to do.
     Plan {

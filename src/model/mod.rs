@@ -20,4 +20,5 @@ pub mod state;
 pub mod task;
 pub mod text;
 pub mod time;
+pub mod usage;
 pub mod verdict;

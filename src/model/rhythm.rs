@@ -11,6 +11,7 @@ use super::id::{ActionId, CheckRun};
 use super::name::Oid;
 use super::settings::LimitAction;
 use super::time::{Mono, Now, Span, Wall};
+use super::usage::Totals;
 use super::verdict::VerdictOutcome;
 
 /// A clock that runs at times.
@@ -64,6 +65,9 @@ pub struct Marks {
     pub tree: Option<Oid>,
     /// The last run of the checks.
     pub run: Option<CheckRun>,
+    /// What it had used.
+    #[serde(default)]
+    pub used: Totals,
 }
 
 /// Where an attempt stands between two check-ins.
@@ -139,6 +143,10 @@ pub struct Facts {
     pub checks: Option<ChecksSeen>,
     /// What it has touched that is off-limits.
     pub touched: Vec<String>,
+    /// What it has used.
+    pub used: Totals,
+    /// What it had used then.
+    pub used_before: Totals,
 }
 
 /// What stands beside a claim.
@@ -171,6 +179,10 @@ pub enum LimitName {
     ChangedLines,
     /// Files changed.
     ChangedFiles,
+    /// Tokens used.
+    Tokens,
+    /// Their cost.
+    CostUsd,
     /// Something off-limits was touched.
     OffLimits,
 }
@@ -186,6 +198,8 @@ impl LimitName {
             Self::SameFailure => "same_failure",
             Self::ChangedLines => "changed_lines",
             Self::ChangedFiles => "changed_files",
+            Self::Tokens => "tokens",
+            Self::CostUsd => "cost_usd",
             Self::OffLimits => "off_limits",
         }
     }

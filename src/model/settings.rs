@@ -28,6 +28,16 @@ impl Limit {
         }
     }
 
+    /// Whether something that counts `weight` fits beside `used`. Alone it always does: what counts
+    /// more than there is could never begin otherwise.
+    #[must_use]
+    pub fn has_room(self, used: u32, weight: u32) -> bool {
+        match self {
+            Self::Unlimited => true,
+            Self::Max(max) => used == 0 || used.saturating_add(weight) <= max.get(),
+        }
+    }
+
     /// Whether one more fits beside `used`.
     #[must_use]
     pub fn admits(self, used: u32) -> bool {
@@ -111,7 +121,7 @@ pub struct Ports {
 /// `[wip]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wip {
-    /// Attempts in Build, waiting ones included.
+    /// Attempts in Build, waiting ones included, each with its weight.
     pub build: Limit,
     /// Tasks in Review; full means that nothing new starts.
     pub review: Limit,
@@ -119,6 +129,39 @@ pub struct Wip {
     pub machine: Limit,
     /// An agent in Review is stopped after this.
     pub idle: Span,
+    /// What an attempt counts in Build.
+    #[serde(default)]
+    pub weight: Weights,
+}
+
+/// `[wip.weight]`: what an attempt counts in Build by its mode; never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Weights {
+    /// It works alone.
+    pub delegate: u32,
+    /// You read its plan and its work, and nothing between.
+    pub checkpoint: u32,
+    /// It asks you about everything, and its work ends with you.
+    pub own: u32,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { delegate: 1, checkpoint: 1, own: 2 }
+    }
+}
+
+impl Weights {
+    /// What an attempt of this mode counts.
+    #[must_use]
+    pub const fn of(self, mode: Mode) -> u32 {
+        match mode {
+            Mode::Delegate => self.delegate,
+            Mode::Checkpoint => self.checkpoint,
+            Mode::Own => self.own,
+        }
+    }
 }
 
 /// `[check_in]`
@@ -163,9 +206,9 @@ pub struct Limits {
     pub changed_lines: u64,
     /// Files changed.
     pub changed_files: u64,
-    /// Tokens, as the agent reports them.
+    /// Tokens, as the agent's own logs count them, without those read from a cache.
     pub tokens: Option<u64>,
-    /// Cost in US dollars, as the agent reports it.
+    /// Cost in US dollars, where the agent's own logs say it.
     pub cost_usd: Option<f64>,
     /// On a touch of something off-limits.
     pub off_limits: LimitAction,
@@ -505,7 +548,13 @@ impl Default for Settings {
                 teardown: Vec::new(),
                 ports: None,
             },
-            wip: Wip { build: Limit::of(3), review: Limit::of(4), machine: Limit::Unlimited, idle: Span::mins(30) },
+            wip: Wip {
+                build: Limit::of(3),
+                review: Limit::of(4),
+                machine: Limit::Unlimited,
+                idle: Span::mins(30),
+                weight: Weights::default(),
+            },
             check_in: CheckInRules { every: Span::mins(15), nudges: 1, grace: Span::mins(5), silence: Span::mins(10) },
             limits: Limits {
                 wall_clock: Span::mins(120),
@@ -537,6 +586,14 @@ impl Default for Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_counts_more_than_there_is_fits_alone_and_only_alone() {
+        let two = Limit::of(2);
+        assert!(two.has_room(0, 3) && !two.has_room(1, 3));
+        assert!(two.has_room(1, 1) && !two.has_room(2, 1) && two.has_room(0, 2) && !two.has_room(1, 2));
+        assert!(Limit::Unlimited.has_room(u32::MAX, u32::MAX) && !two.has_room(u32::MAX, 1));
+    }
 
     #[test]
     fn the_less_is_handed_over_the_oftener_an_agent_reports() {

@@ -1,7 +1,7 @@
 //! Files: atomic replacement, bounded reads of untrusted paths, private directories.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -85,6 +85,33 @@ pub fn read_bounded(path: &Path, max: u64) -> Result<Vec<u8>, FileError> {
         return Err(FileError::TooLarge { path: path.to_owned(), size: read as u64, max });
     }
     Ok(bytes)
+}
+
+/// A piece of a file that grows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// The bytes, at most as many as were asked for; none where the file ends before them.
+    pub bytes: Vec<u8>,
+    /// How long the file is.
+    pub len: u64,
+    /// Which file it is: another one of the same name has another number.
+    pub number: u64,
+}
+
+/// Reads at most `max` bytes of a regular file from an offset on, as carefully as [`read_bounded`].
+///
+/// # Errors
+/// [`FileError`], with the path.
+pub fn read_from(path: &Path, offset: u64, max: u64) -> Result<Piece, FileError> {
+    let (mut file, len) = open_regular(path)?;
+    let wrong = |e| FileError::io("read", path, e);
+    let number = file.metadata().map_err(wrong)?.ino();
+    let mut bytes = Vec::new();
+    if offset < len {
+        file.seek(SeekFrom::Start(offset)).map_err(wrong)?;
+        file.take(max).read_to_end(&mut bytes).map_err(wrong)?;
+    }
+    Ok(Piece { bytes, len, number })
 }
 
 /// Like [`read_bounded`], and refuses a file that another user owns or may write. For files that
@@ -215,6 +242,20 @@ mod tests {
         fs::write(&path, b"12345").expect("write");
         assert!(matches!(read_bounded(&path, 4), Err(FileError::TooLarge { size: 5, max: 4, .. })));
         assert_eq!(read_bounded(&path, 5).expect("fits"), b"12345");
+    }
+
+    #[test]
+    fn a_file_is_read_piece_by_piece_and_another_of_its_name_is_known_as_such() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("f");
+        fs::write(&path, b"12345").expect("write");
+        let piece = |from, max| read_from(&path, from, max).expect("a piece");
+        assert_eq!((piece(0, 2).bytes, piece(2, 9).bytes), (b"12".to_vec(), b"345".to_vec()));
+        assert_eq!((piece(5, 9).bytes, piece(9, 9).len), (Vec::new(), 5));
+        let before = piece(0, 1).number;
+        write_atomic(&path, b"12345", 0o600).expect("replaced");
+        assert_ne!(piece(0, 1).number, before);
+        assert!(matches!(read_from(dir.path(), 0, 1), Err(FileError::NotRegular { .. })));
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub struct Stat {
     pub session: u32,
     /// CPU time used, user and system, in clock ticks.
     pub cpu_ticks: u64,
+    /// The same of children that have ended and were waited for, in clock ticks.
+    pub reaped_ticks: u64,
     /// Start, in clock ticks since boot.
     pub start: u64,
 }
@@ -80,6 +82,7 @@ impl Stat {
             group: small(2)?,
             session: small(3)?,
             cpu_ticks: number(11)? + number(12)?,
+            reaped_ticks: number(13)? + number(14)?,
             start: number(19)?,
         })
     }
@@ -129,6 +132,18 @@ pub fn descendants(root: u32) -> Vec<ProcessId> {
     }
     family.remove(&root);
     family.into_iter().filter_map(ProcessId::of).filter(|id| id.is_alive()).collect()
+}
+
+/// The processor time of everything that `root` has started so far, in milliseconds, `root` itself
+/// left out: of what lives, and of what has ended and was waited for, by `root` in the end. `None`
+/// where `root` is gone. To be right, `root` must be whom orphans fall to.
+#[must_use]
+pub fn family_cpu_ms(root: u32) -> Option<u64> {
+    // Whoever ends in between is missing once, and in the sum of its parent the next time.
+    let living = descendants(root).into_iter().filter_map(|id| Stat::read(id.pid));
+    let ticks: u64 = living.map(|stat| stat.cpu_ticks + stat.reaped_ticks).sum();
+    let ticks = ticks + Stat::read(root)?.reaped_ticks;
+    Some(ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1))
 }
 
 /// What a process calls itself: the file name in its first argument, else the kernel's name for it,
@@ -186,6 +201,16 @@ mod tests {
         assert!(name(own.pid).is_some_and(|name| !name.is_empty()));
         assert!(age_ms(own.start).is_some_and(|age| age < 3_600_000), "tests do not take an hour");
         assert!(age_ms(0) > age_ms(own.start));
+    }
+
+    #[test]
+    fn what_children_used_counts_once_they_have_ended() {
+        let own = std::process::id();
+        let before = family_cpu_ms(own).expect("this process lives");
+        let busy = ["-c", "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done"];
+        crate::os::run::Run::new("/bin/sh").args(busy).output().expect("sh runs");
+        assert!(family_cpu_ms(own) > Some(before));
+        assert_eq!(family_cpu_ms(u32::MAX), None);
     }
 
     #[test]

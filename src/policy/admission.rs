@@ -4,8 +4,9 @@
 use crate::model::action::Action;
 use std::collections::BTreeMap;
 
+use super::room::Ahead;
 use super::turn::Turn;
-use super::{lifecycle, messages, overlap, pause, quota, takeover};
+use super::{lifecycle, messages, overlap, pause, quota, room, takeover};
 use crate::model::attempt::{Attempt, End, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task, Wanted};
 use crate::model::event::{By, Event};
@@ -17,7 +18,7 @@ use crate::model::task::{Column, Mode};
 
 /// Starts whatever may start. One start a round: each changes what the next may do.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
-    let census = Census::of(turn.board);
+    let census = Census::with_queue(turn);
     let free = |id: &TaskId| turn.task(*id).is_some_and(|task| held(turn, &census, task).is_none());
     let Some(id) = candidates(turn).into_iter().find(free) else { return false };
     if need_slot(turn) {
@@ -34,6 +35,8 @@ struct Census<'a> {
     running: BTreeMap<&'a AgentName, u32>,
     /// Tasks whose paths are in somebody's hands.
     in_work: Vec<&'a Task>,
+    /// Who waits for room in Build alone.
+    ahead: Option<Ahead>,
 }
 
 impl<'a> Census<'a> {
@@ -43,15 +46,36 @@ impl<'a> Census<'a> {
             *running.entry(&attempt.agent).or_insert(0) += 1;
         }
         let in_work = board.tasks.values().filter(|t| is_in_work(t) && !t.spec.touches.is_empty()).collect();
-        Self { build: board.build_used(), review: board.review_used(), running, in_work }
+        Self { build: board.build_used(), review: board.review_used(), running, in_work, ahead: None }
     }
+
+    /// The same, and who is not to be overtaken: where one that counts 1 finds no room, nobody does.
+    fn with_queue(turn: &'a Turn<'_>) -> Self {
+        let census = Self::of(turn.board);
+        let weights = turn.board.weights();
+        let spoken_to = room::spoken_to(turn, |task| held_message(turn, task, task.attempt()?));
+        let ahead = spoken_to.or_else(|| {
+            let tasks = candidates(turn).into_iter().filter_map(|id| turn.task(id));
+            let mut heavy = tasks.filter(|task| weights.of(task.next_mode()) > 1);
+            heavy.find_map(|task| Some(Ahead::starting(turn.board, task, waits_for_room(turn, &census, task)?)))
+        });
+        Self { ahead, ..census }
+    }
+}
+
+/// Why a task waits for room in Build, where it waits for nothing else.
+fn waits_for_room(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<String> {
+    let (HoldKind::Build, why) = held(turn, census, task)? else { return None };
+    let around = turn.surroundings()?;
+    let more = agent_full(census, around, &agent_for(around, task).ok()?).or_else(|| overlaps(census, task));
+    more.is_none().then_some(why)
 }
 
 /// Tasks that would start if they could: those in the backlog while dispatching, and those that
 /// a person wants started. Highest priority first, then the oldest.
 fn candidates(turn: &Turn<'_>) -> Vec<TaskId> {
     let mut ids: Vec<&Task> = turn.board.tasks.values().filter(|t| is_candidate(turn, t)).collect();
-    ids.sort_by_key(|t| (t.wanted.is_none(), std::cmp::Reverse(t.spec.priority), t.id));
+    ids.sort_by_key(|t| room::place(t));
     ids.into_iter().map(|t| t.id).collect()
 }
 
@@ -75,7 +99,7 @@ fn held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, 
         .or_else(|| around.untrusted.clone().map(|why| (HoldKind::Trust, why)))
         .or_else(|| agent_for(around, task).err().map(|why| (HoldKind::Agent, why)))
         .or_else(|| quota::hold(turn, &agent_for(around, task).ok()?))
-        .or_else(|| capacity(census, around, task))
+        .or_else(|| capacity(turn, census, around, task))
         .or_else(|| overlaps(census, task))
         .or_else(|| machine_full(turn, around))
 }
@@ -99,7 +123,7 @@ pub(super) fn resume_hold(turn: &Turn<'_>, id: AttemptId) -> Option<(HoldKind, S
     if let Some(held) = quota::hold(turn, &attempt.agent) {
         return Some(held);
     }
-    if let Some(text) = messages::no_room(turn).filter(|_| !turn.task(id.task).is_some_and(Task::occupies_build)) {
+    if let Some(text) = turn.task(id.task).and_then(|task| room::lacks(turn.board, task)) {
         return Some((HoldKind::Build, text));
     }
     agent_full(&Census::of(turn.board), around, &attempt.agent).or_else(|| machine_full(turn, around))
@@ -167,14 +191,16 @@ fn agent_full(census: &Census<'_>, around: &Surroundings, agent: &AgentName) -> 
     full(&format!("agent {agent}"), used, max).map(|text| (HoldKind::Agent, text))
 }
 
-fn capacity(census: &Census<'_>, around: &Surroundings, task: &Task) -> Option<(HoldKind, String)> {
+fn capacity(turn: &Turn<'_>, census: &Census<'_>, around: &Surroundings, task: &Task) -> Option<(HoldKind, String)> {
     let wip = around.settings.wip;
     // A task that is started again gives its own place back.
     let own_review = u32::from(task.column == Column::Review);
     if let Some(text) = full("review", census.review - own_review, wip.review) {
         return Some((HoldKind::Review, text));
     }
-    if let Some(text) = full("build", census.build - u32::from(task.occupies_build()), wip.build) {
+    let beside = census.build.saturating_sub(room::own(turn.board, task));
+    let short = room::short(wip, beside, task.id, task.next_mode());
+    if let Some(text) = short.or_else(|| census.ahead.as_ref()?.holds(turn.board, task)) {
         return Some((HoldKind::Build, text));
     }
     agent_full(census, around, &agent_for(around, task).ok()?)
@@ -260,7 +286,7 @@ pub(super) fn plan(turn: &mut Turn<'_>, id: TaskId) -> Option<AttemptId> {
 
 /// Writes down why each task that could go on does not.
 pub(super) fn explain(turn: &mut Turn<'_>) {
-    let census = Census::of(turn.board);
+    let census = Census::with_queue(turn);
     let holds = turn.board.tasks.values().filter_map(|task| why_held(turn, &census, task)).collect();
     turn.board.holds = holds;
 }
@@ -321,7 +347,7 @@ fn held_message(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(Hold
         Phase::Ended { .. } if messages::may_resume(turn.board, attempt, waiting.from) => {
             resume_hold(turn, AttemptId { task: task.id, no: attempt.no })
         }
-        Phase::Live { .. } if !task.occupies_build() => Some((HoldKind::Build, messages::no_room(turn)?)),
+        Phase::Live { .. } => Some((HoldKind::Build, room::lacks(turn.board, task)?)),
         _ => None,
     }
 }

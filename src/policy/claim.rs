@@ -105,6 +105,8 @@ fn observed(attempt: &Attempt) -> Facts {
         changed,
         checks: checks(attempt, last.run),
         touched: attempt.touched.clone(),
+        used: attempt.usage.totals(),
+        used_before: last.used,
     }
 }
 

@@ -282,6 +282,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.tree.clone_from(tree);
         }
         Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
+        Event::UsageObserved { seen } => attempt.usage.take(seen, at.wall),
         _ => apply_asking(attempt, event, at),
     }
     false

@@ -7,10 +7,13 @@ use crate::model::attempt::{Attempt, Phase, StopWhy};
 use crate::model::board::Task;
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
+use crate::model::input::Surroundings;
 use crate::model::rhythm::{LimitName, Tripped};
 use crate::model::settings::{LimitAction, Limits};
 use crate::model::task::Column;
+use crate::model::usage::{Seen, Told};
 
+use super::admission::agent_for;
 use super::turn::Turn;
 use super::{lifecycle, takeover};
 
@@ -32,6 +35,33 @@ pub(super) fn touched(turn: &mut Turn<'_>, id: AttemptId, paths: Vec<String>) {
     if turn.board.attempt(id).is_some_and(|a| a.touched != paths) {
         turn.attempt_event(id, Event::OffLimitsTouched { paths });
     }
+}
+
+/// It was seen what an attempt has used.
+pub(super) fn used(turn: &mut Turn<'_>, id: AttemptId, seen: Seen) {
+    if turn.board.attempt(id).is_some_and(|a| a.usage.is_news(&seen)) {
+        turn.attempt_event(id, Event::UsageObserved { seen });
+    }
+}
+
+/// Limits of a task that cannot be measured while its agent works, because it does not say in its
+/// logs what it uses, or not in time.
+#[must_use]
+pub fn unmeasured(around: &Surroundings, task: &Task) -> Vec<(LimitName, Told)> {
+    let limits = around.settings.limits.with(&task.spec.limits);
+    let agent = task.attempt().map(|attempt| attempt.agent.clone()).or_else(|| agent_for(around, task).ok());
+    let facts = agent.and_then(|agent| around.agents.get(&agent));
+    let told = facts.map(|facts| (facts.tokens_told, facts.cost_told));
+    told.map_or_else(Vec::new, |(tokens, cost)| untold(limits, tokens, cost))
+}
+
+/// Of the limits that are set, those whose measure is never told, or late.
+#[must_use]
+pub fn untold(limits: Limits, tokens: Told, cost: Told) -> Vec<(LimitName, Told)> {
+    let set =
+        [(LimitName::Tokens, limits.tokens.is_some(), tokens), (LimitName::CostUsd, limits.cost_usd.is_some(), cost)];
+    let untold = set.into_iter().filter(|(_, is_set, told)| *is_set && *told != Told::Always);
+    untold.map(|(limit, _, told)| (limit, told)).collect()
 }
 
 fn trip(turn: &mut Turn<'_>, id: TaskId) -> bool {
@@ -79,6 +109,8 @@ fn crossed(turn: &mut Turn<'_>, id: AttemptId, limits: Limits) -> Option<(LimitN
         (LimitName::RedVerdicts, red(attempt, limits)),
         (LimitName::ChangedFiles, files(attempt, limits)),
         (LimitName::ChangedLines, lines(attempt, limits)),
+        (LimitName::Tokens, tokens(attempt, limits)),
+        (LimitName::CostUsd, cost(attempt, limits)),
     ];
     let found = measured.into_iter().find_map(|(limit, why)| Some((limit, why?)).filter(|_| fresh(limit)));
     if found.is_some() || !fresh(LimitName::WallClock) {
@@ -135,6 +167,16 @@ fn lines(attempt: &Attempt, limits: Limits) -> Option<String> {
     let (diff, limit) = (attempt.diff?, limits.changed_lines);
     let lines = diff.insertions.saturating_add(diff.deletions);
     (lines > limit).then(|| format!("it changes {lines} lines; the limit is {limit}"))
+}
+
+fn tokens(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (used, limit) = (attempt.usage.totals().counted?.tokens, limits.tokens?);
+    (used > limit).then(|| format!("it has used {used} tokens; the limit is {limit}"))
+}
+
+fn cost(attempt: &Attempt, limits: Limits) -> Option<String> {
+    let (cost, limit) = (attempt.usage.totals().counted?.cost_usd()?, limits.cost_usd?);
+    (cost > limit).then(|| format!("it has cost {cost:.2} USD; the limit is {limit:.2}"))
 }
 
 /// Why a person should decide how an attempt goes on that a limit has ended or handed over.

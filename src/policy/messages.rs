@@ -11,7 +11,7 @@ use crate::model::task::Column;
 use crate::model::time::Span;
 
 use super::turn::Turn;
-use super::{admission, lifecycle, pause, takeover};
+use super::{admission, lifecycle, pause, room, takeover};
 
 /// How long a message that the host would not write waits before the next try.
 pub(super) const RETRY: Span = Span::secs(2);
@@ -123,7 +123,7 @@ fn make_room(turn: &mut Turn<'_>, id: TaskId, message: &Message, column: Column)
     if task.occupies_build() {
         return true;
     }
-    if let Some(text) = no_room(turn) {
+    if let Some(text) = room::lacks(turn.board, task) {
         hold(turn, id, message, &text);
         return false;
     }
@@ -133,12 +133,6 @@ fn make_room(turn: &mut Turn<'_>, id: TaskId, message: &Message, column: Column)
         turn.task_event(id, Event::TaskMoved { from: column, to: Column::Build, by: By::Rule, reason });
     }
     true
-}
-
-pub(super) fn no_room(turn: &Turn<'_>) -> Option<String> {
-    let limit = turn.settings()?.wip.build;
-    let used = turn.board.build_used();
-    (!limit.admits(used)).then(|| format!("build is full {used}/{}", limit.max().unwrap_or(0)))
 }
 
 /// Says once why a message waits; says whether it had to.
@@ -198,7 +192,6 @@ pub(super) fn waits_for(turn: &Turn<'_>, task: &Task) -> String {
             Some((_, text)) => text,
             None => String::new(),
         },
-        _ if !task.occupies_build() => no_room(turn).unwrap_or_default(),
-        _ => String::new(),
+        _ => room::lacks(turn.board, task).unwrap_or_default(),
     }
 }

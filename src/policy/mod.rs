@@ -26,10 +26,12 @@ mod pause;
 mod plan;
 mod reconcile;
 mod rhythm;
+mod room;
 mod takeover;
 mod turn;
 
 pub use admission::agent_for;
 pub use approval::required;
+pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
 pub use rhythm::interval;

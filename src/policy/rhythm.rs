@@ -107,7 +107,8 @@ pub(super) fn fold(task: &mut Task, no: AttemptNo, event: &Event, at: Now) {
             let attempt = task.attempts.iter_mut().find(|a| a.no == no);
             if let Some(attempt) = attempt.filter(|_| first && !hollow) {
                 let run = attempt.judged.as_ref().map(|j| j.run);
-                let last = Marks { at: Some(said_at), diff: attempt.diff, tree: attempt.tree.clone(), run };
+                let (diff, tree, used) = (attempt.diff, attempt.tree.clone(), facts.used);
+                let last = Marks { at: Some(said_at), diff, tree, run, used };
                 begin_period(&mut attempt.rhythm, at);
                 (attempt.rhythm.late, attempt.rhythm.last) = (None, last);
             }

@@ -214,6 +214,12 @@ impl Layout {
         self.state.join("supervisor.json")
     }
 
+    /// The last settings of this repository that were right.
+    #[must_use]
+    pub fn last_settings(&self) -> PathBuf {
+        self.state.join("settings.json")
+    }
+
     /// What this user approved, over all repositories (see [`super::approvals`]).
     #[must_use]
     pub fn approvals(&self) -> PathBuf {

@@ -29,6 +29,7 @@ use super::permissions;
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
+use super::usage;
 use super::world::World;
 
 mod mail;
@@ -97,6 +98,7 @@ impl Desk {
         let hosts = blocking(move || effects::found(&world)).await?;
         self.look_where_silent(&hosts).await;
         self.read_plans(&hosts).await;
+        self.read_logs(&hosts);
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
@@ -149,6 +151,17 @@ impl Desk {
             if let Some(text) = blocking(move || effects::plan_in(&worktree)).await {
                 self.input(Input::Observed { attempt, seen: Observation::Plan { text } });
             }
+        }
+    }
+
+    /// What agents have used that ended while nobody looked.
+    fn read_logs(&self, hosts: &BTreeMap<HostId, HostFound>) {
+        for (id, attempt) in newest(self.driver.board()) {
+            let ended = attempt.host().filter(|facts| matches!(hosts.get(&facts.id), Some(HostFound::Ended(_))));
+            let Some(facts) = ended else { continue };
+            let session = attempt.session.clone();
+            let voice = effects::voice_of(&self.world, id, &attempt.agent, &attempt.worktree, session);
+            usage::tell_of_ended(&self.world, id, facts.id.clone(), &voice);
         }
     }
 
@@ -304,18 +317,39 @@ impl Desk {
         if !at_once && self.world.loaded().is_current(&self.world.place) {
             return;
         }
+        // No program is waited for meanwhile: its version is asked for beside the loop.
         let world = self.world.clone();
-        match blocking(move || surroundings::load(&world.place)).await {
+        match blocking(move || surroundings::look(&world.place).inspect(|loaded| loaded.keep(&world.place))).await {
             Ok(loaded) => {
                 self.settings_wrong = None;
+                if loaded.lacks_versions() {
+                    self.ask_versions();
+                }
                 let around = loaded.surroundings(&self.world.place);
                 self.world.set_loaded(loaded);
                 self.input(Input::Surroundings(Box::new(around)));
             }
             Err(error) => {
-                self.settings_wrong = Some(format!("the last good settings hold: {error}"));
+                self.settings_wrong = Some(surroundings::held(&error.to_string()));
             }
         }
+    }
+
+    fn ask_versions(&self) {
+        let world = self.world.clone();
+        tokio::spawn(async move {
+            let place = world.place.clone();
+            let Ok(loaded) = blocking(move || surroundings::load(&place)).await else { return };
+            // What was read since then says more than a version.
+            if world.loaded().files == loaded.files {
+                world.set_loaded(loaded);
+            }
+        });
+    }
+
+    /// What is wrong with the settings it was started with.
+    pub(super) fn begin_with(&mut self, wrong: Option<String>) {
+        self.settings_wrong = wrong;
     }
 
     /// After each turn: what is watched follows the board, unwanted checks end, and an end that

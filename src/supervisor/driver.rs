@@ -256,6 +256,7 @@ mod tests {
     use crate::model::settings::{AgentSettings, Limit, Settings};
     use crate::model::task::{TaskSpec, TextRef};
     use crate::model::time::{Boot, Wall};
+    use crate::model::usage::Told;
 
     #[derive(Debug, thiserror::Error)]
     #[error("no space left on device")]
@@ -323,7 +324,15 @@ mod tests {
             max: Limit::Unlimited,
             prompt: None,
         };
-        let facts = AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false };
+        let facts = AgentFacts {
+            unusable: None,
+            resumes: true,
+            reads: true,
+            unconfined: None,
+            stop_hook: false,
+            tokens_told: Told::Never,
+            cost_told: Told::Never,
+        };
         let mut settings = Settings::default();
         settings.agents.insert(name.clone(), agent);
         let agents = BTreeMap::from([(name, facts)]);

@@ -11,6 +11,7 @@ mod survey;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -30,6 +31,10 @@ pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
 pub use preview::{Preview, Shell, preview, shell};
 pub(super) use survey::plan_in;
+
+/// How long the facts of a check-in wait for what its agent has used: logs of hundreds of megabytes
+/// that are read for the first time take longer, and are told with the next ones.
+const SPENDING_LIMIT: Duration = Duration::from_secs(2);
 
 /// The real effects.
 pub(super) struct Effects {
@@ -104,6 +109,7 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
         }
         Action::Look {} => {
             check::observe(world, attempt).await;
+            look_at_spending(world, attempt).await;
             Outcome::Looked
         }
         Action::Leave { worktree, number, text } => leave(worktree, number, text).await,
@@ -114,6 +120,14 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
         }
         Action::Survey { since, .. } => survey::survey(world, attempt, since).await,
     }
+}
+
+/// Has its host's task tell what an agent has used, where there is one that answers in time.
+async fn look_at_spending(world: &World, attempt: AttemptId) {
+    let Some(handle) = world.host(attempt) else { return };
+    let (done, told) = oneshot::channel();
+    handle.offer(Ask::Spending(done));
+    let _ = tokio::time::timeout(SPENDING_LIMIT, told).await;
 }
 
 /// Puts a reminder where the agent finds it. One that cannot be left is as if it was never read.

@@ -6,6 +6,7 @@
 
 mod asking;
 mod looking;
+mod spending;
 mod typing;
 
 use std::collections::BTreeMap;
@@ -21,16 +22,15 @@ use tokio::time::{Instant, sleep_until};
 
 use asking::Asking;
 pub(super) use asking::{Decision, Wanted as WantedAnswer};
+use spending::Spending;
 pub(super) use typing::number;
 use typing::{Stage, Typing};
 
-use super::effects::blocking;
-use super::sessions;
 use crate::agent::adapter::Adapter;
 use crate::agent::evidence::{End, Start};
 use crate::agent::hook::{Event, HookEvent, Leave};
 use crate::agent::signal::{Observation as Seen, Rules, SignalView, Weigher};
-use crate::agent::{message, psp, status_file};
+use crate::agent::{message, psp};
 use crate::model::attempt::HostFacts;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
@@ -122,6 +122,8 @@ pub(super) enum Ask {
     Notice(String),
     /// Files of the worktree changed.
     Files,
+    /// Look at what it has used, and tell before this is answered.
+    Spending(oneshot::Sender<()>),
     /// Every signal.
     Explain(oneshot::Sender<Vec<SignalView>>),
 }
@@ -201,6 +203,7 @@ struct Host {
     /// When the conversation is looked for again, and how long after that.
     session_look: (Instant, Duration),
     asking: Asking,
+    spending: Spending,
     /// When what is on its screen was written at the latest, where that was before we came.
     written: Option<Wall>,
     /// Terminals attached to it.
@@ -247,6 +250,7 @@ impl Host {
             heard_planning: false,
             session_look: (Instant::now(), SESSION_LOOK),
             asking: Asking::new(),
+            spending: Spending::default(),
             written: None,
             attached: Arc::default(),
         }
@@ -256,6 +260,7 @@ impl Host {
         let ended = self.converse(socket, asked).await;
         self.settle_typing(TypedHow::Perhaps);
         self.recorded().await;
+        self.settle_spending().await;
         ended
     }
 
@@ -286,6 +291,7 @@ impl Host {
             }
             self.look_at_status_file();
             self.tell().await;
+            self.look_at_spending().await;
         }
         Ok(())
     }
@@ -304,6 +310,7 @@ impl Host {
         by_state
             .into_iter()
             .chain(self.asking.wake_at())
+            .chain(self.spending.due())
             .chain(by_typing)
             .chain(by_words)
             .chain(by_record)
@@ -331,6 +338,7 @@ impl Host {
 
     async fn frame(&mut self, frame: FromHost, stream: &mut UnixStream) -> std::io::Result<()> {
         let now = clock::now();
+        self.spending.stir();
         match frame {
             FromHost::Welcome(welcome) => self.status(&welcome.status, now),
             FromHost::Status(status) => self.status(&status, now),
@@ -359,6 +367,8 @@ impl Host {
             FromHost::Foreground(group) => self.seq = self.seq.max(group.seq),
             FromHost::AgentExit(exit) => {
                 let end = End { code: exit.code, signal: exit.signal };
+                // All that it started is still its host's to know.
+                self.look_at_cpu();
                 self.weigher.observe(now, Seen::Exited(end));
             }
             FromHost::Typed(typed) if self.is_own(typed.msg_id) => {
@@ -449,6 +459,10 @@ impl Host {
             Ask::Answer(wanted, done) => self.answer(wanted, done, stream).await?,
             Ask::Notice(text) => send(stream, &ToHost::Notice(Notice { text })).await?,
             Ask::Files => self.weigher.observe(now, Seen::Files),
+            Ask::Spending(done) => {
+                self.settle_spending().await;
+                let _ = done.send(());
+            }
             Ask::Explain(answer) => {
                 self.sample();
                 let _ = answer.send(self.weigher.explain(clock::now()));
@@ -499,25 +513,6 @@ impl Host {
         super::effects::plan_in(&self.voice.worktree).or_else(|| self.weigher.last_message().map(str::to_owned))
     }
 
-    /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
-    async fn look_for_session(&mut self) {
-        if self.weigher.session().is_some() || !self.voice.adapter.launch.session.is_empty() {
-            return;
-        }
-        // One that has begun no turn has no conversation.
-        let (due, pause) = self.session_look;
-        if !self.began || Instant::now() < due {
-            return;
-        }
-        self.session_look = (Instant::now() + pause, (pause * 2).min(SESSION_LOOK_MAX));
-        let Some(rule) = &self.voice.adapter.transcripts else { return };
-        let Some(root) = status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path)) else { return };
-        let (agent, worktree) = (self.facts.agent.pid, self.voice.worktree.clone());
-        if let Some(id) = blocking(move || sessions::held(agent, &root, &worktree)).await {
-            self.weigher.observe(clock::now(), Seen::Session(id));
-        }
-    }
-
     /// Whether a turn is over of which it is not yet told what was said.
     fn awaits_words(&self, state: &RunState, now: Now) -> bool {
         self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
@@ -560,6 +555,9 @@ impl Host {
             let (state, readable, asks) = (told.state.clone(), told.readable, told.asks.clone());
             if let Some(text) = self.plan(&state) {
                 self.observed(Observation::Plan { text }).await;
+            }
+            if told.state.kind != RunKind::Working {
+                self.spending.settle();
             }
             self.told = Some(told);
             self.observed(Observation::State { state, readable, asks }).await;

@@ -17,6 +17,7 @@ pub mod server;
 mod sessions;
 pub mod surroundings;
 pub mod token;
+mod usage;
 mod watching;
 mod world;
 

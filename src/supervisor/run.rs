@@ -111,7 +111,10 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>, still: bool) -> 
         banners.push(format!("the database was damaged; it lies at {}", aside.path.display()));
     }
     let slots = Slots::open(&place.layout.slots_dir())?;
-    let loaded = surroundings::load(&place)?;
+    let (loaded, wrong) = surroundings::load_or_last(&place)?;
+    if wrong.is_none() {
+        loaded.keep(&place);
+    }
     let (inputs, receive) = mpsc::channel(INPUTS);
     let (seen, files) = mpsc::channel(INPUTS);
     let watcher = Watcher::new(move |event| {
@@ -129,6 +132,7 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>, still: bool) -> 
     let process = Proc { pid: own.pid, start: own.start };
     let about = Supervisor { process, since: clock::now(), version: env!("CARGO_PKG_VERSION").to_owned(), banners };
     let mut desk = Desk::new(world.clone(), driver, about);
+    desk.begin_with(wrong);
     if still {
         desk.hold_still();
     }

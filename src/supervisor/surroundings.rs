@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::agent::adapter::{self, Adapter};
+use crate::agent::adapter::{self, Adapter, UsageRules};
 use crate::agent::launch;
 use crate::config::{self, CommandSet, ConfigError, Effective, Kind, Source};
 use crate::git::repo::FilterDriver;
@@ -21,6 +21,10 @@ use crate::os::run::Run;
 use crate::store::approvals::Approvals;
 
 use super::place::Place;
+
+mod kept;
+
+use kept::Text;
 
 /// How long an agent may take to print its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
@@ -92,6 +96,9 @@ pub struct Loaded {
     pub agents: BTreeMap<AgentName, FoundAgent>,
     /// The files that were read, and when they last changed.
     pub files: Vec<(PathBuf, Option<(SystemTime, u64)>)>,
+    /// Why no settings hold, where none could be read: then nothing is started.
+    pub unread: Option<String>,
+    texts: Vec<Text>,
 }
 
 /// Reads everything. Agents' programs are only asked for their version where they may run.
@@ -102,7 +109,8 @@ pub fn load(place: &Place) -> Result<Loaded, LoadError> {
     read(place, true)
 }
 
-/// Reads everything, and runs nothing: no agent is asked for its version.
+/// Reads everything, and runs nothing: of agents' versions only those are known that were asked for
+/// before.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -110,21 +118,58 @@ pub fn look(place: &Place) -> Result<Loaded, LoadError> {
     read(place, false)
 }
 
+/// Reads everything for a supervisor that starts. Where a file is broken, what it would have done
+/// had it run: the last good settings hold, if there are any, else none, and nothing is started. Says
+/// why, then.
+///
+/// # Errors
+/// [`LoadError`], where not even approvals can be read.
+pub fn load_or_last(place: &Place) -> Result<(Loaded, Option<String>), LoadError> {
+    let wrong = match load(place) {
+        Ok(loaded) => return Ok((loaded, None)),
+        Err(error @ LoadError::Store(_)) => return Err(error),
+        Err(error) => super::effects::chain(&error),
+    };
+    if let Some(Ok(loaded)) = kept::load(place).map(|texts| judge(place, texts, true)) {
+        return Ok((loaded, Some(held(&wrong))));
+    }
+    let unread = Some(wrong.clone());
+    let loaded = Loaded { unread, ..judge(place, Vec::new(), false)? };
+    Ok((loaded, Some(format!("no settings hold, and nothing is started: {wrong}"))))
+}
+
+/// What is said where the last good settings hold.
+#[must_use]
+pub fn held(why: &str) -> String {
+    format!("the last good settings hold: {why}")
+}
+
 fn read(place: &Place, ask: bool) -> Result<Loaded, LoadError> {
-    let mut layers = Vec::new();
-    let mut errors = Vec::new();
+    let mut texts = Vec::new();
     for (path, label, kind) in paths(place) {
         match file::read_owned(&path, config::MAX_BYTES as u64) {
-            Ok(bytes) => match config::parse(&Source { label: &label, bytes: &bytes, kind }) {
-                Ok(layer) => layers.push(layer),
-                Err(wrong) => errors.extend(wrong),
-            },
+            Ok(bytes) => texts.push((label, kind, bytes)),
             Err(error) if error.is_absent() => {}
             Err(error) => return Err(error.into()),
         }
     }
+    let mut errors = Vec::new();
+    for (label, kind, bytes) in &texts {
+        errors.extend(config::parse(&Source { label, bytes, kind: *kind }).err().into_iter().flatten());
+    }
     if !errors.is_empty() {
         return Err(LoadError::Config(errors));
+    }
+    // What was read is text: bytes that are none were refused just now.
+    judge(place, texts.iter().map(|(label, kind, bytes)| Text::new(label, *kind, bytes)).collect(), ask)
+}
+
+/// What these texts mean on this machine.
+fn judge(place: &Place, texts: Vec<Text>, ask: bool) -> Result<Loaded, LoadError> {
+    let mut layers = Vec::new();
+    for text in &texts {
+        let source = Source { label: &text.label, bytes: text.bytes(), kind: text.kind() };
+        layers.push(config::parse(&source).map_err(LoadError::Config)?);
     }
     let effective = config::merge(layers).map_err(LoadError::Config)?;
     let local = place.repo.local_filters();
@@ -135,7 +180,7 @@ fn read(place: &Place, ask: bool) -> Result<Loaded, LoadError> {
         .settings
         .agents
         .iter()
-        .map(|(name, settings)| (name.clone(), find_agent(place, settings, ask && trusted)))
+        .map(|(name, settings)| (name.clone(), find_agent(place, settings, trusted, ask)))
         .collect();
     for (name, agent) in &agents {
         if let Some(why) = launch::unconfined(&agent.adapter, &agent.settings) {
@@ -143,7 +188,7 @@ fn read(place: &Place, ask: bool) -> Result<Loaded, LoadError> {
         }
     }
     let filters = if trusted { local } else { Vec::new() };
-    Ok(Loaded { effective, commands, trusted, filters, agents, files: stamps(place) })
+    Ok(Loaded { effective, commands, trusted, filters, agents, files: stamps(place), unread: None, texts })
 }
 
 /// The configuration files, weakest first: where they lie, how messages name them, whose they are.
@@ -184,6 +229,20 @@ impl Loaded {
         stamps(place) == self.files && self.agents.values().all(is_found)
     }
 
+    /// Keeps them for a supervisor that starts while a file is broken.
+    pub fn keep(&self, place: &Place) {
+        if self.unread.is_none() {
+            kept::keep(place, &self.texts);
+        }
+    }
+
+    /// Whether an agent that may run has not been asked for its version.
+    #[must_use]
+    pub fn lacks_versions(&self) -> bool {
+        let unknown = |a: &FoundAgent| a.program.is_ok() && a.adapter.version.is_some() && a.version.is_none();
+        self.trusted && self.agents.values().any(unknown)
+    }
+
     /// What the machine must know.
     #[must_use]
     pub fn surroundings(&self, place: &Place) -> Surroundings {
@@ -193,6 +252,7 @@ impl Loaded {
             None => place.layout.clone(),
         };
         let untrusted = (!self.trusted).then(|| "the commands of agents.toml are not approved".to_owned());
+        let untrusted = self.unread.clone().or(untrusted);
         let agents = self.agents.iter().map(|(name, agent)| (name.clone(), facts(agent))).collect();
         // As git and agents will name them, also where a folder above is a link.
         Surroundings { settings, untrusted, worktrees: file::real(layout.worktrees_dir()), agents }
@@ -212,6 +272,8 @@ fn facts(agent: &FoundAgent) -> AgentFacts {
         reads: agent.adapter.input.typing,
         resumes: !agent.adapter.launch.resume.is_empty(),
         unconfined: launch::unconfined(&agent.adapter, &agent.settings),
+        tokens_told: agent.adapter.usage.as_ref().map(UsageRules::tokens_told).unwrap_or_default(),
+        cost_told: agent.adapter.usage.as_ref().map(UsageRules::cost_told).unwrap_or_default(),
         stop_hook: agent.adapter.hooks.as_ref().is_some_and(|h| h.by_default && h.events.iter().any(|e| e == "Stop")),
     }
 }
@@ -230,7 +292,7 @@ fn filter_commands(driver: &FilterDriver) -> Vec<config::commands::FilterDriver>
         .collect()
 }
 
-fn find_agent(place: &Place, settings: &AgentSettings, may_ask: bool) -> FoundAgent {
+fn find_agent(place: &Place, settings: &AgentSettings, trusted: bool, ask: bool) -> FoundAgent {
     let missing = |why: String| FoundAgent {
         settings: settings.clone(),
         adapter: Arc::new(adapter::builtin("generic").expect("the built-in adapters are tested")),
@@ -252,7 +314,7 @@ fn find_agent(place: &Place, settings: &AgentSettings, may_ask: bool) -> FoundAg
         Some(name) => locate::program(OsStr::new(name), &place.root()).map_err(|_| not_found(name)),
     };
     let version = match &program {
-        Ok(program) if may_ask => version(&adapter, program),
+        Ok(program) if trusted => version(&adapter, program, ask),
         _ => None,
     };
     let unknown_version = version.as_ref().filter(|v| !v.known).map(|v| v.number.clone());
@@ -285,14 +347,18 @@ pub fn load_adapter(place: &Place, name: &str) -> Result<Adapter, String> {
     adapter::builtin(name).map_err(|e| e.to_string())
 }
 
-/// Asks a program for its version; the answer holds for as long as the file does not change.
-fn version(adapter: &Adapter, program: &Path) -> Option<adapter::Version> {
+/// Asks a program for its version, or only says what it answered before: that holds for as long as
+/// the file does not change.
+fn version(adapter: &Adapter, program: &Path, ask: bool) -> Option<adapter::Version> {
     type Key = (PathBuf, Option<SystemTime>);
     static KNOWN: Mutex<BTreeMap<Key, Option<adapter::Version>>> = Mutex::new(BTreeMap::new());
     let rule = adapter.version.as_ref()?;
     let key = (program.to_owned(), std::fs::metadata(program).and_then(|m| m.modified()).ok());
     if let Some(known) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return known.clone();
+    }
+    if !ask {
+        return None;
     }
     let output = Run::new(program).args(&rule.args).timeout(VERSION_LIMIT).max_output(64 << 10).output();
     let found = output.ok().and_then(|o| rule.read(&String::from_utf8_lossy(&o.stdout)));

@@ -12,6 +12,7 @@ mod stage;
 mod terminal;
 mod truth;
 mod turns;
+mod usage;
 
 use std::fs;
 use std::path::Path;

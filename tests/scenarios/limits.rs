@@ -12,6 +12,8 @@ pub(crate) fn set_limit(limits: &mut Limits, which: &str, value: &str) -> Result
         "same_failure" => limits.same_failure = number()?,
         "changed_lines" => limits.changed_lines = u64::from(number()?),
         "changed_files" => limits.changed_files = u64::from(number()?),
+        "tokens" => limits.tokens = Some(u64::from(number()?)),
+        "cost_usd" => limits.cost_usd = Some(value.parse().map_err(|e| format!("{e}"))?),
         "off_limits" => limits.off_limits = action()?,
         "action" => limits.action = action()?,
         other => return Err(format!("no limit is called {other}")),

@@ -124,6 +124,14 @@ fn of_deadlines(event: &Event) -> String {
         Event::CheckInMissed { why } => format!("LATE: {why}"),
         Event::MachineSlept { span } => format!("the machine slept {span}"),
         Event::LimitTripped { limit, action, why } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
+        Event::UsageObserved { seen } => {
+            let cpu = seen.cpu.map(|cpu| format!(" {cpu} of CPU time")).unwrap_or_default();
+            let counted = seen.log.as_ref().map(|(of, c)| {
+                let cost = c.cost_usd().map(|usd| format!(" for {usd} USD")).unwrap_or_default();
+                format!(" {} tokens{cost} in {of}", c.tokens)
+            });
+            format!("has used{cpu}{}", counted.unwrap_or_default())
+        }
         Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
         other => asking(other),
     }

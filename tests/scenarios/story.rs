@@ -21,7 +21,7 @@ use crate::language::Line;
 use crate::limits::set_limit;
 use crate::plain::{agent, facts_of, plain, settings_of};
 use crate::show;
-use crate::words::{check_in, dialog, ended, facts, id, new_tasks, oid, patterns, spec, stamp, surveyed};
+use crate::words::{check_in, dialog, ended, facts, id, new_tasks, oid, patterns, spec, stamp, surveyed, used};
 
 type Told = Result<Vec<String>, String>;
 
@@ -161,6 +161,15 @@ impl Story {
         let settings = &mut self.around.settings;
         match line.word(0)? {
             "build" => settings.wip.build = limit(line.word(1)?)?,
+            "weight" => {
+                let weight = line.word(2)?.parse().map_err(|e| format!("{e}"))?;
+                match line.word(1)? {
+                    "delegate" => settings.wip.weight.delegate = weight,
+                    "checkpoint" => settings.wip.weight.checkpoint = weight,
+                    "own" => settings.wip.weight.own = weight,
+                    other => return Err(format!("no mode is called {other}")),
+                }
+            }
             "review" => settings.wip.review = limit(line.word(1)?)?,
             "machine" => settings.wip.machine = limit(line.word(1)?)?,
             "every" => settings.check_in.every = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
@@ -444,6 +453,7 @@ impl Story {
                     ended: ended(line.word(1)?, line.word_or(2, "output") == "output")?,
                 }
             }
+            "used" => Observation::Used { seen: used(line, self.host(line.word(0)?)?.1.id)? },
             "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
             "diff" => {

@@ -12,6 +12,7 @@ use standup::model::settings::{LimitOverrides, Mode, Priority};
 use standup::model::state::Ask;
 use standup::model::task::{TaskSpec, TextRef};
 use standup::model::time::{Now, Wall};
+use standup::model::usage::{Counted, Seen};
 
 use crate::language::Line;
 use crate::plain::agent;
@@ -129,4 +130,18 @@ pub(crate) fn id(text: &str) -> Result<TaskId, String> {
 
 pub(crate) fn oid(tree: &str) -> Oid {
     Oid::new(format!("{tree:0>40}")).expect("an oid")
+}
+
+/// `used T1 cpu=3s tokens=500 cost=0.5 of=another-session`
+pub(crate) fn used(line: &Line, host: HostId) -> Result<Seen, String> {
+    let cpu = line.with.get("cpu").map(|span| span.parse().map_err(|e| format!("{e}"))).transpose()?;
+    let number = |name: &str| line.with.get(name).map(|n| n.parse::<f64>().map_err(|e| format!("{e}"))).transpose();
+    let whole = |n: f64| format!("{n:.0}").parse::<u64>().map_err(|e| format!("{e}"));
+    let cost_micros = number("cost")?.map(|usd| whole(usd * 1e6)).transpose()?;
+    let counted = match number("tokens")? {
+        Some(tokens) => Some(Counted { tokens: whole(tokens)?, cached: 0, cost_micros }),
+        None => cost_micros.map(|_| Counted { cost_micros, ..Counted::default() }),
+    };
+    let session = line.with.get("of").cloned().unwrap_or_else(|| "its session".to_owned());
+    Ok(Seen { host, cpu, log: counted.map(|counted| (session, counted)) })
 }

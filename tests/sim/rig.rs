@@ -9,7 +9,7 @@ use standup::model::board::Board;
 use standup::model::event::{By, Event};
 use standup::model::id::TaskId;
 use standup::model::input::{Command, Input, Refusal, Reply, Surroundings};
-use standup::model::settings::{AgentSettings, Limit, Settings};
+use standup::model::settings::{AgentSettings, Limit, Settings, Weights};
 use standup::model::task::Column;
 use standup::model::time::{Mono, Span, Wall};
 use standup::model::verdict::VerdictOutcome;
@@ -315,6 +315,8 @@ impl Rig {
         }
         around.settings.wip.build = Limit::of(u32::try_from(self.rng.between(1, 4)).expect("small"));
         around.settings.wip.review = Limit::of(u32::try_from(self.rng.between(1, 9)).expect("small"));
+        let mut weight = || u32::try_from(self.rng.between(1, 4)).expect("small");
+        around.settings.wip.weight = Weights { delegate: 1, checkpoint: weight(), own: weight() };
         if self.rng.percent(10)
             && let Some(facts) = around.agents.values_mut().next()
         {

@@ -16,4 +16,5 @@ mod starting;
 mod stopping;
 mod surviving;
 mod takeover;
+mod usage;
 mod work;

@@ -82,3 +82,74 @@ fn a_launch_that_was_under_way_is_found_whatever_the_settings_say_since() {
     scene.start();
     scene.until("the live agent", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.host().is_some()));
 }
+
+#[test]
+fn a_supervisor_starts_with_the_last_good_settings_while_a_file_is_broken() {
+    let good = playing(&["count=20", "exit=5"]);
+    let mut scene = Scene::new(&good);
+    scene.start();
+    let facts = scene.live(1);
+    scene.kill();
+    std::fs::write(scene.repo().join("agents.toml"), format!("{good}\n[wip\n")).expect("write");
+    scene.start();
+    let said = banners(&scene).concat();
+    assert!(said.contains("the last good settings hold: agents.toml:"), "{said}");
+    assert_eq!(scene.attempt(1).host(), Some(&facts[0]));
+    // They hold for what comes, too.
+    scene.add(&["another"]);
+    scene.until("another agent", |b| b.tasks[&id(2)].attempt().is_some_and(|a| a.host().is_some()));
+    std::fs::write(scene.repo().join("agents.toml"), good).expect("write");
+    scene.client().ask(&Request::Reload {}).expect("reload");
+    assert_eq!(banners(&scene), Vec::<String>::new());
+}
+
+#[test]
+fn without_any_good_settings_it_starts_and_starts_nothing() {
+    let good = scripted("echo work > done");
+    let mut scene = Scene::new(&good);
+    std::fs::write(scene.repo().join("agents.toml"), good.replace("review =", "reveiw =")).expect("write");
+    scene.start();
+    let said = banners(&scene).concat();
+    assert!(said.contains("nothing is started: agents.toml:") && said.contains("did you mean wip.review?"), "{said}");
+    scene.start_tasks(1);
+    let hold = |b: &standup::model::board::Board| b.holds.iter().find(|h| h.task == id(1)).cloned();
+    let board = scene.until("the hold", |b| hold(b).is_some_and(|h| h.because == HoldKind::Trust));
+    assert!(hold(&board).is_some_and(|h| h.text.contains("wip.reveiw")), "{:?}", hold(&board));
+    let standup = env!("CARGO_BIN_EXE_standup");
+    let out = scene.command(standup).arg("-C").arg(scene.repo()).arg("status").output().expect("run");
+    assert!(String::from_utf8_lossy(&out.stdout).contains("wip.reveiw"), "{out:?}");
+    std::fs::write(scene.repo().join("agents.toml"), good).expect("write");
+    scene.client().ask(&Request::Reload {}).expect("reload");
+    scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
+}
+
+/// A program of this name asks for nothing and answers when it may.
+fn slow_program(scene: &Scene) -> std::path::PathBuf {
+    let script = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\n[ -e go ] || echo $$ > asked\n\
+                  while [ ! -e go ]; do sleep 0.05; done\necho '9.9.9 (Claude Code)'\n";
+    let program = scene.home().join("slow");
+    std::fs::write(&program, script).expect("write");
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    program
+}
+
+#[test]
+fn nobody_waits_for_a_program_that_is_asked_for_its_version() {
+    let mut scene = Scene::new("schema = 1\n");
+    let program = slow_program(&scene);
+    scene.start();
+    let (go, asked) = (scene.home().join("go"), scene.home().join("asked"));
+    let text = format!("schema = 1\n[agents.claude]\ncommand = [\"{}\"]\n", program.display());
+    std::fs::write(scene.repo().join("agents.toml"), text).expect("write");
+    std::fs::write(&go, "").expect("write");
+    scene.approve();
+    std::fs::remove_file(&go).expect("removed");
+    scene.client().ask(&Request::Reload {}).expect("reload");
+    // It is being asked, and has not been given up: the answer did not wait for it.
+    let pid = || std::fs::read_to_string(&asked).ok()?.trim().parse::<u32>().ok();
+    crate::scene::poll("the question", || pid().is_some());
+    let process = standup::os::process::ProcessId::of(pid().expect("a pid"));
+    assert!(process.is_some_and(standup::os::process::ProcessId::is_alive));
+    std::fs::write(&go, "").expect("write");
+    crate::scene::poll("its end", || process.is_some_and(|p| !p.is_alive()));
+}

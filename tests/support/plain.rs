@@ -8,6 +8,7 @@ use standup::model::input::AgentFacts;
 use standup::model::name::AgentName;
 use standup::model::settings::{AgentSettings, Limit};
 use standup::model::time::Now;
+use standup::model::usage::Told;
 
 /// An agent's name.
 pub(crate) fn agent(name: &str) -> AgentName {
@@ -28,7 +29,15 @@ pub(crate) fn settings_of(adapter: &str) -> AgentSettings {
 
 /// An agent that can be started, resumed and told something.
 pub(crate) fn facts_of(stop_hook: bool) -> AgentFacts {
-    AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook }
+    AgentFacts {
+        unusable: None,
+        resumes: true,
+        reads: true,
+        unconfined: None,
+        stop_hook,
+        tokens_told: Told::Always,
+        cost_told: Told::AtEnd,
+    }
 }
 
 /// A board without what is only observed.

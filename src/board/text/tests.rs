@@ -41,6 +41,7 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
         flags: vec![],
         agent: Some(AgentName::new(if n.is_multiple_of(2) { "codex" } else { "claude" }).expect("a name")),
         mode: Mode::default(),
+        weight: 1,
         priority: Priority::default(),
         needs: vec![],
         attempt: (kind != RunKind::None).then(|| doc::Attempt {
@@ -58,6 +59,8 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
         checkin: None,
         verdict: None,
         diff: None,
+        usage: None,
+        unmeasured: Vec::new(),
         needs_you: None,
         takeover: None,
         paused: None,

@@ -1,7 +1,8 @@
 //! `standup state`: what an agent is doing, and who says so.
 
-use crate::board::doc::{Document, State};
+use crate::board::doc::{Document, State, Task};
 use crate::board::text::{Paint, Tone, source_name, state_text};
+use crate::board::usage::unmeasured_text;
 use crate::board::view;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
@@ -25,16 +26,22 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let id = ctx.task(&seen.board, args.task.as_deref())?;
     let scene = ctx.scene(&seen)?;
     let task = &seen.board.tasks[&id];
-    let state = view::task(&seen.board, task, &scene).state;
+    let Task { state, unmeasured, agent, .. } = view::task(&seen.board, task, &scene);
     let about = task.attempt().map(|attempt| attempt.run.text.clone()).filter(|text| !text.is_empty());
     let signals = if args.explain { Some(explain(ctx, id)?) } else { None };
     if ctx.ui.json {
-        let body =
-            serde_json::json!({"task": id, "state": state, "text": about, "signals": signals.unwrap_or_default()});
+        let signals = signals.unwrap_or_default();
+        let body = serde_json::json!({
+            "task": id, "state": state, "text": about, "signals": signals, "unmeasured": unmeasured,
+        });
         ctx.ui.json(&Document::new("state", body))?;
         return Ok(Code::Ok);
     }
     let mut text = format!("{}\n", line(&state, about.as_deref()));
+    for gap in unmeasured {
+        let agent = agent.as_ref().map_or("its agent", |agent| agent.as_str());
+        text.push_str(&format!("  {}\n", ctx.ui.paint(Tone::Warn, &unmeasured_text(gap.limit, gap.told, agent))));
+    }
     if let Some(signals) = &signals {
         if signals.is_empty() {
             text.push_str("  no signal: nothing runs\n");

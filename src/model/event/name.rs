@@ -64,6 +64,7 @@ impl Event {
             Self::CheckInMissed { .. } => "check-in-missed",
             Self::MachineSlept { .. } => "machine-slept",
             Self::LimitTripped { .. } => "limit-tripped",
+            Self::UsageObserved { .. } => "usage-observed",
             Self::OffLimitsTouched { .. } => "off-limits-touched",
             Self::AnswerGiven { .. } => "answer-given",
             Self::AnswerWritten { .. } => "answer-written",
@@ -81,6 +82,9 @@ impl Event {
     /// Whether losing it could harm: everything but what is observed again anyway.
     #[must_use]
     pub fn must_not_be_lost(&self) -> bool {
-        !matches!(self, Self::StateChanged { .. } | Self::DiffObserved { .. } | Self::TurnBegan { .. })
+        !matches!(
+            self,
+            Self::StateChanged { .. } | Self::DiffObserved { .. } | Self::TurnBegan { .. } | Self::UsageObserved { .. }
+        )
     }
 }

@@ -31,6 +31,7 @@ use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
 use super::super::environment;
 use super::super::hosts::{self, Voice};
 use super::super::surroundings::FoundAgent;
+use super::super::usage;
 use super::super::world::World;
 use super::check::observe;
 use super::prepare::{run_dir, site_of};
@@ -78,11 +79,14 @@ pub(super) async fn launch(world: &Arc<World>, attempt: AttemptId, action: Actio
             adopt(world, attempt, facts.clone(), *voice);
             Outcome::Launched { facts }
         }
-        Ok(Started::CameAndWent { facts, ended }) => {
+        Ok(Started::CameAndWent { facts, ended, voice }) => {
             if ended.is_silent() {
                 observe(world, attempt).await;
             }
             tell_plan(world, attempt, planned.as_deref()).await;
+            if let Some(facts) = &facts {
+                usage::tell_of_ended(world, attempt, facts.id.clone(), &voice);
+            }
             Outcome::CameAndWent { facts, ended }
         }
         Err((stage, error)) => Outcome::Failed { stage: stage.to_owned(), error },
@@ -91,7 +95,7 @@ pub(super) async fn launch(world: &Arc<World>, attempt: AttemptId, action: Actio
 
 enum Started {
     Lives { facts: HostFacts, voice: Box<Voice> },
-    CameAndWent { facts: Option<HostFacts>, ended: Ended },
+    CameAndWent { facts: Option<HostFacts>, ended: Ended, voice: Box<Voice> },
 }
 
 pub(super) type Wrong = (&'static str, String);
@@ -197,7 +201,7 @@ fn repeated(world: &World, host: &HostId, voice: &Voice) -> Result<Option<Starte
                 // One that was killed left no record. Its agent may have read what it was started
                 // with, so it is not started with the same again.
                 let ended = ended_of(world, &record).unwrap_or_else(|| killed(world, host));
-                return Ok(Some(Started::CameAndWent { facts, ended }));
+                return Ok(Some(Started::CameAndWent { facts, ended, voice: Box::new(voice.clone()) }));
             }
         }
     }
@@ -327,7 +331,7 @@ pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wro
         branch: wanted.branch.as_str(),
         brief_path: &brief_path,
         standup: &world.exe.display().to_string(),
-        limits: &settings.limits,
+        limits: &settings.limits.with(&wanted.spec.limits),
         check_in: crate::policy::interval(settings, &wanted.spec, wanted.mode),
         off_limits: &off_limits,
         checks: &checks,

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Host;
+use super::super::effects::blocking;
+use super::super::sessions;
+use super::{Host, SESSION_LOOK_MAX};
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
 use crate::model::state::{RunKind, RunState};
@@ -61,6 +63,25 @@ impl Host {
     /// Whether its state may change by what only a look tells.
     pub(super) fn is_looked_at(&self, state: &RunState) -> bool {
         matches!(state.kind, RunKind::Working | RunKind::Quiet)
+    }
+
+    /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
+    pub(super) async fn look_for_session(&mut self) {
+        if self.weigher.session().is_some() || !self.voice.adapter.launch.session.is_empty() {
+            return;
+        }
+        // One that has begun no turn has no conversation.
+        let (due, pause) = self.session_look;
+        if !self.began || Instant::now() < due {
+            return;
+        }
+        self.session_look = (Instant::now() + pause, (pause * 2).min(SESSION_LOOK_MAX));
+        let Some(rule) = &self.voice.adapter.transcripts else { return };
+        let Some(root) = status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path)) else { return };
+        let (agent, worktree) = (self.facts.agent.pid, self.voice.worktree.clone());
+        if let Some(id) = blocking(move || sessions::held(agent, &root, &worktree)).await {
+            self.weigher.observe(clock::now(), Seen::Session(id));
+        }
     }
 
     fn sample_cpu(&mut self, agent: u32, family: &[ProcessId], now: Now) {

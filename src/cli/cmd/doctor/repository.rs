@@ -1,10 +1,16 @@
 //! Git, the repository, its settings, their approval and the agents.
 
+use crate::agent::adapter::UsageRules;
+use crate::board::usage::unmeasured_text;
 use crate::cli::error::chain;
 use crate::git::repo::{Head, RefFormat};
 use crate::git::{Git, GitError};
 use crate::model::name::AgentName;
+use crate::model::rhythm::LimitName;
+use crate::model::settings::Limits;
+use crate::model::usage::Told;
 use crate::os::file::FileError;
+use crate::policy::untold;
 use crate::supervisor::place::Place;
 use crate::supervisor::surroundings::{self, FoundAgent, LoadError, Loaded};
 
@@ -201,6 +207,7 @@ fn agent(name: &AgentName, found: &FoundAgent, loaded: &Loaded) -> Vec<Check> {
             checks.push(if is_default { Check::fail("agent", text, fix) } else { Check::warn("agent", text, fix) });
         }
     }
+    checks.extend(unmeasured(name, found, loaded.effective.settings.limits));
     if let Some(why) = crate::agent::launch::unconfined(&found.adapter, &found.settings) {
         checks.push(Check::warn(
             "agent",
@@ -209,4 +216,19 @@ fn agent(name: &AgentName, found: &FoundAgent, loaded: &Loaded) -> Vec<Check> {
         ));
     }
     checks
+}
+
+/// Limits that are set and that this agent's logs give nothing to measure by, or too late.
+fn unmeasured(name: &AgentName, found: &FoundAgent, limits: Limits) -> Vec<Check> {
+    let rules = found.adapter.usage.as_ref();
+    let tokens = rules.map(UsageRules::tokens_told).unwrap_or_default();
+    let cost = rules.map(UsageRules::cost_told).unwrap_or_default();
+    let warn = |(limit, told)| {
+        let fix = match (limit, tokens) {
+            (LimitName::CostUsd, Told::Always) => "limit tokens as well: standup config set limits.tokens 4000000",
+            _ => "standup help config says how an adapter counts",
+        };
+        Check::warn("limits", unmeasured_text(limit, told, name.as_str()), fix)
+    };
+    untold(limits, tokens, cost).into_iter().map(warn).collect()
 }
