@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::effects::blocking;
+use super::super::sessions;
 use super::Host;
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
@@ -33,6 +35,9 @@ const STATUS_MAX: u64 = 64 << 10;
 /// Programs that only run others: what they run is the better name.
 const WRAPPERS: [&str; 10] =
     ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
+
+/// The longest time between two looks for a conversation.
+const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
 
 impl Host {
     /// Looks at its processes, at its conversation, and says when to look again.
@@ -61,6 +66,31 @@ impl Host {
     /// Whether its state may change by what only a look tells.
     pub(super) fn is_looked_at(&self, state: &RunState) -> bool {
         matches!(state.kind, RunKind::Working | RunKind::Quiet)
+    }
+
+    /// Times that a CLI prints are those of its zone, whose offset changes with the season.
+    pub(super) fn look_at_zone(&mut self) {
+        let zone = self.voice.env.get("TZ").map(String::as_str);
+        self.weigher.set_utc_offset_s(clock::utc_offset_s(zone));
+    }
+
+    /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
+    pub(super) async fn look_for_session(&mut self) {
+        if self.weigher.session().is_some() || !self.voice.adapter.launch.session.is_empty() {
+            return;
+        }
+        // One that has begun no turn has no conversation.
+        let (due, pause) = self.session_look;
+        if !self.began || Instant::now() < due {
+            return;
+        }
+        self.session_look = (Instant::now() + pause, (pause * 2).min(SESSION_LOOK_MAX));
+        let Some(rule) = &self.voice.adapter.transcripts else { return };
+        let Some(root) = status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path)) else { return };
+        let (agent, worktree) = (self.facts.agent.pid, self.voice.worktree.clone());
+        if let Some(id) = blocking(move || sessions::held(agent, &root, &worktree)).await {
+            self.weigher.observe(clock::now(), Seen::Session(id));
+        }
     }
 
     fn sample_cpu(&mut self, agent: u32, family: &[ProcessId], now: Now) {
