@@ -357,6 +357,8 @@ pub struct ShownCheckIn {
     pub blockers: Vec<String>,
     /// What it asks.
     pub question: Option<String>,
+    /// Answers that it offers.
+    pub options: Vec<String>,
     /// Criteria it says are met.
     pub met: Vec<u32>,
     /// What was observed beside it.

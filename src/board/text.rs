@@ -155,6 +155,10 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
     let send = format!("standup send {id} \"…\"");
     let option = task.needs_you.as_ref().and_then(|need| need.options.first());
+    // A plan is read before it is answered.
+    let plan =
+        |option: &doc::Choice| kind == NeedKind::Question && task.column == Column::Design && option.answer == "yes";
+    let option = option.filter(|option| !plan(option));
     if let Some(option) = option.filter(|_| matches!(kind, NeedKind::Permission | NeedKind::Question)) {
         let answer = if option.answer.contains(' ') { "\"…\"" } else { &option.answer };
         return vec![format!("standup answer {id} {answer}"), attach];
@@ -523,7 +527,8 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
             out.note(&format!("         next: {}", clean_line(&c.next)));
         }
         if let Some(q) = &c.question {
-            out.note(&format!("         asks: {}", clean_line(q)));
+            let offers = if c.options.is_empty() { String::new() } else { format!(" [{}]", c.options.join(" | ")) };
+            out.note(&format!("         asks: {}", clean_line(&format!("{q}{offers}"))));
         }
         if let Some(seen) = seen_text(&c.facts) {
             out.note(&format!("         seen: {seen}"));

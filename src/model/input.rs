@@ -383,6 +383,15 @@ pub enum Reply {
         /// The option that is taken.
         option: String,
     },
+    /// This option was taken: as a verdict on its plan, or as a message that answers its question.
+    Chosen {
+        /// The option.
+        option: String,
+        /// The message, where it is one.
+        msg: Option<MsgId>,
+        /// What that waits for; empty where nothing.
+        waits: String,
+    },
     /// This was said.
     Heard {
         /// The text, handed over with this.

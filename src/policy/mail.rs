@@ -101,6 +101,7 @@ fn too_old(task: &Task, attempt: &Attempt, id: AttemptId, stamp: &Stamp, now: No
 fn take(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via, name: Option<String>) {
     let asked = turn.current(id).is_some_and(|a| a.asks.is_some());
     let claim = check_in.state;
+    let options = check_in.options.clone();
     let question = check_in.question.clone().or_else(|| match claim {
         Claim::NeedsDecision => Some(or_else(&check_in.did, "it needs a decision")),
         Claim::GivingUp => Some(format!("it gives up: {}", or_else(&check_in.did, "no reason given"))),
@@ -110,7 +111,7 @@ fn take(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via, name: O
     turn.attempt_event(id, Event::CheckInReceived { check_in, via, id: name });
     began(turn, id, "it checked in".into());
     match question {
-        Some(text) => turn.attempt_event(id, Event::QuestionAsked { text }),
+        Some(text) => turn.attempt_event(id, Event::QuestionAsked { text, options }),
         None if asked => turn.attempt_event(id, Event::QuestionSettled {}),
         None => {}
     }

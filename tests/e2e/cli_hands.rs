@@ -27,6 +27,11 @@ fn a_task_is_taken_over_worked_on_and_handed_back() {
     assert!(shown.out.contains("in your hands") && shown.out.contains("a closer look"), "{shown:?}");
     let waits = trial.run(&["send", "T1", "hello"]).ok();
     assert!(waits.out.contains("waits: in your hands until standup handback T1"), "{waits:?}");
+    for past in [&["send", "T1", "--now", "stop"][..], &["answer", "T1", "yes"]] {
+        let refused = trial.run(past);
+        refused.failed(8, "T1 is in your hands");
+        assert!(refused.err.contains("hint: standup attach T1\nhint: standup handback T1"), "{refused:?}");
+    }
 
     let worktree = task["attempt"]["worktree"].as_str().expect("a worktree").to_owned();
     std::fs::write(format!("{worktree}/by-hand.txt"), "one\n").expect("write");

@@ -321,6 +321,11 @@ impl World {
                     next: String::new(),
                     blockers: Vec::new(),
                     question: None,
+                    options: if state == Claim::NeedsDecision {
+                        vec!["yes".into(), "maybe".into()]
+                    } else {
+                        Vec::new()
+                    },
                     met: Vec::new(),
                 };
                 self.show(name, Observation::CheckIn { check_in, via: Via::Outbox, stamp: Stamp::default() });
@@ -391,6 +396,7 @@ impl World {
             question: "may I run rm?".into(),
             options: vec![option(1, "Yes", Says::Yes), option(2, "No", Says::No)],
             hook: self.rng.percent(50),
+            plan: self.rng.percent(20),
         };
         self.hosts.get_mut(name).expect("it acts").dialog = Some(dialog.clone());
         self.show(name, Observation::Dialog { dialog: Some(dialog) });

@@ -231,6 +231,7 @@ fn one_task_is_shown_with_its_evidence() {
             next: String::new(),
             blockers: vec![],
             question: Some("which red?".into()),
+            options: vec!["dark".into(), "bright".into()],
             met: vec![1],
             facts: serde_json::Map::new(),
             contradictions: vec![],
