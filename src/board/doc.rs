@@ -323,8 +323,21 @@ pub struct Show {
     pub plan: Option<Plan>,
     /// What must hold before it lands: what is configured, and what its mode adds.
     pub requires: Vec<Requirement>,
+    /// What of that does not hold as yet, and why.
+    pub unmet: Vec<Unmet>,
+    /// Why nothing but words keeps its agent from building while it shall only plan, if so.
+    pub plan_unenforced: Option<String>,
     /// Why its agent is called unconfined.
     pub unconfined: Option<String>,
+}
+
+/// Something that does not hold as yet.
+#[derive(Debug, Serialize)]
+pub struct Unmet {
+    /// What is required.
+    pub requirement: Requirement,
+    /// What is missing.
+    pub because: String,
 }
 
 /// One acceptance criterion.

@@ -9,6 +9,7 @@ use crate::model::time::{Now, Span, Wall};
 use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
 
 mod lines;
+mod unmet;
 
 use lines::{Lines, Part};
 
@@ -357,6 +358,9 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     if let Some(why) = &doc.unconfined {
         out.line(&paint.paint(Tone::Warn, &format!("unconfined: {}", clean_line(why))));
     }
+    if let Some(why) = doc.plan_unenforced.as_ref().filter(|_| t.column == Column::Design || t.attempt.is_none()) {
+        out.line(&paint.paint(Tone::Warn, &format!("it is only asked to plan first: {}", clean_line(why))));
+    }
     if let Some(need) = &t.needs_you {
         out.heading(&format!("needs you: {} {}", need_name(need.kind), age(now, need.since)), Tone::Warn);
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
@@ -366,6 +370,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     show_attempt(doc, now, &mut out);
     show_plan(doc, now, &mut out);
     show_verdict(t, &mut out);
+    unmet::show(doc, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
     doc.brief.lines().for_each(|l| out.note(&clean_line(l)));

@@ -98,6 +98,13 @@ pub struct AgentFacts {
     /// Whether a hook of ours is asked before it ends a turn.
     #[serde(default)]
     pub stop_hook: bool,
+    /// Why nothing but our word keeps it from building while it shall only plan; `None` where its own
+    /// permissions do.
+    #[serde(default)]
+    pub plan_unenforced: Option<String>,
+    /// Whether its first prompt reaches it, beside the brief's file.
+    #[serde(default = "yes")]
+    pub prompted: bool,
 }
 
 /// Facts stored by earlier versions say nothing of it.

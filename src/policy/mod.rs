@@ -30,6 +30,6 @@ mod takeover;
 mod turn;
 
 pub use admission::agent_for;
-pub use approval::required;
+pub use approval::{required, unmet};
 pub use machine::{Machine, Step};
 pub use rhythm::interval;

@@ -334,7 +334,15 @@ mod tests {
             max: Limit::Unlimited,
             prompt: None,
         };
-        let facts = AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false };
+        let facts = AgentFacts {
+            unusable: None,
+            resumes: true,
+            reads: true,
+            unconfined: None,
+            stop_hook: false,
+            plan_unenforced: None,
+            prompted: true,
+        };
         let mut settings = Settings::default();
         settings.agents.insert(name.clone(), agent);
         let agents = BTreeMap::from([(name, facts)]);

@@ -49,7 +49,15 @@ impl Default for Story {
             settings.agents.insert(agent(name), settings_of(name));
             agents.insert(
                 agent(name),
-                AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook: false },
+                AgentFacts {
+                    unusable: None,
+                    resumes: true,
+                    reads: true,
+                    unconfined: None,
+                    stop_hook: false,
+                    plan_unenforced: None,
+                    prompted: true,
+                },
             );
         }
         settings.verify.checks.push(CheckSettings {
@@ -180,6 +188,10 @@ impl Story {
             "reads" => {
                 let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
                 facts.reads = line.word(2)? == "yes";
+            }
+            "prompted" => {
+                let facts = self.around.agents.get_mut(&agent(line.word(1)?)).ok_or("no such agent")?;
+                facts.prompted = line.word(2)? == "yes";
             }
             "red" => settings.limits.red_verdicts = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "checks" if line.word(1)? == "none" => settings.verify.checks.clear(),

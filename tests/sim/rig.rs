@@ -631,7 +631,15 @@ fn surroundings(seed: u64) -> Surroundings {
     settings.agents.insert(agent("codex"), settings_of("codex", Limit::of(2)));
     settings.wip.machine = Limit::of(6);
     settings.check_in = rhythm::rules(seed);
-    let facts = |stop_hook| AgentFacts { unusable: None, resumes: true, reads: true, unconfined: None, stop_hook };
+    let facts = |stop_hook| AgentFacts {
+        unusable: None,
+        resumes: true,
+        reads: true,
+        unconfined: None,
+        stop_hook,
+        plan_unenforced: None,
+        prompted: true,
+    };
     let agents = BTreeMap::from([(agent("claude"), facts(true)), (agent("codex"), facts(false))]);
     Surroundings { settings, untrusted: None, worktrees: worktrees(), agents }
 }

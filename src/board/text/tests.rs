@@ -253,6 +253,8 @@ fn one_task_is_shown_with_its_evidence() {
         violations: vec![],
         plan: None,
         requires: vec![],
+        unmet: vec![],
+        plan_unenforced: None,
         unconfined: Some("it runs with approvals skipped".into()),
     };
     insta::assert_snapshot!(super::show(&show, NOW, &Marked(80)));
