@@ -11,7 +11,7 @@ use crate::model::event::Event;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
 use crate::model::message::{From, Message};
-use crate::model::time::{Now, Span};
+use crate::model::time::{Mono, Now, Span};
 
 use super::lifecycle::began;
 use super::turn::Turn;
@@ -159,7 +159,15 @@ fn answers(message: &Message, id: AttemptId, after: Option<MsgId>) -> bool {
 
 /// Whether an attempt waits for an answer elsewhere than in its terminal.
 pub(super) fn listens(turn: &mut Turn<'_>, attempt: &Attempt) -> bool {
+    listens_until(turn, attempt).is_some_and(|until| !turn.is_due(until))
+}
+
+/// Whether it does so right now.
+pub(super) fn hears_at_once(turn: &Turn<'_>, attempt: &Attempt) -> bool {
+    listens_until(turn, attempt).is_some_and(|until| turn.now.mono < until)
+}
+
+fn listens_until(turn: &Turn<'_>, attempt: &Attempt) -> Option<Mono> {
     // A moment further away than any listener says was set by the clock of an earlier boot.
-    let until = attempt.listens_until.filter(|until| *until <= turn.now.mono + LISTENS);
-    until.is_some_and(|until| !turn.is_due(until))
+    attempt.listens_until.filter(|until| *until <= turn.now.mono + LISTENS)
 }

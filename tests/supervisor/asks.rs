@@ -111,6 +111,25 @@ fn an_answer_that_a_killed_supervisor_had_written_is_not_written_again() {
     assert_eq!(given(&scene.events(1)).len(), 1);
 }
 
+#[test]
+fn a_question_that_offers_answers_is_answered_by_one_of_them() {
+    let script = "standup ask 'Which store?' --option sqlite --option 'flat files' --wait > $HOME/h; \
+                  mv $HOME/h $HOME/heard; rest";
+    let mut scene = Scene::new(&agent("generic", script, ""));
+    scene.start();
+    scene.start_tasks(1);
+    scene.until("it asks", |b| b.tasks[&id(1)].needs_you.as_ref().is_some_and(|n| n.options.len() == 2));
+    let (code, out, said) = cli(&scene, &["next", "--print"]);
+    assert!(code == 0 && out.contains("Which store?\n  1    sqlite\n  2    flat files"), "{out} {said}");
+    assert!(said.contains("hint: standup answer T1 1"), "{said}");
+    let (code, out, said) = cli(&scene, &["answer", "T1", "neither"]);
+    assert!(code == 2 && out.is_empty() && said.contains("hint: standup answer T1 2    # flat files"), "{code} {said}");
+    let (code, out, said) = cli(&scene, &["answer", "T1", "flat"]);
+    assert!(code == 0 && out == "T1: flat files\n", "{code} {out} {said}");
+    assert_eq!(until_file(&scene.home().join("heard")), "flat files\n");
+    scene.until("nobody is needed", |b| b.tasks[&id(1)].needs_you.is_none());
+}
+
 /// An agent whose hook waits beside its dialog; what the hook prints lies in its folder.
 const HOOKED: &str = r#"begin; ask "touch x"
 printf '{"session_id":"%s","cwd":"%s","hook_event_name":"PermissionRequest","tool_name":"Bash","tool_input":{"command":"touch x"}}' \
