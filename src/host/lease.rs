@@ -30,6 +30,10 @@ impl Host {
         }
         let holder = stands.then(|| self.who_types()).flatten();
         self.lease = Lease { stands, holder };
+        if !stands {
+            // Whoever took it has given it back.
+            self.peers.iter_mut().for_each(|peer| peer.takes = false);
+        }
         self.tell_who_types();
     }
 

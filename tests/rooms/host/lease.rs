@@ -79,9 +79,15 @@ fn while_a_lease_stands_one_client_types_and_sets_the_size() {
     }
     types(&mut second, "g");
     second.expect_text("<g>");
+    // Whoever took the input then has no claim to it the next time.
+    lease(&bench, true);
+    assert!(!may_type(&mut taker));
+    types(&mut taker, "h");
+    types(&mut second, "i");
+    second.expect_text("<i>");
     bench.stop();
-    let lines: Vec<usize> = ["a", "b", "c", "d", "e", "f", "g"].iter().map(|line| said(&bench, line)).collect();
-    assert_eq!(lines, [1, 0, 1, 0, 0, 1, 1]);
+    let lines = ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(|line| said(&bench, line));
+    assert_eq!(lines, [1, 0, 1, 0, 0, 1, 1, 0, 1]);
 }
 
 #[test]
