@@ -86,7 +86,7 @@ fn the_terminal_that_took_over_types_and_all_others_look() {
     first.wait_for("Press a number");
     let mut taker = trial.on_terminal(&["takeover", "T1", "--reason", "mine"], &[]);
     taker.wait_for("Press a number");
-    first.wait_for("[read-only: another terminal has the input of T1; standup takeover T1 takes it]");
+    first.wait_for("[read-only; standup takeover T1 takes the input");
     first.send("Miles\r");
     // It only looks, and sees what the other one does.
     taker.send("Kilometres\r");

@@ -163,7 +163,7 @@ fn who_may_not_type_is_told_once_and_the_screen_comes_back_as_it_was() {
     outer.type_keys(b"mine");
     assert_eq!(host.input(4), b"mine");
     host.frame(&FromHost::MayType(MayType { yes: false }));
-    outer.wait_for_text("[read-only: another terminal has the input of T3; standup takeover T3 takes it]");
+    outer.wait_for_text("[read-only; standup takeover T3 takes the input from the terminal that has it]");
     outer.type_keys(b"lost\x1b[200~paste\x1b[201~");
     // Where the agent's cursor is, only the next snapshot says.
     host.output(b"too early");

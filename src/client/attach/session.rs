@@ -283,11 +283,13 @@ impl Session {
     }
 }
 
-/// What is said where another terminal has the input.
+/// What is said where another terminal has the input: first what a narrow terminal must show.
 fn locked_word(options: &Options) -> String {
     let Options { label, take, .. } = options;
-    let how = if take.is_empty() { String::new() } else { format!("; {take} takes it") };
-    format!("[read-only: another terminal has the input of {label}{how}]")
+    match take.as_str() {
+        "" => format!("[read-only; another terminal has the input of {label}]"),
+        take => format!("[read-only; {take} takes the input from the terminal that has it]"),
+    }
 }
 
 /// From the person.
