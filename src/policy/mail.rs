@@ -131,8 +131,12 @@ pub(super) fn hear(turn: &mut Turn<'_>, id: AttemptId) -> Result<Reply, Refusal>
         return Err(refusal(format!("the agent of {id} has ended")));
     };
     let (asks, after) = (attempt.asks.is_some(), attempt.asked_after);
-    let answer = turn.task(id.task).and_then(|task| task.messages.iter().find(|m| answers(m, id, after)));
-    let answer = answer.map(|m| (m.id, m.text.clone()));
+    let task = turn.task(id.task);
+    let said = task.and_then(|task| task.messages.iter().find(|m| answers(m, id, after)));
+    // What waits for a handback or the end of a pause waits on this way too.
+    let rests = task.is_some_and(|task| task.is_taken_over() || task.paused.is_some());
+    let asks = asks || (rests && said.is_some());
+    let answer = said.filter(|_| !rests).map(|m| (m.id, m.text.clone()));
     let listens = match &answer {
         Some((msg, _)) => {
             let evidence = "handed over to the agent, which waited for it".to_owned();

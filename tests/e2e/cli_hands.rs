@@ -134,7 +134,7 @@ fn work_is_approved_as_it_is_and_sent_back_with_a_note() {
     assert_eq!((&approval["tree"], &approval["stale"]), (&yes["tree"], &false.into()), "{show}");
     assert_eq!(show["requires"], serde_json::json!(["green", "approved"]));
     trial.run(&["reject", "T1"]).failed(2, "a rejection says what is to be different");
-    for verdict in [&["approve", "T1"][..], &["reject", "T1", "--note", "x"]] {
+    for verdict in [&["approve", "T1"][..], &["reject", "T1", "--note", "x"], &["answer", "T1", "yes"]] {
         let agent = said(trial.command(verdict).env("STANDUP_TOKEN", "of an agent"));
         agent.failed(8, "an agent gives no verdict");
     }

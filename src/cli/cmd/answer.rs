@@ -42,6 +42,7 @@ enum End {
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    super::require_person()?;
     let mut interrupts = Interrupts::catch()?;
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, Some(&args.task))?;
