@@ -155,11 +155,10 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let id = task.id;
     let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
     let send = format!("standup send {id} \"…\"");
-    let option = task.needs_you.as_ref().and_then(|need| need.options.first());
+    let designs = kind == NeedKind::Question && task.column == Column::Design;
     // A plan is read before it is answered.
-    let plan =
-        |option: &doc::Choice| kind == NeedKind::Question && task.column == Column::Design && option.answer == "yes";
-    let option = option.filter(|option| !plan(option));
+    let answers = |option: &&doc::Choice| !(designs && option.answer == "yes");
+    let option = task.needs_you.as_ref().and_then(|need| need.options.first()).filter(answers);
     if let Some(option) = option.filter(|_| matches!(kind, NeedKind::Permission | NeedKind::Question)) {
         let answer = if option.answer.contains(' ') { "\"…\"" } else { &option.answer };
         return vec![format!("standup answer {id} {answer}"), attach];
