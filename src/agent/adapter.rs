@@ -418,6 +418,9 @@ pub struct ScreenRule {
     /// Which of `lines` is the question, from 0.
     #[serde(default)]
     pub question: usize,
+    /// Whether it asks leave to carry out a plan.
+    #[serde(default)]
+    pub plan: bool,
     /// The line that opens the dialog, above the question; absent: the question opens it.
     #[serde(default)]
     pub opens: Option<String>,

@@ -8,6 +8,7 @@ use crate::model::dialog::{Choice, Says};
 use crate::model::state::Ask;
 
 use super::adapter::InputRules;
+use super::hook;
 use super::screen::Prompt;
 
 /// What a yes that grants more than this once goes on with.
@@ -15,12 +16,18 @@ const MORE: [&str; 3] = ["yes, and ", "yes and ", "yes, don't ask"];
 
 /// The tools whose dialogs a plain yes does not answer: one asks a question of its own, the other
 /// asks in which mode to go on.
-const OWN_DIALOGS: [&str; 3] = ["AskUserQuestion", "ExitPlanMode", "request_user_input"];
+const OWN_DIALOGS: [&str; 3] = ["AskUserQuestion", hook::PLAN_TOOL, "request_user_input"];
 
 /// Whether a hook that asks for permission for this tool may be answered by a yes or a no.
 #[must_use]
 pub fn hook_answers(tool: &str) -> bool {
     !OWN_DIALOGS.contains(&tool)
+}
+
+/// Whether a hook that asks for permission for this tool asks leave to carry out a plan.
+#[must_use]
+pub fn is_plan(tool: &str) -> bool {
+    tool == hook::PLAN_TOOL
 }
 
 /// What may be answered in a dialog, in its order.

@@ -24,7 +24,7 @@ const MAX_PROMPTS: usize = 8;
 const MAX_BACKGROUND: usize = 16;
 
 /// The tool by which Claude Code asks to leave planning.
-const PLAN_TOOL: &str = "ExitPlanMode";
+pub(super) const PLAN_TOOL: &str = "ExitPlanMode";
 
 /// How Codex's hidden thread that makes a title begins; its reports are none of the agent's.
 const TITLE_THREAD: &str = "Generate a concise, single-line task title";

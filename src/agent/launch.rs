@@ -5,6 +5,7 @@
 //! the prompt; where they speak of approvals, the adapter is silent about them. Must not know:
 //! where programs lie, which environment is there.
 
+mod approvals;
 mod server;
 
 use std::collections::BTreeMap;
@@ -16,9 +17,11 @@ use crate::model::id::{AttemptNo, TaskId};
 use crate::model::name::BranchName;
 use crate::model::settings::{AgentSettings, Mode, PromptVia};
 
-use super::adapter::{Adapter, ApprovalRules, HookRules, HookStyle, ModeRules, OscAnswer};
+pub use approvals::{plan_unenforced, unconfined};
+
+use super::adapter::{Adapter, HookRules, HookStyle, ModeRules, OscAnswer};
 use super::placeholder::{self, PlaceholderError};
-use super::{plain, quote};
+use super::quote;
 
 /// The longest single argument that Linux passes to a program: 128 KiB less the closing zero.
 pub const MAX_ARG_BYTES: usize = 128 * 1024 - 1;
@@ -225,11 +228,16 @@ pub fn check_placeholders(settings: &AgentSettings) -> Result<(), PlaceholderErr
     settings.command.iter().chain(&settings.args).try_for_each(|word| placeholder::check(word, placeholder::USER))
 }
 
-/// The argument by which an agent's settings skip approvals, if one does.
+/// Whether an agent is told its first prompt; one that is not gets the brief's file and no more.
 #[must_use]
-pub fn unconfined(adapter: &Adapter, settings: &AgentSettings) -> Option<String> {
-    let words: Vec<String> = settings.command.iter().chain(&settings.args).cloned().collect();
-    adapter.approvals.find(&adapter.approvals.unconfined, &words)
+pub fn is_prompted(adapter: &Adapter, settings: &AgentSettings) -> bool {
+    let user = words(settings);
+    prompt_via(adapter, settings, &user) != PromptVia::None || user.iter().any(|w| placeholder::mentions(w, "prompt"))
+}
+
+/// What the user wrote: the command and its arguments.
+fn words(settings: &AgentSettings) -> Vec<String> {
+    settings.command.iter().chain(&settings.args).cloned().collect()
 }
 
 /// Builds the command.
@@ -521,60 +529,6 @@ fn environment(
     let scrubbed = SCRUBBED.iter().map(|name| (*name).to_owned());
     let unset = scrubbed.chain(adapter.env.unset.iter().cloned()).filter(|name| !set.contains_key(name)).collect();
     Ok((set, unset))
-}
-
-impl ApprovalRules {
-    /// The first of `words` that one of `rules` speaks of, as it was written.
-    #[must_use]
-    pub fn find(&self, rules: &[String], words: &[String]) -> Option<String> {
-        let end = words.iter().position(|w| w == "--").unwrap_or(words.len());
-        let words = &words[..end];
-        (0..words.len()).find_map(|i| rules.iter().find_map(|rule| self.says(rule, words, i)))
-    }
-
-    fn says(&self, rule: &str, words: &[String], i: usize) -> Option<String> {
-        let (flag, value) = rule.split_once(' ').map_or((rule, None), |(f, v)| (f, Some(v)));
-        if let Some(wanted) = value.filter(|_| self.config_flags.iter().any(|f| f == flag)) {
-            let (written, given) = self.config_flags.iter().find_map(|f| given(f, words, i))?;
-            return config_says(wanted, &given).then_some(written);
-        }
-        match value {
-            Some(wanted) => given(flag, words, i).filter(|(_, v)| v == wanted).map(|(written, _)| written),
-            None if words[i] == flag || plain::matches(flag, &words[i]) => Some(words[i].clone()),
-            None => given(flag, words, i).filter(|(written, _)| !written.contains(' ')).map(|(written, _)| written),
-        }
-    }
-}
-
-/// The value that `words[i]` gives to `flag` (`-f v`, `-fv`, `--flag v`, `--flag=v`), as written and as meant.
-fn given(flag: &str, words: &[String], i: usize) -> Option<(String, String)> {
-    let word = &words[i];
-    if word == flag {
-        let value = words.get(i + 1)?;
-        return Some((format!("{word} {value}"), value.clone()));
-    }
-    let short = flag.len() == 2 && flag.starts_with('-');
-    let rest = word.strip_prefix(flag)?;
-    let value = rest.strip_prefix('=').or_else(|| rest.strip_prefix("").filter(|_| short))?;
-    Some((word.clone(), value.to_owned()))
-}
-
-/// Whether `given` (`key=value`, or an object of JSON) sets the key of `wanted`, to its value if it has one.
-fn config_says(wanted: &str, given: &str) -> bool {
-    let (key, value) = wanted.split_once('=').map_or((wanted, None), |(k, v)| (k, Some(v)));
-    if let Ok(object) = serde_json::from_str::<Map<String, Value>>(given) {
-        let found = object_at(&object, key);
-        return found.is_some_and(|f| value.is_none_or(|v| f.as_str() == Some(v)));
-    }
-    let Some((k, v)) = given.split_once('=') else { return false };
-    plain::matches(key, k.trim()) && value.is_none_or(|wanted| v.trim().trim_matches(['"', '\'']) == wanted)
-}
-
-fn object_at<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    match path.split_once('.') {
-        None => object.get(path),
-        Some((first, rest)) => object_at(object.get(first)?.as_object()?, rest),
-    }
 }
 
 #[cfg(test)]

@@ -238,6 +238,27 @@ fn checkpoint_plans_first_and_edits_once_approved() {
 }
 
 #[test]
+fn the_plan_stage_is_enforced_unless_the_users_own_arguments_speak_of_approvals() {
+    let why = |name: &str, args: &[&str]| plan_unenforced(&builtin(name).expect(name), &settings(&[], args));
+    assert_eq!(why("claude", &[]), None);
+    assert_eq!(why("codex", &["--search"]), None);
+    let own = why("claude", &["--permission-mode", "acceptEdits"]).expect("it is the user's word");
+    assert!(own.contains("--permission-mode"), "{own}");
+    assert!(why("codex", &["-s", "workspace-write"]).is_some_and(|why| why.contains("-s")));
+    assert!(why("generic", &[]).is_some_and(|why| why.contains("generic")));
+}
+
+#[test]
+fn an_agent_hears_its_prompt_unless_it_is_given_the_briefs_file_alone() {
+    let generic = builtin("generic").expect("generic");
+    let hears = |command: &[&str], prompt| is_prompted(&generic, &AgentSettings { prompt, ..settings(command, &[]) });
+    assert!(hears(&["x"], None) && hears(&["x", "--file", "{brief}", "{prompt}"], None));
+    assert!(!hears(&["aider", "--message-file", "{brief}"], None) && !hears(&["x"], Some(PromptVia::None)));
+    assert!(hears(&["x", "{prompt}"], Some(PromptVia::None)) && hears(&["x", "{brief}"], Some(PromptVia::Stdin)));
+    assert!(is_prompted(&builtin("claude").expect("claude"), &settings(&[], &[])));
+}
+
+#[test]
 fn what_cannot_be_an_argument_is_refused_by_name() {
     let branch = branch();
     let claude = builtin("claude").expect("claude");

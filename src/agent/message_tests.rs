@@ -133,7 +133,7 @@ fn prompt(options: &[&str]) -> Prompt {
         .zip(1..)
         .map(|(text, n)| Choice { number: Some(n), text: (*text).to_owned(), selected: n == 1 })
         .collect();
-    Prompt { rule: "x".into(), ask: Ask::Question, question: "Which?".into(), detail: Vec::new(), options }
+    Prompt { rule: "x".into(), ask: Ask::Question, plan: false, question: "Which?".into(), detail: Vec::new(), options }
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Prompt {
     pub rule: String,
     /// What is asked.
     pub ask: Ask,
+    /// Whether it asks leave to carry out a plan.
+    pub plan: bool,
     /// The question.
     pub question: String,
     /// What it is about: the lines between the dialog's head and its options.
@@ -150,7 +152,8 @@ fn dialog(rule: &ScreenRule, lines: &[String]) -> Option<Prompt> {
     let about = |line: &&String| !plain::any(&rule.skip, line) && !line.chars().all(|c| "─╌━═-".contains(c));
     let detail = (first..start).filter(|&i| i != question).map(|i| &lines[i]).filter(about).cloned().collect();
     let options = options(&lines[start..=end], &rule.bottom);
-    Some(Prompt { rule: rule.name.clone(), ask: rule.ask, question: lines[question].clone(), detail, options })
+    let question = lines[question].clone();
+    Some(Prompt { rule: rule.name.clone(), ask: rule.ask, plan: rule.plan, question, detail, options })
 }
 
 /// Where the patterns stand, in order, the last one as low as possible and each other right above.

@@ -362,8 +362,21 @@ pub struct Show {
     pub plan: Option<Plan>,
     /// What must hold before it lands: what is configured, and what its mode adds.
     pub requires: Vec<Requirement>,
+    /// What of that does not hold as yet, and why.
+    pub unmet: Vec<Unmet>,
+    /// Why nothing but words keeps its agent from building while it shall only plan, if so.
+    pub plan_unenforced: Option<String>,
     /// Why its agent is called unconfined.
     pub unconfined: Option<String>,
+}
+
+/// Something that does not hold as yet.
+#[derive(Debug, Serialize)]
+pub struct Unmet {
+    /// What is required.
+    pub requirement: Requirement,
+    /// What is missing.
+    pub because: String,
 }
 
 /// One acceptance criterion.
@@ -396,6 +409,8 @@ pub struct ShownCheckIn {
     pub blockers: Vec<String>,
     /// What it asks.
     pub question: Option<String>,
+    /// Answers that it offers.
+    pub options: Vec<String>,
     /// Criteria it says are met.
     pub met: Vec<u32>,
     /// What was observed beside it.

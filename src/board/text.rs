@@ -10,6 +10,7 @@ use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
 
 mod facts;
 mod lines;
+mod unmet;
 
 use facts::seen_text;
 use lines::{Lines, Part};
@@ -157,7 +158,10 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let id = task.id;
     let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
     let send = format!("standup send {id} \"…\"");
-    let option = task.needs_you.as_ref().and_then(|need| need.options.first());
+    let designs = kind == NeedKind::Question && task.column == Column::Design;
+    // A plan is read before it is answered.
+    let answers = |option: &&doc::Choice| !(designs && option.answer == "yes");
+    let option = task.needs_you.as_ref().and_then(|need| need.options.first()).filter(answers);
     if let Some(option) = option.filter(|_| matches!(kind, NeedKind::Permission | NeedKind::Question)) {
         let answer = if option.answer.contains(' ') { "\"…\"" } else { &option.answer };
         return vec![format!("standup answer {id} {answer}"), attach];
@@ -356,6 +360,9 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     if let Some(why) = &doc.unconfined {
         out.line(&paint.paint(Tone::Warn, &format!("unconfined: {}", clean_line(why))));
     }
+    if let Some(why) = doc.plan_unenforced.as_ref().filter(|_| t.column == Column::Design || t.attempt.is_none()) {
+        out.line(&paint.paint(Tone::Warn, &format!("it is only asked to plan first: {}", clean_line(why))));
+    }
     if let Some(need) = &t.needs_you {
         out.heading(&format!("needs you: {} {}", need_name(need.kind), age(now, need.since)), Tone::Warn);
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
@@ -365,6 +372,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     show_attempt(doc, now, &mut out);
     show_plan(doc, now, &mut out);
     show_verdict(t, &mut out);
+    unmet::show(doc, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
     doc.brief.lines().for_each(|l| out.note(&clean_line(l)));
@@ -540,7 +548,8 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
             out.note(&format!("         next: {}", clean_line(&c.next)));
         }
         if let Some(q) = &c.question {
-            out.note(&format!("         asks: {}", clean_line(q)));
+            let offers = if c.options.is_empty() { String::new() } else { format!(" [{}]", c.options.join(" | ")) };
+            out.note(&format!("         asks: {}", clean_line(&format!("{q}{offers}"))));
         }
         if let Some(seen) = seen_text(&c.facts) {
             out.note(&format!("         seen: {seen}"));

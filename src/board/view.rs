@@ -13,10 +13,10 @@ use crate::model::name::AgentName;
 use crate::model::rhythm::{Facts, LimitName, NudgeWay, Tripped};
 use crate::model::settings::Limit;
 use crate::model::state::RunKind;
-use crate::model::task::Column;
+use crate::model::task::{Column, Mode};
 use crate::model::time::{Now, Wall};
 use crate::model::verdict::VerdictOutcome;
-use crate::policy::interval;
+use crate::policy::{interval, required, unmet};
 use crate::wire::control::{Logged, Supervisor};
 
 use super::{doc, usage};
@@ -244,9 +244,10 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         met_claimed: last.contains(&c.n),
         shown_by: None,
     });
-    let unconfined = found.attempt().and_then(|a| {
-        board.surroundings.as_ref().and_then(|s| s.agents.get(&a.agent)).and_then(|facts| facts.unconfined.clone())
-    });
+    let facts = found.attempt().and_then(|a| board.surroundings.as_ref()?.agents.get(&a.agent));
+    let mode = found.attempt().map_or(found.spec.mode, |a| a.mode);
+    let requires = board.surroundings.as_ref().map_or_else(Vec::new, |s| required(&s.settings, mode));
+    let unmet = requires.iter().filter_map(|r| Some(doc::Unmet { requirement: *r, because: unmet(found, *r)? }));
     Some(doc::Show {
         task: task(board, found, scene),
         brief,
@@ -262,10 +263,10 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
             open: plan.is_open,
             approved_at: plan.approved_at,
         }),
-        requires: board.surroundings.as_ref().map_or_else(Vec::new, |s| {
-            crate::policy::required(&s.settings, found.attempt().map_or(found.spec.mode, |a| a.mode))
-        }),
-        unconfined,
+        unmet: unmet.collect(),
+        requires,
+        plan_unenforced: facts.filter(|_| mode == Mode::Checkpoint).and_then(|facts| facts.plan_unenforced.clone()),
+        unconfined: facts.and_then(|facts| facts.unconfined.clone()),
     })
 }
 
@@ -279,6 +280,7 @@ fn shown_check_in(received: &crate::model::board::ReceivedCheckIn) -> doc::Shown
         next: c.next.clone(),
         blockers: c.blockers.clone(),
         question: c.question.clone(),
+        options: c.options.clone(),
         met: c.met.clone(),
         facts: received.beside.facts.as_ref().map(facts).unwrap_or_default(),
         contradictions: received.beside.contradictions.clone(),
@@ -373,7 +375,7 @@ pub fn sentence(event: &Event) -> String {
         Event::SessionLearned { session } => format!("the agent's session is {session}"),
         Event::StateChanged { state } => state_sentence(state),
         Event::WorkFinished { by } => format!("finished: {by}"),
-        Event::QuestionAsked { text } => format!("asks: {text}"),
+        Event::QuestionAsked { text, .. } => format!("asks: {text}"),
         Event::QuestionSettled {} => "the question is settled".into(),
         Event::CheckInReceived { check_in, .. } => format!("checked in: {}", check_in.did),
         Event::CheckInRefused { why } => format!("a check-in was refused: {why}"),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::board::text::{Paint, Tone};
+use crate::os::clock;
 
 use super::error::{Code, Failure};
 
@@ -146,7 +147,7 @@ impl Ui {
             let _ = writeln!(err, "{}", failure.to_json());
             return;
         }
-        let _ = writeln!(err, "{} {}", paint(self.color_err, Tone::Bad, "error:"), failure.text);
+        let _ = writeln!(err, "{} {}", paint(self.color_err, Tone::Bad, "error:"), clock::local_times(&failure.text));
         for hint in &failure.hints {
             let _ = writeln!(err, "{} {hint}", paint(self.color_err, Tone::Dim, "hint:"));
         }

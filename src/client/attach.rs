@@ -21,7 +21,7 @@ use rustix::process::Signal;
 use super::terminal::Terminal;
 use crate::os::signal::Signals;
 use crate::os::socket::SocketError;
-use crate::wire::host::{Hello, Role, VERSIONS, Versions, WireError};
+use crate::wire::host::{Hello, Role, VERSIONS, Versions, WireError, feature};
 use link::Link;
 use session::Session;
 
@@ -37,6 +37,13 @@ const SIGNALS: &[Signal] =
 pub struct Options {
     /// Only look: keys are read for the chord and go nowhere.
     pub readonly: bool,
+    /// Take the agent's input, whoever has it while the task is in a person's hands.
+    pub takes: bool,
+    /// The task is in a person's hands, as far as is known. A host keeps others from typing by
+    /// itself; for one that is too old to, this side does.
+    pub leased: bool,
+    /// The command that takes the input, as `standup takeover T3`; empty where there is none.
+    pub take: String,
     /// Lines above the screen to print first.
     pub scrollback: u32,
     /// What the person calls it, as `T3`.
@@ -51,7 +58,16 @@ impl Options {
     /// A writing client without scrollback that knows from the environment where it runs.
     #[must_use]
     pub fn new(label: impl Into<String>, command: impl Into<String>) -> Self {
-        Self { readonly: false, scrollback: 0, label: label.into(), command: command.into(), inside: inside() }
+        Self {
+            readonly: false,
+            takes: false,
+            leased: false,
+            take: String::new(),
+            scrollback: 0,
+            label: label.into(),
+            command: command.into(),
+            inside: inside(),
+        }
     }
 }
 
@@ -188,17 +204,23 @@ pub fn attach(
     let size = super::terminal::size_of(input, output);
     let hello = Hello {
         versions: VERSIONS,
-        features: 0,
+        features: feature::LEASE | if options.takes { feature::TAKES } else { 0 },
         role: Role::Client,
         size: Some(size),
         readonly: options.readonly,
         scrollback: options.scrollback,
     };
     let (link, welcome) = Link::connect(socket, hello)?;
+    let kept = welcome.features & feature::LEASE != 0;
+    let locked = options.leased && !options.takes && !kept && welcome.status.clients > 1;
     let signals = Signals::catch(SIGNALS).map_err(failed("catch signals"))?;
     let mut terminal = Terminal::borrow(input, output).map_err(failed("open the terminal"))?;
     terminal.enter().map_err(failed("switch the terminal to raw mode"))?;
-    Session::new(link, terminal, signals, &welcome.status, size, options.readonly).run()
+    let mut session = Session::new(link, terminal, signals, &welcome.status, size, options);
+    if locked {
+        session.may_type(false);
+    }
+    session.run()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ const DIGEST_VERSION: &str = "standup commands 1";
 pub struct CommandSet {
     entries: Vec<Entry>,
     unconfined: BTreeMap<AgentName, String>,
+    plan_unenforced: BTreeMap<AgentName, String>,
 }
 
 /// A filter driver of the repository's own git configuration, which git runs at checkout.
@@ -49,6 +50,8 @@ pub struct CommandLine {
     pub command: String,
     /// Why this agent counts as unconfined, if it does.
     pub unconfined: Option<String>,
+    /// Why nothing but words keeps this agent from building while it shall only plan, if so.
+    pub plan_unenforced: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +117,14 @@ impl CommandSet {
         self
     }
 
+    /// The same set with a remark that this agent's own arguments leave the plan stage unenforced. As
+    /// above, it does not count.
+    #[must_use]
+    pub fn plan_unenforced(mut self, agent: AgentName, why: impl Into<String>) -> Self {
+        self.plan_unenforced.insert(agent, why.into());
+        self
+    }
+
     /// Whether there is nothing to approve.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -141,11 +152,13 @@ impl CommandSet {
     /// Every command, for a person to read.
     #[must_use]
     pub fn lines(&self) -> Vec<CommandLine> {
+        let remark = |entry: &Entry, of: &BTreeMap<AgentName, String>| of.get(entry.agent.as_ref()?).cloned();
         let line = |entry: &Entry| CommandLine {
             what: entry.what.clone(),
             place: entry.place.clone(),
             command: entry.shown.clone(),
-            unconfined: entry.agent.as_ref().and_then(|name| self.unconfined.get(name)).cloned(),
+            unconfined: remark(entry, &self.unconfined),
+            plan_unenforced: remark(entry, &self.plan_unenforced),
         };
         self.entries.iter().map(line).collect()
     }

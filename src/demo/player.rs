@@ -455,6 +455,7 @@ impl Player<'_> {
             next: self.filled(&step.next),
             blockers: Vec::new(),
             question: None,
+            options: Vec::new(),
             met: step.met.clone(),
         };
         let outbox = dir.join("outbox");

@@ -10,6 +10,7 @@
 mod entry;
 mod fence;
 mod input;
+mod lease;
 mod locks;
 mod osc;
 mod output;

@@ -52,6 +52,12 @@ pub(super) struct Peer {
     pub(super) readonly: bool,
     pub(super) size: Option<Size>,
     pub(super) scrollback: u32,
+    /// Whether it takes the input, whoever has it.
+    pub(super) takes: bool,
+    /// Whether it understands who has the input.
+    pub(super) knows_leases: bool,
+    /// Whether what it types arrives, as far as it was told.
+    pub(super) types: bool,
     /// What was left out since this peer fell behind: bytes, or signals.
     skipped: Option<u64>,
     screen_at: Option<Instant>,
@@ -76,6 +82,9 @@ impl Peer {
             readonly: false,
             size: None,
             scrollback: 0,
+            takes: false,
+            knows_leases: false,
+            types: true,
             skipped: None,
             screen_at: None,
             main_due: None,

@@ -66,8 +66,10 @@ impl Host {
             (Some(Role::Client), ToHost::Resize(size)) => {
                 if let Some(peer) = self.peer(id).filter(|peer| !peer.readonly) {
                     peer.size = Some(size);
-                    self.active = Some(id);
-                    self.resize(size, id, now);
+                    if peer.types {
+                        self.active = Some(id);
+                        self.resize(size, id, now);
+                    }
                     self.paint(id, SnapshotReason::Resize, now);
                 }
             }
@@ -94,7 +96,8 @@ impl Host {
                 self.stop(request.grace_ms, now);
             }
             (Some(Role::Watcher | Role::Control), ToHost::Notice(notice)) => self.on_notice(&notice.text),
-            (Some(_), ToHost::Notice(_)) => {}
+            (Some(Role::Watcher | Role::Control), ToHost::Lease(lease)) => self.set_lease(lease.stands),
+            (Some(_), ToHost::Notice(_) | ToHost::Lease(_)) => {}
             (Some(_), ToHost::Input(_) | ToHost::Resize(_) | ToHost::SnapshotRequest(_) | ToHost::Stop(_)) => {}
         }
     }
@@ -109,21 +112,26 @@ impl Host {
             return;
         };
         let is_client = hello.role == Role::Client;
-        if let Some(size) = hello.size.filter(|_| is_client && !hello.readonly) {
+        let takes = hello.features & feature::TAKES != 0;
+        let types = is_client && !hello.readonly && self.comes_to_type(id, takes);
+        if let Some(size) = hello.size.filter(|_| types) {
             self.active = Some(id);
             self.resize(size, id, now);
         }
         let attached = self.attached() + u32::from(is_client);
         let status = Status { clients: attached, ..self.status(now) };
-        let features = if cfg!(target_os = "linux") { feature::SUBREAPER } else { 0 };
+        let subreaper = if cfg!(target_os = "linux") { feature::SUBREAPER } else { 0 };
+        let features = subreaper | feature::LEASE;
         let Some(peer) = self.peer(id) else { return };
         peer.role = Some(hello.role);
         peer.readonly = hello.readonly;
         peer.size = hello.size;
         peer.scrollback = hello.scrollback;
+        (peer.takes, peer.knows_leases) = (takes, hello.features & feature::LEASE != 0);
         peer.send(&FromHost::Welcome(Box::new(Welcome { version, features, status })));
         match hello.role {
             Role::Client => {
+                self.tell_who_types();
                 self.paint(id, SnapshotReason::Attach, now);
                 self.tell_clients(Some(id));
             }
@@ -158,7 +166,7 @@ impl Host {
     }
 
     fn on_input(&mut self, id: u64, bytes: &[u8], now: Instant) {
-        let Some(peer) = self.peer(id).filter(|peer| !peer.readonly) else { return };
+        let Some(peer) = self.peer(id).filter(|peer| !peer.readonly && peer.types) else { return };
         let size = peer.size;
         // Terminals report that they gained or lost the focus; nobody typed that.
         let is_focus = matches!(bytes, b"\x1b[I" | b"\x1b[O");
@@ -187,6 +195,8 @@ impl Host {
             RefusedWhy::Repeated
         } else if self.ended.is_some() || self.stop_asked || !self.agent.is_alive() {
             RefusedWhy::Exited
+        } else if self.is_leased() {
+            RefusedWhy::Leased
         } else if if_seq.is_some_and(|seen| self.moved > seen) {
             RefusedWhy::Moved
         } else if !self.input.is_empty() {
@@ -301,6 +311,7 @@ impl Host {
         }
         let before = self.attached();
         self.peers.retain(|peer| !peer.is_gone() && !peer.is_overdue(now));
+        self.forget_holder();
         if self.attached() != before {
             self.tell_clients(None);
         }
@@ -326,7 +337,7 @@ impl Host {
 }
 
 /// A notification as terminals understand it (OSC 9), and the bell for those that do not.
-fn notification(text: &str) -> Vec<u8> {
+pub(super) fn notification(text: &str) -> Vec<u8> {
     let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_NOTICE).collect();
     format!("\x1b]9;{text}\x1b\\\x07").into_bytes()
 }

@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::process::WaitOptions;
 
 use super::input::Input;
+use super::lease::Lease;
 use super::osc::Cutter;
 use super::peer::Peer;
 use super::pty::Pty;
@@ -96,6 +97,7 @@ pub(super) struct Host {
     next_peer: u64,
     /// The client that typed or resized last.
     pub(super) active: Option<u64>,
+    pub(super) lease: Lease,
     pub(super) read_buffer: Vec<u8>,
     pub(super) frame_buffer: Vec<u8>,
 
@@ -237,6 +239,7 @@ impl Host {
             peers: Vec::new(),
             next_peer: 1,
             active: None,
+            lease: Lease::default(),
             read_buffer: Vec::new(),
             frame_buffer: Vec::new(),
             seq: 0,

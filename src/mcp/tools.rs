@@ -73,7 +73,9 @@ pub(super) fn all() -> Vec<Tool> {
                         "description": "A run that was still going on when you last looked: wait for it, begin none"},
             }),
             &[],
-            ToolAnnotations::new().read_only(false).destructive(false).idempotent(true).open_world(false),
+            // What is worked on is what it was before: checks that change it give no verdict. A CLI that
+            // lets its agent only plan would otherwise ask, although the tool is allowed by name.
+            ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(false),
         ),
     ]
 }

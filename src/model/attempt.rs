@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::dialog::{Answering, Dialog};
+use super::dialog::{Answering, Choice, Dialog};
 use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::lease::{Approval, Plan};
 use super::name::{AgentName, BranchName, HostId, Oid};
@@ -249,6 +249,9 @@ pub struct Attempt {
     pub readable: bool,
     /// What it asks at the end of a turn, in prose or by check-in.
     pub asks: Option<String>,
+    /// The answers that it offers to choose from.
+    #[serde(default)]
+    pub choices: Vec<Choice>,
     /// Whether its work was claimed or seen to be finished and is not yet checked.
     pub finished: bool,
     /// Checks under way.
@@ -349,6 +352,7 @@ impl Attempt {
             run: RunState::plain(RunKind::Starting, None, at),
             readable: false,
             asks: None,
+            choices: Vec::new(),
             finished: false,
             checking: None,
             judged: None,

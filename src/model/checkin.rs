@@ -67,6 +67,9 @@ pub struct CheckIn {
     /// What it asks.
     #[serde(default)]
     pub question: Option<String>,
+    /// Answers to that to choose from, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
     /// Acceptance criteria it says are met, by number.
     #[serde(default)]
     pub met: Vec<u32>,
@@ -93,6 +96,7 @@ impl CheckIn {
             next: String::new(),
             blockers: Vec::new(),
             question: None,
+            options: Vec::new(),
             met: Vec::new(),
         }
     }
@@ -100,13 +104,8 @@ impl CheckIn {
     /// A question for a person, with answers to choose from.
     #[must_use]
     pub fn question(text: &str, options: &[String]) -> Self {
-        let options: Vec<&str> = options.iter().map(|o| o.trim()).filter(|o| !o.is_empty()).collect();
-        let asked = match options.as_slice() {
-            [] => text.trim().to_owned(),
-            some => format!("{} [{}]", text.trim(), some.join(" | ")),
-        };
-        let question = Some(asked).filter(|_| !text.trim().is_empty());
-        Self { question, ..Self::of(Claim::NeedsDecision) }.bounded()
+        let question = Some(text.to_owned());
+        Self { question, options: options.to_vec(), ..Self::of(Claim::NeedsDecision) }.bounded()
     }
 
     /// The same without control characters, its texts and lists no longer than is kept.
@@ -121,6 +120,11 @@ impl CheckIn {
         }
         self.blockers.retain(|text| !text.is_empty());
         self.question = self.question.map(|text| plain(&text)).filter(|text| !text.is_empty());
+        self.options.truncate(MAX_ITEMS);
+        for text in &mut self.options {
+            *text = plain(text).split_whitespace().collect::<Vec<_>>().join(" ");
+        }
+        self.options.retain(|text| !text.is_empty());
         self.met.truncate(MAX_ITEMS);
         self
     }
@@ -175,6 +179,8 @@ pub struct Written {
     blockers: Vec<String>,
     #[serde(default)]
     question: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    options: Vec<String>,
     #[serde(default)]
     met: Vec<u32>,
 }
@@ -194,6 +200,7 @@ impl Written {
             next: c.next,
             blockers: c.blockers,
             question: c.question,
+            options: c.options,
             met: c.met,
         }
     }
@@ -209,6 +216,7 @@ impl Written {
             next: self.next,
             blockers: self.blockers,
             question: self.question,
+            options: self.options,
             met: self.met,
         };
         (check_in, Stamp { id: self.id, at: self.at, attempt: self.attempt })
@@ -227,6 +235,7 @@ mod tests {
             next: long,
             blockers: vec!["\x07".into(), "a".into()],
             question: Some(" \x1b ".into()),
+            options: vec!["two\n lines".into(), " \x07".into()],
             met: (0..200).collect(),
             ..CheckIn::of(Claim::Working)
         };
@@ -235,5 +244,6 @@ mod tests {
         assert_eq!(kept.next.chars().count(), MAX_TEXT + 1);
         assert!(kept.next.ends_with("ä…"));
         assert_eq!((kept.blockers, kept.question, kept.met.len()), (vec!["a".to_owned()], None, MAX_ITEMS));
+        assert_eq!(kept.options, ["two lines"]);
     }
 }

@@ -51,6 +51,9 @@ pub struct Dialog {
     pub options: Vec<Choice>,
     /// Whether a hook of the CLI waits for a yes or a no.
     pub hook: bool,
+    /// Whether it asks leave to carry out a plan.
+    #[serde(default)]
+    pub plan: bool,
 }
 
 /// How an answer gets there.

@@ -161,6 +161,9 @@ pub enum Event {
     QuestionAsked {
         /// What.
         text: String,
+        /// Answers that it offers to choose from.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        options: Vec<String>,
     },
     /// The question was dealt with.
     QuestionSettled {},

@@ -105,6 +105,13 @@ pub struct AgentFacts {
     /// When they say what that cost.
     #[serde(default)]
     pub cost_told: Told,
+    /// Why nothing but our word keeps it from building while it shall only plan; `None` where its own
+    /// permissions do.
+    #[serde(default)]
+    pub plan_unenforced: Option<String>,
+    /// Whether its first prompt reaches it, beside the brief's file.
+    #[serde(default = "yes")]
+    pub prompted: bool,
 }
 
 /// Facts stored by earlier versions say nothing of it.
@@ -394,6 +401,15 @@ pub enum Reply {
         msg: MsgId,
         /// The option that is taken.
         option: String,
+    },
+    /// This option was taken: as a verdict on its plan, or as a message that answers its question.
+    Chosen {
+        /// The option.
+        option: String,
+        /// The message, where it is one.
+        msg: Option<MsgId>,
+        /// What that waits for; empty where nothing.
+        waits: String,
     },
     /// This was said.
     Heard {

@@ -17,6 +17,43 @@ impl Wall {
     }
 }
 
+impl Wall {
+    /// For a sentence, to the minute and in UTC: `2026-11-21 15:00 UTC`. [`localized`] finds it there.
+    #[must_use]
+    pub fn minute(self) -> String {
+        let text = self.to_string();
+        let (day, time) = text.split_once('T').unwrap_or((&text, ""));
+        format!("{day} {}{UTC}", time.get(..5).unwrap_or_default())
+    }
+}
+
+/// What ends a [`Wall::minute`], and the length of what stands before it.
+const UTC: &str = " UTC";
+const MINUTE: usize = "2026-11-21 15:00".len();
+
+/// A sentence in which `local` says each [`Wall::minute`] in its own way.
+#[must_use]
+pub fn localized(text: &str, local: impl Fn(Wall) -> String) -> String {
+    let mut parts = text.split(UTC).peekable();
+    let mut out = String::with_capacity(text.len());
+    while let Some(part) = parts.next() {
+        let minute = part.len().checked_sub(MINUTE).and_then(|at| Some((part.get(..at)?, part.get(at..)?)));
+        let moment = minute.and_then(|(before, minute)| {
+            let (day, time) = minute.split_once(' ')?;
+            let at: jiff::Timestamp = format!("{day}T{time}:00Z").parse().ok()?;
+            Some((before, Wall(at.as_millisecond())))
+        });
+        match moment.filter(|_| parts.peek().is_some()) {
+            Some((before, at)) => out.push_str(&format!("{before}{}", local(at))),
+            None => {
+                out.push_str(part);
+                out.push_str(if parts.peek().is_some() { UTC } else { "" });
+            }
+        }
+    }
+    out
+}
+
 impl fmt::Display for Wall {
     /// RFC 3339 in UTC, to the millisecond.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,6 +266,19 @@ mod tests {
         for text in ["0s", "999999h", "99999999999999999999m"] {
             assert!(matches!(text.parse::<Span>(), Err(SpanError::Bounds { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn a_minute_is_found_again_in_its_sentence_and_nothing_else_is() {
+        let at = Wall(1_763_737_245_000);
+        assert_eq!(at.minute(), "2025-11-21 15:00 UTC");
+        let text = format!("claude is limited until {}; of UTC, 15:00 UTC and 2025-13-21 15:00 UTC", at.minute());
+        let said = localized(&text, |found| format!("<{}>", (at.0 - found.0) / 1_000));
+        assert_eq!(said, "claude is limited until <45>; of UTC, 15:00 UTC and 2025-13-21 15:00 UTC");
+        for plain in ["", " UTC", "ä UTC", "é2025-11-21 15:00 UT", "2025-11-21 15:00"] {
+            assert_eq!(localized(plain, |_| "x".into()), plain);
+        }
+        assert_eq!(localized(&format!("ä{}", at.minute()), |_| "x".into()), "äx");
     }
 
     #[test]

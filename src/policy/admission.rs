@@ -177,6 +177,10 @@ pub fn agent_for(around: &Surroundings, task: &Task) -> Result<AgentName, String
     };
     match around.agents.get(&name) {
         None => Err(format!("agent {name} is not configured")),
+        Some(facts) if task.spec.mode == Mode::Checkpoint && !facts.prompted => Err(format!(
+            "agent {name} is started without a prompt: it would not hear that it shall plan first, nor that its \
+             plan is approved; put {{prompt}} into its command, or take another mode"
+        )),
         Some(facts) => facts.unusable.clone().map_or(Ok(name), Err),
     }
 }

@@ -1,8 +1,9 @@
-//! Answers to an agent's dialog from outside its terminal.
+//! Answers to an agent from outside its terminal: to a dialog, to its plan, to a question that offers
+//! answers.
 //!
 //! **Invariant:** an answer is for one dialog and one of its options; it is stored before it is
-//! given, given at most once, and never to a question about trust or a login. Must not know: keys,
-//! hooks, what a dialog looks like.
+//! given, given at most once, and never to a question about trust or a login, nor while a person has
+//! the agent's input. Must not know: keys, hooks, what a dialog looks like.
 
 use crate::model::action::{Action, Outcome};
 use crate::model::attempt::Attempt;
@@ -13,8 +14,9 @@ use crate::model::input::{RefusalCode, Reply};
 use crate::model::state::{Ask, RunKind};
 use crate::model::time::Span;
 
-use super::command::{Answer, refuse, require_attempt};
+use super::command::{Answer, refuse, require_attempt, require_task, send};
 use super::turn::Turn;
+use super::{plan, takeover};
 
 /// How long an agent may stand in a dialog that was answered: both CLIs leave it within a second.
 const CONFIRM: Span = Span::secs(10);
@@ -26,6 +28,22 @@ pub(super) fn is_of(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> bool {
 
 /// Gives an answer, or says why not.
 pub(super) fn give(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
+    let (_, attempt) = require_attempt(turn, id)?;
+    let task = require_task(turn, id)?;
+    takeover::refuse_input(task, "answer there")?;
+    let of_plan = |d: &Dialog| d.plan && task.is_planning() && attempt.run.kind == RunKind::Waiting;
+    if plan::waits(turn, task).is_some() || attempt.dialog.as_ref().is_some_and(of_plan) {
+        return plan::answered(turn, id, wanted);
+    }
+    if attempt.run.kind != RunKind::Waiting && attempt.asks.is_some() && !attempt.choices.is_empty() {
+        let choices = attempt.choices.clone();
+        return choose(turn, id, &choices, wanted);
+    }
+    in_dialog(turn, id, wanted)
+}
+
+/// Gives an answer to the dialog in which an agent waits.
+fn in_dialog(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
     let (of, attempt) = require_attempt(turn, id)?;
     let attach = format!("standup attach {id}");
     let Some(host) = attempt.host().map(|host| host.id.clone()) else {
@@ -52,9 +70,9 @@ pub(super) fn give(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
     let Some(dialog) = attempt.dialog.clone().filter(|d| !matches!(d.ask, Ask::Trust | Ask::Login)) else {
         return refuse(RefusalCode::Failure, format!("the dialog of {id} is not recognised"), &[attach]);
     };
-    let choice = match resolve(&dialog, wanted) {
+    let choice = match resolve(&dialog.options, wanted) {
         Ok(choice) => choice.clone(),
-        Err(why) => return refuse(RefusalCode::Usage, format!("{id}: {why}"), &hints(id, &dialog)),
+        Err(why) => return refuse(RefusalCode::Usage, format!("{id}: {why}"), &hints(id, &dialog.options)),
     };
     if let Some(answer) = attempt.answer.as_ref().filter(|a| a.dialog == dialog.no) {
         if answer.choice == choice {
@@ -75,18 +93,34 @@ pub(super) fn give(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
     Ok(Reply::Answer { msg, option })
 }
 
-fn hints(id: TaskId, dialog: &Dialog) -> Vec<String> {
+/// Answers a question by one of the answers that it offers: they are told to the agent as words.
+fn choose(turn: &mut Turn<'_>, id: TaskId, choices: &[Choice], wanted: &str) -> Answer {
+    let option = match resolve(choices, wanted) {
+        Ok(choice) => choice.text.clone(),
+        Err(why) => {
+            let own = format!("standup send {id} \"…\"    # in your own words");
+            let hints: Vec<String> = hints(id, choices).into_iter().chain([own]).collect();
+            return refuse(RefusalCode::Usage, format!("{id}: {why}"), &hints);
+        }
+    };
+    match send(turn, id, option.clone(), false)? {
+        Reply::Message { msg, waits } => Ok(Reply::Chosen { option, msg: Some(msg), waits }),
+        other => Ok(other),
+    }
+}
+
+fn hints(id: TaskId, options: &[Choice]) -> Vec<String> {
     let one = |c: &Choice| match (c.says, c.number) {
         (Some(Says::Yes), _) => format!("standup answer {id} yes    # {}", c.text),
         (Some(Says::No), _) => format!("standup answer {id} no    # {}", c.text),
         (None, Some(n)) => format!("standup answer {id} {n}    # {}", c.text),
         (None, None) => format!("standup answer {id} \"{}\"", c.text.replace(['"', '\\', '$', '`'], "")),
     };
-    dialog.options.iter().map(one).collect()
+    options.iter().map(one).collect()
 }
 
 /// The one option that was meant.
-fn resolve<'a>(dialog: &'a Dialog, wanted: &str) -> Result<&'a Choice, String> {
+fn resolve<'a>(options: &'a [Choice], wanted: &str) -> Result<&'a Choice, String> {
     let wanted = wanted.trim().to_lowercase();
     if wanted.is_empty() {
         return Err("no answer is given".into());
@@ -104,7 +138,7 @@ fn resolve<'a>(dialog: &'a Dialog, wanted: &str) -> Result<&'a Choice, String> {
         &|c| text(c).starts_with(&wanted),
     ];
     for test in tests {
-        let mut found = dialog.options.iter().filter(|c| test(c));
+        let mut found = options.iter().filter(|c| test(c));
         match (found.next(), found.next()) {
             (Some(choice), None) => return Ok(choice),
             (Some(_), Some(_)) => return Err(format!("{wanted:?} fits several options")),
@@ -166,26 +200,19 @@ fn settle(turn: &mut Turn<'_>, id: TaskId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::dialog::DialogNo;
 
-    fn dialog(options: &[(&str, Option<Says>)]) -> Dialog {
-        let options = options.iter().zip(1..).map(|((text, says), n)| Choice {
+    fn options(options: &[(&str, Option<Says>)]) -> Vec<Choice> {
+        let one = |((text, says), n): (&(&str, Option<Says>), u32)| Choice {
             number: Some(n),
             text: (*text).to_owned(),
             says: *says,
-        });
-        Dialog {
-            no: DialogNo(1),
-            ask: Ask::Permission,
-            question: String::new(),
-            options: options.collect(),
-            hook: false,
-        }
+        };
+        options.iter().zip(1..).map(one).collect()
     }
 
     #[test]
     fn an_option_is_meant_by_yes_no_number_text_or_how_it_begins() {
-        let permission = dialog(&[
+        let permission = options(&[
             ("Yes", Some(Says::Yes)),
             ("Yes, and always allow access", None),
             ("Yes, and switch to auto mode", None),
@@ -199,7 +226,7 @@ mod tests {
         for wanted in ["", "5", "maybe", "0"] {
             assert!(number(wanted).is_err(), "{wanted:?}");
         }
-        let colours = dialog(&[("Red", None), ("Blue", None)]);
+        let colours = options(&[("Red", None), ("Blue", None)]);
         assert!(resolve(&colours, "yes").is_err(), "a question of colours is not answered by yes");
         assert_eq!(resolve(&colours, "blu").map(|c| c.number), Ok(Some(2)));
     }

@@ -4,12 +4,14 @@
 //! know: how work lands.
 
 use crate::model::attempt::End;
+use crate::model::board::Task;
 use crate::model::event::{By, Event};
 use crate::model::id::TaskId;
 use crate::model::input::{Refusal, RefusalCode, Reply};
 use crate::model::message::From;
 use crate::model::settings::{Mode, Requirement, Settings};
 use crate::model::task::Column;
+use crate::model::verdict::VerdictOutcome;
 
 use super::command::{refuse, require_attempt, require_task};
 use super::turn::Turn;
@@ -28,6 +30,26 @@ pub fn required(settings: &Settings, mode: Mode) -> Vec<Requirement> {
     };
     all.extend(adds.filter(|requirement| !settings.merge.require.contains(requirement)));
     all
+}
+
+/// What is missing where something that landing requires does not hold; `None` where it does.
+#[must_use]
+pub fn unmet(task: &Task, requirement: Requirement) -> Option<String> {
+    let Some(attempt) = task.attempt() else { return Some("nothing has been begun".into()) };
+    match requirement {
+        Requirement::Green => {
+            let judged = attempt.judged.as_ref().filter(|_| !attempt.is_stale());
+            let outcome = judged.map(|judged| judged.verdict.outcome);
+            (outcome != Some(VerdictOutcome::Green)).then(|| "no checks are green for the files as they are now".into())
+        }
+        Requirement::Approved => {
+            attempt.approved().is_none().then(|| "nobody has approved the files as they are now".into())
+        }
+        // Nothing gives one as yet, and nobody's approval stands in for it.
+        Requirement::Reviewed => {
+            Some("no second agent has reviewed it; standup starts no reviewers yet, and an approval is none".into())
+        }
+    }
 }
 
 /// Whether somebody has the verdict on a task: on its plan, or on its work.

@@ -46,18 +46,21 @@ fn update(turn: &mut Turn<'_>, id: TaskId) -> bool {
         }
         return raised;
     };
-    let (mut options, mut dialog) = asked_in(task, kind);
+    let (mut options, mut dialog) = answers(turn, task, kind, &question);
     let before = task.needs_you.as_ref().filter(|now| now.kind == kind);
+    let waits = task.attempt().is_some_and(|a| a.is_active() && a.run.kind == RunKind::Waiting);
     // What was known of a dialog stays known until another one is seen.
-    if let Some(now) = before.filter(|now| now.question == question && dialog.is_none()) {
-        (options, dialog) = (now.options.clone(), now.dialog);
+    if let Some(now) = before.filter(|now| waits && now.question == question && dialog.is_none()) {
+        dialog = now.dialog;
+        if options.is_empty() {
+            options.clone_from(&now.options);
+        }
     }
     if before.is_some_and(|now| now.question == question && now.options == options && now.dialog == dialog) {
         return false;
     }
     // A dialog shows its parts one after the other; another dialog is another need.
     let same = |now: &NeedsYou| now.dialog.is_none() || dialog.is_none() || now.dialog == dialog;
-    let waits = task.attempt().is_some_and(|a| a.is_active() && a.run.kind == RunKind::Waiting);
     let refined = before.is_some_and(|now| same(now) && is_of_dialog(kind) && waits);
     turn.task_event(id, Event::NeedsYouRaised { kind, question, options, dialog, refined });
     true
@@ -65,6 +68,19 @@ fn update(turn: &mut Turn<'_>, id: TaskId) -> bool {
 
 fn is_of_dialog(kind: NeedKind) -> bool {
     matches!(kind, NeedKind::Permission | NeedKind::Question | NeedKind::Trust | NeedKind::Login)
+}
+
+/// What may be answered to a need, and the dialog behind it.
+fn answers(turn: &Turn<'_>, task: &Task, kind: NeedKind, question: &str) -> (Vec<Choice>, Option<DialogNo>) {
+    let (options, dialog) = asked_in(task, kind);
+    let attempt = task.attempt().filter(|_| kind == NeedKind::Question);
+    if attempt.is_some() && plan::waits(turn, task).is_some() {
+        return (plan::options(), dialog);
+    }
+    match attempt.filter(|a| dialog.is_none() && a.asks.as_deref() == Some(question)) {
+        Some(asking) => (asking.choices.clone(), None),
+        None => (options, dialog),
+    }
 }
 
 /// The dialog behind a need, and what may be answered in it.
@@ -107,7 +123,7 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     let task = turn.task(id)?;
     let attempt = task.attempt()?;
     ended_badly(task, attempt)
-        .or_else(|| plan::question(turn, task, attempt))
+        .or_else(|| plan::question(turn, task))
         .or_else(|| asks(attempt).filter(|_| !says_soon))
         .or_else(|| limits::ended(task, attempt))
         .or_else(|| stuck(turn, task, attempt))

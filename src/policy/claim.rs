@@ -211,6 +211,7 @@ mod tests {
             next: String::new(),
             blockers: Vec::new(),
             question: None,
+            options: Vec::new(),
             met: met.to_vec(),
         }
     }

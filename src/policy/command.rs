@@ -366,7 +366,8 @@ fn verify(turn: &mut Turn<'_>, id: TaskId) -> Answer {
     Ok(Reply::Attempt { attempt: of })
 }
 
-fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> Answer {
+/// Queues a person's word for an agent.
+pub(super) fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> Answer {
     let (of, attempt) = require_attempt(turn, id)?;
     let attempt = attempt.clone();
     let task = require_task(turn, id)?;
@@ -376,6 +377,9 @@ fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> Answer {
     }
     if text.trim().is_empty() {
         return refuse(RefusalCode::Usage, "the message is empty", &[]);
+    }
+    if now {
+        takeover::refuse_input(task, "interrupt it there")?;
     }
     let ended = matches!(attempt.phase, Phase::Ended { .. });
     let lost = matches!(attempt.end(), Some(End::Failed { .. } | End::Lost { .. }));

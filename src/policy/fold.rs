@@ -128,7 +128,7 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
                 attempt.rested = (*to == Column::Review).then_some(at.mono);
                 if *to == Column::Review {
                     attempt.reds = 0;
-                    attempt.asks = None;
+                    (attempt.asks, attempt.choices) = (None, Vec::new());
                 }
             }
         }
@@ -258,8 +258,10 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             return state.kind == RunKind::Idle;
         }
         Event::WorkFinished { .. } => attempt.finished = true,
-        Event::QuestionAsked { text } => attempt.asks = Some(text.clone()),
-        Event::QuestionSettled {} => attempt.asks = None,
+        Event::QuestionAsked { text, options } => {
+            (attempt.asks, attempt.choices) = (Some(text.clone()), hands::choices(options));
+        }
+        Event::QuestionSettled {} => (attempt.asks, attempt.choices) = (None, Vec::new()),
         Event::ChecksStarted { run, action, asked } => {
             attempt.checking = Some(Checking { run: *run, action: *action, asked: *asked });
             attempt.finished = false;

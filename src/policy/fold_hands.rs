@@ -4,6 +4,7 @@
 
 use crate::model::attempt::Attempt;
 use crate::model::board::Task;
+use crate::model::dialog::Choice;
 use crate::model::event::{By, Event};
 use crate::model::lease::{Approval, Lease, Paused, Plan, Returning};
 use crate::model::task::Column;
@@ -57,6 +58,12 @@ pub(super) fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) {
         Event::WorkRejected { .. } => (attempt.approval, attempt.finished) = (None, false),
         _ => {}
     }
+}
+
+/// Answers that an agent offers, by their place.
+pub(super) fn choices(options: &[String]) -> Vec<Choice> {
+    let one = |(text, n): (&String, u32)| Choice { number: Some(n), text: text.clone(), says: None };
+    options.iter().zip(1..).map(one).collect()
 }
 
 /// What was proposed before this turn is not what it will propose.

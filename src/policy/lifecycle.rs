@@ -351,8 +351,10 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
         if turn.current(id).is_some_and(Attempt::plans) {
             return plan::turn_over(turn, id);
         }
-        if let Some(text) = asks {
-            turn.attempt_event(id, Event::QuestionAsked { text });
+        // What it offered answers to is asked better than in its last words.
+        let offers = turn.current(id).is_some_and(|a| !a.choices.is_empty());
+        if let Some(text) = asks.filter(|_| !offers) {
+            turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
         }
         turn.attempt_event(id, Event::WorkFinished { by: "the turn is over".into() });
     }

@@ -11,7 +11,7 @@ use crate::model::event::Event;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
 use crate::model::message::{From, Message};
-use crate::model::time::{Now, Span};
+use crate::model::time::{Mono, Now, Span};
 
 use super::lifecycle::began;
 use super::turn::Turn;
@@ -101,6 +101,7 @@ fn too_old(task: &Task, attempt: &Attempt, id: AttemptId, stamp: &Stamp, now: No
 fn take(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via, name: Option<String>) {
     let asked = turn.current(id).is_some_and(|a| a.asks.is_some());
     let claim = check_in.state;
+    let options = check_in.options.clone();
     let question = check_in.question.clone().or_else(|| match claim {
         Claim::NeedsDecision => Some(or_else(&check_in.did, "it needs a decision")),
         Claim::GivingUp => Some(format!("it gives up: {}", or_else(&check_in.did, "no reason given"))),
@@ -110,7 +111,7 @@ fn take(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via, name: O
     turn.attempt_event(id, Event::CheckInReceived { check_in, via, id: name });
     began(turn, id, "it checked in".into());
     match question {
-        Some(text) => turn.attempt_event(id, Event::QuestionAsked { text }),
+        Some(text) => turn.attempt_event(id, Event::QuestionAsked { text, options }),
         None if asked => turn.attempt_event(id, Event::QuestionSettled {}),
         None => {}
     }
@@ -130,8 +131,12 @@ pub(super) fn hear(turn: &mut Turn<'_>, id: AttemptId) -> Result<Reply, Refusal>
         return Err(refusal(format!("the agent of {id} has ended")));
     };
     let (asks, after) = (attempt.asks.is_some(), attempt.asked_after);
-    let answer = turn.task(id.task).and_then(|task| task.messages.iter().find(|m| answers(m, id, after)));
-    let answer = answer.map(|m| (m.id, m.text.clone()));
+    let task = turn.task(id.task);
+    let said = task.and_then(|task| task.messages.iter().find(|m| answers(m, id, after)));
+    // What waits for a handback or the end of a pause waits on this way too.
+    let rests = task.is_some_and(|task| task.is_taken_over() || task.paused.is_some());
+    let asks = asks || (rests && said.is_some());
+    let answer = said.filter(|_| !rests).map(|m| (m.id, m.text.clone()));
     let listens = match &answer {
         Some((msg, _)) => {
             let evidence = "handed over to the agent, which waited for it".to_owned();
@@ -158,7 +163,15 @@ fn answers(message: &Message, id: AttemptId, after: Option<MsgId>) -> bool {
 
 /// Whether an attempt waits for an answer elsewhere than in its terminal.
 pub(super) fn listens(turn: &mut Turn<'_>, attempt: &Attempt) -> bool {
+    listens_until(turn, attempt).is_some_and(|until| !turn.is_due(until))
+}
+
+/// Whether it does so right now.
+pub(super) fn hears_at_once(turn: &Turn<'_>, attempt: &Attempt) -> bool {
+    listens_until(turn, attempt).is_some_and(|until| turn.now.mono < until)
+}
+
+fn listens_until(turn: &Turn<'_>, attempt: &Attempt) -> Option<Mono> {
     // A moment further away than any listener says was set by the clock of an earlier boot.
-    let until = attempt.listens_until.filter(|until| *until <= turn.now.mono + LISTENS);
-    until.is_some_and(|until| !turn.is_due(until))
+    attempt.listens_until.filter(|until| *until <= turn.now.mono + LISTENS)
 }

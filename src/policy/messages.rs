@@ -181,6 +181,9 @@ pub(super) fn waits_for(turn: &Turn<'_>, task: &Task) -> String {
     if let Some((_, text)) = pause::hold(task) {
         return text;
     }
+    if super::mail::hears_at_once(turn, attempt) {
+        return String::new();
+    }
     match (&attempt.phase, attempt.run.kind) {
         (Phase::Preparing { .. } | Phase::Launching { .. }, _) => "the agent is starting".into(),
         (Phase::Live { .. }, RunKind::Waiting) => "the agent asks something first".into(),

@@ -31,7 +31,7 @@ mod takeover;
 mod turn;
 
 pub use admission::agent_for;
-pub use approval::required;
+pub use approval::{required, unmet};
 pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
 pub use rhythm::interval;

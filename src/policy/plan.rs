@@ -8,10 +8,11 @@
 
 use crate::model::attempt::{Attempt, Phase, StopWhy};
 use crate::model::board::{Task, Wanted};
+use crate::model::dialog::{Choice, Says};
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
-use crate::model::lease::MAX_PLAN;
+use crate::model::lease::{MAX_PLAN, Plan};
 use crate::model::message::From;
 use crate::model::state::RunKind;
 use crate::model::task::Column;
@@ -55,7 +56,9 @@ fn bounded(text: &str) -> &str {
 /// A person's yes to a plan.
 pub(super) fn approve(turn: &mut Turn<'_>, id: TaskId) -> Answer {
     let of = require_plan(turn, id)?;
-    let works = turn.current(of).is_some_and(|a| a.is_active() && a.run.kind == RunKind::Working);
+    // One that asks something on the way, or of which its plan is not heard yet, is at it as well.
+    let at_it = |a: &Attempt| a.is_active() && matches!(a.run.kind, RunKind::Working | RunKind::Waiting);
+    let works = turn.current(of).is_some_and(at_it);
     if works && !turn.current(of).and_then(|a| a.plan.as_ref()).is_some_and(|plan| plan.is_open) {
         let text = format!("{of} works on another plan");
         return refuse(RefusalCode::Failure, text, &[format!("standup wait {id} --for needs-you")]);
@@ -102,7 +105,7 @@ fn approved(turn: &mut Turn<'_>, of: AttemptId, reason: String) -> Answer {
     Ok(Reply::Attempt { attempt: of })
 }
 
-/// A person sends a plan back.
+/// A person sends a plan back. Without a note it is told no more than that.
 pub(super) fn reject(turn: &mut Turn<'_>, id: TaskId, note: String) -> Answer {
     let of = require_plan(turn, id)?;
     let (_, attempt) = require_attempt(turn, id)?;
@@ -115,7 +118,11 @@ pub(super) fn reject(turn: &mut Turn<'_>, id: TaskId, note: String) -> Answer {
     }
     turn.attempt_event(of, Event::PlanRejected { note: note.clone() });
     settle_question(turn, of, &attempt);
-    say(turn, of, format!("Your plan is not approved: {note}\nRevise it. Still change nothing."));
+    let text = match note.trim() {
+        "" => "Your plan is not approved. Propose another one. Still change nothing.".to_owned(),
+        note => format!("Your plan is not approved: {note}\nRevise it. Still change nothing."),
+    };
+    say(turn, of, text);
     // A dialog in front of the composer would take the words for its answer.
     if goes_on && attempt.run.kind == RunKind::Waiting && attempt.host().is_some() {
         lifecycle::stop(turn, of, StopWhy::Planned);
@@ -148,13 +155,51 @@ fn say(turn: &mut Turn<'_>, of: AttemptId, text: String) {
     turn.attempt_event(of, Event::MessageQueued { msg, from: From::Person, text, now: false });
 }
 
-/// What a plan that waits for its verdict asks of a person.
-pub(super) fn question(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+/// The plan of a task that waits for its verdict now.
+pub(super) fn waits<'a>(turn: &Turn<'_>, task: &'a Task) -> Option<&'a Plan> {
+    let attempt = task.attempt()?;
     let plan = attempt.plan.as_ref().filter(|plan| plan.is_open && task.is_planning())?;
     let busy = matches!(attempt.run.kind, RunKind::Working | RunKind::Starting) && attempt.is_active();
-    if busy || attempt.stopping.is_some() || turn.is_told(AttemptId { task: task.id, no: attempt.no }) {
-        return None;
-    }
+    let told = || turn.is_told(AttemptId { task: task.id, no: attempt.no });
+    (!busy && attempt.stopping.is_none() && !told()).then_some(plan)
+}
+
+/// What may be answered to it.
+pub(super) fn options() -> Vec<Choice> {
+    let one = |n, text: &str, says| Choice { number: Some(n), text: text.to_owned(), says: Some(says) };
+    vec![one(1, "Yes, carry it out", Says::Yes), one(2, "No; say behind it what is to be different", Says::No)]
+}
+
+/// Takes an answer to a plan for what it is: the verdict on it.
+pub(super) fn answered(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
+    let (word, note) = wanted.trim().split_once(char::is_whitespace).unwrap_or((wanted.trim(), ""));
+    let word = word.trim_end_matches([',', ';', ':', '.']).to_lowercase();
+    let [yes, no]: [Choice; 2] = options().try_into().expect("a yes and a no");
+    let option = match word.as_str() {
+        "yes" | "y" | "1" if note.is_empty() => {
+            approve(turn, id)?;
+            yes.text
+        }
+        "no" | "n" | "2" => {
+            reject(turn, id, note.trim().to_owned())?;
+            no.text
+        }
+        _ => {
+            let text = format!("{id} waits for your verdict on its plan: yes, or no and what is to be different");
+            let hints = [
+                format!("standup show {id}"),
+                format!("standup answer {id} yes"),
+                format!("standup answer {id} no \"…\""),
+            ];
+            return refuse(RefusalCode::Usage, text, &hints);
+        }
+    };
+    Ok(Reply::Chosen { option, msg: None, waits: String::new() })
+}
+
+/// What a plan that waits for its verdict asks of a person.
+pub(super) fn question(turn: &Turn<'_>, task: &Task) -> Option<(NeedKind, String)> {
+    let plan = waits(turn, task)?;
     let text = if plan.text.is_empty() {
         "it wants to begin without having said how; send that back, or approve".to_owned()
     } else {

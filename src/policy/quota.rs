@@ -123,11 +123,9 @@ pub(super) fn hold(turn: &Turn<'_>, agent: &AgentName) -> Option<(HoldKind, Stri
     Some((HoldKind::Limited, format!("{agent} is {}", limited_until(until))))
 }
 
-/// `limited until 15:00 UTC`
+/// `limited until 2026-11-21 15:00 UTC`; who shows it to a person says the time of that place.
 pub(super) fn limited_until(until: Wall) -> String {
-    let text = until.to_string();
-    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
-    format!("limited until {day} {} UTC", time.get(..5).unwrap_or_default())
+    format!("limited until {}", until.minute())
 }
 
 /// Tasks whose agent wants a login, by agent.

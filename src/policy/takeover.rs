@@ -6,6 +6,7 @@
 
 use crate::model::action::Action;
 use crate::model::attempt::{Attempt, End, Phase};
+use crate::model::board::Task;
 use crate::model::event::{By, Event};
 use crate::model::id::{ActionId, AttemptId, TaskId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
@@ -188,6 +189,18 @@ fn summary(changes: &Changes) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Refuses what would go into an agent's terminal past the person who has its input. `there` is what
+/// that person does instead.
+pub(super) fn refuse_input(task: &Task, there: &str) -> Result<(), Refusal> {
+    let Some(lease) = task.lease.as_ref() else { return Ok(()) };
+    let id = task.id;
+    let (text, first) = match lease.by {
+        By::Person => (format!("{id} is in your hands: {there}, or hand it back"), format!("standup attach {id}")),
+        By::Rule => (format!("{id} was taken over for you: {}", lease.reason), format!("standup takeover {id}")),
+    };
+    refuse(RefusalCode::Policy, text, &[first, format!("standup handback {id} --note \"…\"")])
 }
 
 /// Why messages of a task that is in a person's hands wait.

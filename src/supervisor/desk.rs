@@ -107,6 +107,8 @@ impl Desk {
                 Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone(), a.plans()))
             })
             .collect();
+        // Before anybody speaks to a host: one that keeps a lease must not be told that there is none.
+        self.world.follow_leases(taken_over(self.driver.board()));
         for (id, facts, agent, worktree, session, plans) in live {
             let mut voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
             voice.plans = plans;
@@ -378,8 +380,7 @@ impl Desk {
         effects::cancel_unwanted(&self.world, |action| checking.contains(&action));
         let stopping = newest(board).filter(|(_, a)| a.stopping.is_some()).map(|(id, _)| id).collect();
         self.world.follow(|id| board.attempt(id).is_some_and(Attempt::is_active), stopping);
-        let taken = board.tasks.values().filter(|t| t.is_taken_over()).filter_map(Task::attempt_id).collect();
-        self.world.follow_leases(taken);
+        self.world.follow_leases(taken_over(board));
         self.notifier.follow(&self.world, board);
         let quiet = newest(board).all(|(_, a)| !a.is_active());
         if self.ending && quiet {
@@ -400,6 +401,11 @@ impl Desk {
 
 fn newest(board: &Board) -> impl Iterator<Item = (AttemptId, &Attempt)> {
     board.tasks.values().filter_map(|t| Some((t.attempt_id()?, t.attempt()?)))
+}
+
+/// Attempts whose agent's input is in a person's hands.
+fn taken_over(board: &Board) -> BTreeSet<AttemptId> {
+    board.tasks.values().filter(|t| t.is_taken_over()).filter_map(Task::attempt_id).collect()
 }
 
 /// Whether an attempt's worktree is there and its bytes still matter.

@@ -332,6 +332,8 @@ mod tests {
             stop_hook: false,
             tokens_told: Told::Never,
             cost_told: Told::Never,
+            plan_unenforced: None,
+            prompted: true,
         };
         let mut settings = Settings::default();
         settings.agents.insert(name.clone(), agent);

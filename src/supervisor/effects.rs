@@ -99,9 +99,12 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
             let for_work = world.clone();
             blocking(move || stop::stop(&for_work, &host)).await
         }
-        Action::Type { host, msg, text, now } => type_it(world, attempt, &host, msg, text, now).await,
+        Action::Type { host, msg, text, now } => {
+            put(world, attempt, &host, msg, |done| Ask::Type { msg, text, now, done }).await
+        }
         Action::Answer { host, msg, dialog, choice, way } => {
-            answer_it(world, attempt, &host, WantedAnswer { msg, dialog, choice, way }).await
+            let wanted = WantedAnswer { msg, dialog, choice, way };
+            put(world, attempt, &host, msg, |done| Ask::Answer(wanted, done)).await
         }
         Action::Check { run, worktree, own, ports } => {
             let wanted = check::Wanted { run, worktree, own, ports };
@@ -142,13 +145,14 @@ async fn leave(worktree: PathBuf, number: u32, text: String) -> Outcome {
     }
 }
 
-async fn type_it(
+/// Has something put into an agent's terminal: at most once, over restarts, and not once its input is
+/// in a person's hands, whenever that was decided.
+async fn put(
     world: &Arc<World>,
     attempt: AttemptId,
     host: &HostId,
     msg: MsgId,
-    text: String,
-    now: bool,
+    ask: impl FnOnce(oneshot::Sender<TypedHow>) -> Ask,
 ) -> Outcome {
     let (for_work, of_host) = (world.clone(), host.clone());
     if let Some(outcome) = blocking(move || typed_before(&for_work, &of_host, msg)).await {
@@ -157,33 +161,15 @@ async fn type_it(
     let Some(handle) = world.host(attempt) else {
         return Outcome::NotTyped { why: format!("host {host} is not connected") };
     };
-    // Decided before the takeover, it must not be typed after it.
     if world.is_taken_over(attempt) {
         return Outcome::NotTyped { why: "the task was taken over".into() };
     }
     let (done, answered) = oneshot::channel();
-    handle.ask(Ask::Type { msg, text, now, done }).await;
+    let ask = ask(done);
+    let point = if matches!(ask, Ask::Answer(..)) { "answer.answered" } else { "type.answered" };
+    handle.ask(ask).await;
     let answered = answered.await;
-    failpoint::hit("type.answered");
-    match answered {
-        Ok(TypedHow::Yes) => Outcome::Typed,
-        Ok(TypedHow::No(why)) => Outcome::NotTyped { why },
-        Ok(TypedHow::Perhaps) | Err(_) => Outcome::PerhapsTyped,
-    }
-}
-
-async fn answer_it(world: &Arc<World>, attempt: AttemptId, host: &HostId, wanted: WantedAnswer) -> Outcome {
-    let (for_work, of_host, msg) = (world.clone(), host.clone(), wanted.msg);
-    if let Some(outcome) = blocking(move || typed_before(&for_work, &of_host, msg)).await {
-        return outcome;
-    }
-    let Some(handle) = world.host(attempt) else {
-        return Outcome::NotTyped { why: format!("host {host} is not connected") };
-    };
-    let (done, answered) = oneshot::channel();
-    handle.ask(Ask::Answer(wanted, done)).await;
-    let answered = answered.await;
-    failpoint::hit("answer.answered");
+    failpoint::hit(point);
     match answered {
         Ok(TypedHow::Yes) => Outcome::Typed,
         Ok(TypedHow::No(why)) => Outcome::NotTyped { why },

@@ -9,7 +9,7 @@ mod looking;
 mod spending;
 mod typing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use asking::Asking;
@@ -38,7 +38,8 @@ use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::clock;
 use crate::wire::host::{
-    AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost, VERSIONS,
+    AgentState, Decoder, Frame, FromHost, Hello, Lease, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost,
+    VERSIONS,
 };
 
 /// The OSC number of in-band state reports.
@@ -55,9 +56,6 @@ const LAST_WORDS: Span = Span::secs(2);
 /// Between the first two looks for a conversation whose id the CLI chose by itself; twice as long
 /// each time. Looks are made only when the agent does something.
 const SESSION_LOOK: Duration = Duration::from_millis(100);
-
-/// The longest time between two such looks.
-const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
 
 /// What is known of a launch, beside the host itself.
 #[derive(Clone)]
@@ -152,18 +150,19 @@ impl Handle {
     }
 }
 
-/// Starts the task for a living host. `gone` is called once, when the connection has ended for
-/// good: the host is dead or done.
+/// Starts the task for a living host. `leases` says whose input is in a person's hands. `gone` is
+/// called once, when the connection has ended for good: the host is dead or done.
 pub(super) fn watch(
     attempt: AttemptId,
     facts: HostFacts,
     socket: PathBuf,
     voice: Voice,
     inputs: mpsc::Sender<Input>,
+    leases: watch::Receiver<BTreeSet<AttemptId>>,
     gone: impl FnOnce() + Send + 'static,
 ) -> Handle {
     let (asks, asked) = mpsc::channel(QUEUE);
-    let host = Host::new(attempt, facts, voice, inputs);
+    let host = Host::new(attempt, facts, voice, inputs, leases);
     let attached = host.attached.clone();
     tokio::spawn(async move {
         if let Err(error) = host.run(socket, asked).await {
@@ -179,6 +178,9 @@ struct Host {
     facts: HostFacts,
     voice: Voice,
     inputs: mpsc::Sender<Input>,
+    leases: watch::Receiver<BTreeSet<AttemptId>>,
+    /// Whether the host was told that a lease stands.
+    leased: Option<bool>,
     weigher: Weigher,
     seq: u64,
     told: Option<Told>,
@@ -219,7 +221,13 @@ struct Told {
 }
 
 impl Host {
-    fn new(attempt: AttemptId, facts: HostFacts, voice: Voice, inputs: mpsc::Sender<Input>) -> Self {
+    fn new(
+        attempt: AttemptId,
+        facts: HostFacts,
+        voice: Voice,
+        inputs: mpsc::Sender<Input>,
+        leases: watch::Receiver<BTreeSet<AttemptId>>,
+    ) -> Self {
         let rules = Rules {
             adapter: voice.adapter.clone(),
             silence: voice.silence,
@@ -234,6 +242,8 @@ impl Host {
             facts,
             voice,
             inputs,
+            leases,
+            leased: None,
             weigher: Weigher::new(rules, clock::now()),
             seq: 0,
             told: None,
@@ -269,6 +279,8 @@ impl Host {
         let hello =
             Hello { versions: VERSIONS, features: 0, role: Role::Watcher, size: None, readonly: true, scrollback: 0 };
         send(&mut stream, &ToHost::Hello(hello)).await?;
+        self.tell_lease(&mut stream).await?;
+        let mut leases = self.leases.clone();
         let mut decoder = Decoder::<FromHost>::new();
         let mut buffer = vec![0; 32 << 10];
         loop {
@@ -287,6 +299,7 @@ impl Host {
                     }
                 }
                 Some(ask) = asked.recv() => self.asked(ask, &mut stream).await?,
+                Ok(()) = leases.changed() => self.tell_lease(&mut stream).await?,
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.woken(&mut stream).await?,
             }
             self.look_at_status_file();
@@ -294,6 +307,16 @@ impl Host {
             self.look_at_spending().await;
         }
         Ok(())
+    }
+
+    /// Tells the host whether the agent's input is in a person's hands. The host keeps to it, whoever
+    /// supervises.
+    async fn tell_lease(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
+        let stands = self.leases.borrow().contains(&self.attempt);
+        if self.leased.replace(stands) == Some(stands) {
+            return Ok(());
+        }
+        send(stream, &ToHost::Lease(Lease { stands })).await
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -420,12 +443,6 @@ impl Host {
         self.attached.store(status.clients, Ordering::Relaxed);
     }
 
-    /// Times that a CLI prints are those of its zone, whose offset changes with the season.
-    fn look_at_zone(&mut self) {
-        let zone = self.voice.env.get("TZ").map(String::as_str);
-        self.weigher.set_utc_offset_s(clock::utc_offset_s(zone));
-    }
-
     fn osc(&mut self, number: u32, payload: &[u8], at: Now) {
         if number != PSP {
             return;
@@ -456,7 +473,10 @@ impl Host {
             Ask::Permission(event, decide) => self.permission(event, decide).await,
             // The round that follows looks who is still there.
             Ask::HookGone => {}
-            Ask::Answer(wanted, done) => self.answer(wanted, done, stream).await?,
+            Ask::Answer(wanted, done) => {
+                self.tell_lease(stream).await?;
+                self.answer(wanted, done, stream).await?;
+            }
             Ask::Notice(text) => send(stream, &ToHost::Notice(Notice { text })).await?,
             Ask::Files => self.weigher.observe(now, Seen::Files),
             Ask::Spending(done) => {
@@ -468,6 +488,7 @@ impl Host {
                 let _ = answer.send(self.weigher.explain(clock::now()));
             }
             Ask::Type { msg, text, now: interrupt, done } => {
+                self.tell_lease(stream).await?;
                 self.take_message((msg, text), interrupt, done, stream).await?;
             }
         }

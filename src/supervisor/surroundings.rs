@@ -186,6 +186,11 @@ fn judge(place: &Place, texts: Vec<Text>, ask: bool) -> Result<Loaded, LoadError
         if let Some(why) = launch::unconfined(&agent.adapter, &agent.settings) {
             commands = commands.unconfined(name.clone(), why);
         }
+        // Where the adapter has no modes at all, it is no argument that takes one away.
+        let modes = !agent.adapter.mode.is_empty();
+        if let Some(why) = launch::plan_unenforced(&agent.adapter, &agent.settings).filter(|_| modes) {
+            commands = commands.plan_unenforced(name.clone(), why);
+        }
     }
     let filters = if trusted { local } else { Vec::new() };
     Ok(Loaded { effective, commands, trusted, filters, agents, files: stamps(place), unread: None, texts })
@@ -274,6 +279,8 @@ fn facts(agent: &FoundAgent) -> AgentFacts {
         unconfined: launch::unconfined(&agent.adapter, &agent.settings),
         tokens_told: agent.adapter.usage.as_ref().map(UsageRules::tokens_told).unwrap_or_default(),
         cost_told: agent.adapter.usage.as_ref().map(UsageRules::cost_told).unwrap_or_default(),
+        plan_unenforced: launch::plan_unenforced(&agent.adapter, &agent.settings),
+        prompted: launch::is_prompted(&agent.adapter, &agent.settings),
         stop_hook: agent.adapter.hooks.as_ref().is_some_and(|h| h.by_default && h.events.iter().any(|e| e == "Stop")),
     }
 }

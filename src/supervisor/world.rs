@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::git::{Shadow, Site};
 use crate::model::id::{ActionId, AttemptId};
@@ -56,7 +56,7 @@ pub(super) struct World {
     guarded: Mutex<BTreeMap<AttemptId, Vec<Pattern>>>,
     held: Mutex<Held>,
     stopping: Mutex<BTreeSet<AttemptId>>,
-    taken: Mutex<BTreeSet<AttemptId>>,
+    taken: watch::Sender<BTreeSet<AttemptId>>,
     ports: Mutex<BTreeMap<AttemptId, Vec<u16>>>,
     cancels: Mutex<BTreeMap<AttemptId, (ActionId, Arc<AtomicBool>)>>,
 }
@@ -98,7 +98,7 @@ impl World {
             guarded: Mutex::default(),
             held: Mutex::default(),
             stopping: Mutex::default(),
-            taken: Mutex::default(),
+            taken: watch::Sender::default(),
             ports: Mutex::default(),
             cancels: Mutex::default(),
         }
@@ -212,12 +212,21 @@ impl World {
 
     /// Follows the board: remembers whose input is in a person's hands.
     pub(super) fn follow_leases(&self, taken: BTreeSet<AttemptId>) {
-        *lock(&self.taken) = taken;
+        self.taken.send_if_modified(|known| {
+            let changed = *known != taken;
+            *known = taken;
+            changed
+        });
     }
 
     /// Whether an attempt's input is in a person's hands.
     pub(super) fn is_taken_over(&self, attempt: AttemptId) -> bool {
-        lock(&self.taken).contains(&attempt)
+        self.taken.borrow().contains(&attempt)
+    }
+
+    /// Whose input is in a person's hands, from now on.
+    pub(super) fn leases(&self) -> watch::Receiver<BTreeSet<AttemptId>> {
+        self.taken.subscribe()
     }
 
     /// Follows the board: gives back the slots of attempts that will have no host, and remembers

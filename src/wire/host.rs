@@ -37,6 +37,10 @@ pub const MAX_SCREEN: usize = 32 << 10;
 pub mod feature {
     /// The host knows process ancestry: what an agent leaves behind is found by parentage too.
     pub const SUBREAPER: u64 = 1;
+    /// The host keeps a lease on its agent's input; the client understands being told who has it.
+    pub const LEASE: u64 = 1 << 1;
+    /// The client takes the agent's input, whoever has it under a lease.
+    pub const TAKES: u64 = 1 << 2;
 }
 
 /// The lowest and the highest version a side speaks.
@@ -80,6 +84,8 @@ frames! {
         0x09 => Stop(json StopRequest),
         /// Tells attached clients something: a notification of their terminal, and its bell.
         0x0a => Notice(json Notice),
+        /// Puts the agent's input into one client's hands, or gives it back to everybody.
+        0x0b => Lease(json Lease),
     }
 }
 
@@ -132,6 +138,9 @@ frames! {
         0x63 => Status(json Box<Status>),
         /// The stop was taken up; the connection closes when nothing is left.
         0x64 => Stopping(json Empty),
+        /// Whether what this client types reaches the agent; said when that changes, and at the
+        /// start where it does not.
+        0x65 => MayType(json MayType),
     }
 }
 
@@ -436,6 +445,23 @@ pub struct Notice {
     pub text: String,
 }
 
+/// A lease on the agent's input. While it stands one client types and sets the size, all others only
+/// look, and no message or key is typed. That is the last client that came with [`feature::TAKES`];
+/// else the one that was active when the lease began; else, as soon as that one is gone, the next
+/// that comes. A lease outlives the connection that began it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Whether it stands from now on.
+    pub stands: bool,
+}
+
+/// Whether a client's input reaches the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MayType {
+    /// Whether it does.
+    pub yes: bool,
+}
+
 /// Message numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MsgIds {
@@ -480,6 +506,8 @@ pub enum RefusedWhy {
     Unrecorded,
     /// This role may not write.
     Role,
+    /// The agent's input is in a person's hands.
+    Leased,
     /// A reason of a later version.
     #[serde(other)]
     Other,

@@ -1,6 +1,6 @@
 //! Takeover, handback, pause, verdicts and their reasons, from the command line.
 
-use crate::cli_trial::Trial;
+use crate::cli_trial::{Trial, said};
 
 /// A task whose agent does what the demo knows, and ends its turn.
 fn in_review(trial: &Trial) {
@@ -27,6 +27,11 @@ fn a_task_is_taken_over_worked_on_and_handed_back() {
     assert!(shown.out.contains("in your hands") && shown.out.contains("a closer look"), "{shown:?}");
     let waits = trial.run(&["send", "T1", "hello"]).ok();
     assert!(waits.out.contains("waits: in your hands until standup handback T1"), "{waits:?}");
+    for past in [&["send", "T1", "--now", "stop"][..], &["answer", "T1", "yes"]] {
+        let refused = trial.run(past);
+        refused.failed(8, "T1 is in your hands");
+        assert!(refused.err.contains("hint: standup attach T1\nhint: standup handback T1"), "{refused:?}");
+    }
 
     let worktree = task["attempt"]["worktree"].as_str().expect("a worktree").to_owned();
     std::fs::write(format!("{worktree}/by-hand.txt"), "one\n").expect("write");
@@ -72,16 +77,67 @@ fn on_a_terminal_a_reason_is_asked_for_and_a_shell_opens_in_the_worktree() {
 }
 
 #[test]
+fn the_terminal_that_took_over_types_and_all_others_look() {
+    let trial = Trial::with_agent();
+    trial.write("asks.md", "---\ntitle: Print a distance\n---\n## Context\n<!-- demo: distance -->\n");
+    trial.run(&["add", "--brief", "asks.md"]).ok();
+    assert_eq!(trial.run(&["run"]).code, 5);
+    let mut first = trial.on_terminal(&["attach", "T1"], &[]);
+    first.wait_for("Press a number");
+    let mut taker = trial.on_terminal(&["takeover", "T1", "--reason", "mine"], &[]);
+    taker.wait_for("Press a number");
+    first.wait_for("[read-only; standup takeover T1 takes the input");
+    first.send("Miles\r");
+    // It only looks, and sees what the other one does.
+    taker.send("Kilometres\r");
+    taker.wait_for("Kilometres it is");
+    first.wait_for("Kilometres it is");
+    assert!(!first.text().contains("Miles it is"), "{}", first.text());
+    first.send("\x1dd");
+    assert_eq!(first.wait().exit_code(), 0, "{}", first.text());
+    taker.send("\x1dd");
+    taker.wait_for("standup handback T1");
+    assert_eq!(taker.wait().exit_code(), 0, "{}", taker.text());
+    trial.run(&["handback", "T1"]).ok();
+}
+
+#[test]
+fn what_a_second_agent_would_have_to_say_is_named_and_an_approval_is_none() {
+    let trial = Trial::with_agent();
+    trial.run(&["add", "Nothing to ask", "--mode", "checkpoint"]).ok();
+    let run = trial.run(&["run"]);
+    assert_eq!(run.code, 5, "{run:?}");
+    let show = trial.run(&["show", "T1"]).ok();
+    assert!(show.out.contains("it is only asked to plan first: the adapter demo knows no way"), "{show:?}");
+    assert!(show.out.contains("standup approve T1"), "{show:?}");
+    assert_eq!(trial.run(&["answer", "T1", "yes"]).ok().out, "T1: Yes, carry it out\n");
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    let yes = trial.run(&["approve", "T1"]).ok();
+    assert!(yes.err.contains("it may not land yet: no second agent has reviewed it"), "{yes:?}");
+    let show = trial.run(&["show", "T1", "--json"]).ok().json();
+    assert_eq!(show["requires"], serde_json::json!(["green", "approved", "reviewed"]), "{show}");
+    assert_eq!(show["unmet"][0]["requirement"], "reviewed", "{show}");
+    let shown = trial.run(&["show", "T1"]).ok().out;
+    assert!(shown.contains("before it may land\n") && shown.contains("reviewed  no second agent"), "{shown}");
+}
+
+#[test]
 fn work_is_approved_as_it_is_and_sent_back_with_a_note() {
     let trial = Trial::with_agent();
     in_review(&trial);
     let yes = trial.run(&["approve", "T1", "--json"]).ok().json();
     assert_eq!((&yes["kind"], &yes["approved"], &yes["column"]), (&"approve".into(), &"work".into(), &"review".into()));
+    assert_eq!(yes["unmet"], serde_json::json!([]), "{yes}");
     let show = trial.run(&["show", "T1", "--json"]).ok().json();
+    assert_eq!(show["unmet"], serde_json::json!([]), "{show}");
     let approval = &show["attempt"]["approval"];
     assert_eq!((&approval["tree"], &approval["stale"]), (&yes["tree"], &false.into()), "{show}");
     assert_eq!(show["requires"], serde_json::json!(["green", "approved"]));
     trial.run(&["reject", "T1"]).failed(2, "a rejection says what is to be different");
+    for verdict in [&["approve", "T1"][..], &["reject", "T1", "--note", "x"], &["answer", "T1", "yes"]] {
+        let agent = said(trial.command(verdict).env("STANDUP_TOKEN", "of an agent"));
+        agent.failed(8, "an agent gives no verdict");
+    }
     trial.run(&["reject", "T1", "--note", "greet by name"]).ok();
     trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
     let show = trial.run(&["show", "T1", "--json"]).ok().json();

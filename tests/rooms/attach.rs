@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use rustix::process::Signal;
 use scripted::{Scripted, alt_snapshot, main_snapshot};
 use standup::client::terminal::reset_sequence;
-use standup::wire::host::{FromHost, SnapshotReason, ToHost};
+use standup::wire::host::{FromHost, MayType, SnapshotReason, ToHost, feature};
 
 /// Both sides, with the greeting and the first snapshot done.
 fn attached(snapshot: &[u8], extra: &[(&str, &str)]) -> (Scripted, Outer) {
@@ -154,6 +154,72 @@ fn a_reader_types_nothing_and_can_still_leave() {
     outer.type_keys(b"\x1dd");
     outer.wait_ended();
     assert_eq!(host.input_until_closed(), b"");
+}
+
+#[test]
+fn who_may_not_type_is_told_once_and_the_screen_comes_back_as_it_was() {
+    let (mut host, mut outer) = attached(&main_snapshot("x"), &[]);
+    assert_eq!(host.hello().features & feature::TAKES, 0);
+    outer.type_keys(b"mine");
+    assert_eq!(host.input(4), b"mine");
+    host.frame(&FromHost::MayType(MayType { yes: false }));
+    outer.wait_for_text("[read-only; standup takeover T3 takes the input from the terminal that has it]");
+    outer.type_keys(b"lost\x1b[200~paste\x1b[201~");
+    // Where the agent's cursor is, only the next snapshot says.
+    host.output(b"too early");
+    host.expect("a request for a snapshot", |frame| matches!(frame, ToHost::SnapshotRequest(_)));
+    host.snapshot(SnapshotReason::Request, &main_snapshot("again"));
+    outer.wait_for_text("again");
+    assert!(!outer.has_printed(b"too early") && !outer.screen_text().contains("read-only"));
+    host.output(b" live");
+    outer.wait_for_text("live");
+    host.frame(&FromHost::MayType(MayType { yes: true }));
+    outer.wait_for_text("[what you type arrives again]");
+    // Who types wants to see what that does.
+    outer.type_keys(b"k");
+    assert_eq!(host.input(1), b"k");
+    host.expect("a request for a snapshot", |frame| matches!(frame, ToHost::SnapshotRequest(_)));
+    host.snapshot(SnapshotReason::Request, &alt_snapshot("other screen"));
+    outer.wait_for_text("other screen");
+    outer.type_keys(b"\x1dd");
+    outer.wait_ended();
+    outer.assert_given_back();
+    assert_eq!(host.input_until_closed(), b"");
+}
+
+#[test]
+fn who_comes_while_another_has_the_input_is_told_after_the_first_screen() {
+    let mut host = Scripted::listen();
+    let mut outer = Outer::start(host.path(), &[]);
+    host.accept();
+    host.frame(&FromHost::MayType(MayType { yes: false }));
+    host.snapshot(SnapshotReason::Attach, &alt_snapshot("first"));
+    outer.wait_for_text("read-only");
+    assert!(outer.screen_text().contains("first"), "{:?}", outer.screen_text());
+    outer.type_keys(b"lost\x1dd");
+    outer.wait_ended();
+    outer.assert_given_back();
+    assert_eq!(host.input_until_closed(), b"");
+}
+
+#[test]
+fn beside_others_on_a_host_that_knows_no_leases_one_only_looks_unless_one_takes_the_input() {
+    for (env, clients, typed) in [
+        (&[("LEASED", "1")][..], 2, &b""[..]),
+        (&[("LEASED", "1")], 1, b"keys"),
+        (&[("LEASED", "1"), ("TAKES", "1")], 2, b"keys"),
+        (&[], 2, b"keys"),
+    ] {
+        let mut host = Scripted::listen();
+        let mut outer = Outer::start(host.path(), env);
+        host.accept_beside(clients);
+        assert_eq!(host.hello().features & feature::TAKES != 0, env.len() == 2);
+        host.snapshot(SnapshotReason::Attach, &main_snapshot("first"));
+        outer.wait_for_text("first");
+        outer.type_keys(b"keys\x1dd");
+        outer.wait_ended();
+        assert_eq!(host.input_until_closed(), typed, "{env:?} beside {clients}");
+    }
 }
 
 #[test]

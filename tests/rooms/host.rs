@@ -5,5 +5,6 @@ mod bench;
 mod clients;
 mod ends;
 mod guard;
+mod lease;
 
 use bench::{Bench, Link, wait_until};

@@ -40,7 +40,8 @@ fn what(event: &Event) -> String {
             format!("is {}{over}{text}", format!("{:?}", state.kind).to_lowercase())
         }
         Event::WorkFinished { by } => format!("finished: {by}"),
-        Event::QuestionAsked { text } => format!("asks: {text}"),
+        Event::QuestionAsked { text, options } if options.is_empty() => format!("asks: {text}"),
+        Event::QuestionAsked { text, options } => format!("asks: {text} [{}]", options.join(" | ")),
         Event::QuestionSettled {} => "question settled".into(),
         Event::CheckInReceived { check_in, .. } => format!("checks in: {:?} {}", check_in.state, check_in.did),
         Event::CheckInRefused { why } => format!("check-in refused: {why}"),
@@ -202,6 +203,11 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         Ok(Reply::Say { text: None }) => Some("reply: nothing to say".into()),
         Ok(Reply::Nudged { way }) => Some(format!("reply: reminded by {}", format!("{way:?}").to_lowercase())),
         Ok(Reply::Answer { msg, option }) => Some(format!("reply: answer {msg}: {option}")),
+        Ok(Reply::Chosen { option, msg, waits }) => {
+            let by = msg.map(|msg| format!(" by message {msg}")).unwrap_or_default();
+            let waits = if waits.is_empty() { String::new() } else { format!(", which waits: {waits}") };
+            Some(format!("reply: {option}{by}{waits}"))
+        }
         Ok(Reply::Heard { text: Some(text), .. }) => Some(format!("reply: heard {text:?}")),
         Ok(Reply::Heard { text: None, open }) => {
             Some(format!("reply: {}", if *open { "nothing heard yet" } else { "nothing is asked" }))

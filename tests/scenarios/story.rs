@@ -176,11 +176,12 @@ impl Story {
             "nudges" => settings.check_in.nudges = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "grace" => settings.check_in.grace = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "limit" => set_limit(&mut settings.limits, line.word(1)?, line.word(2)?)?,
-            what @ ("stop-hook" | "reads" | "resumes") => {
+            what @ ("stop-hook" | "reads" | "resumes" | "prompted") => {
                 let facts = self.facts(line.word(1)?)?;
                 let which = match what {
                     "stop-hook" => &mut facts.stop_hook,
                     "reads" => &mut facts.reads,
+                    "prompted" => &mut facts.prompted,
                     _ => &mut facts.resumes,
                 };
                 *which = line.word(2)? == "yes";

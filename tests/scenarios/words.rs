@@ -48,12 +48,13 @@ pub(crate) fn check_in(line: &Line) -> Result<CheckIn, String> {
     Ok(CheckIn {
         did: line.word_or(2, "").into(),
         question: line.words.get(3).cloned(),
+        options: line.list("options").into_iter().map(str::to_owned).collect(),
         met: line.list("met").into_iter().map(|n| n.parse().map_err(|e| format!("{e}"))).collect::<Result<_, _>>()?,
         ..CheckIn::of(state)
     })
 }
 
-/// `dialog T1 7 permission Yes No [hook=yes]`: its number, what it asks, its options; `none` for none.
+/// `dialog T1 7 permission Yes No [hook=yes] [plan=yes]`: its number, what it asks, its options; `none` for none.
 pub(crate) fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
     if line.word(1)? == "none" {
         return Ok(None);
@@ -72,8 +73,8 @@ pub(crate) fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
         Choice { number: Some(n), text: text.clone(), says }
     });
     let no = DialogNo(line.word(1)?.parse().map_err(|e| format!("{e}"))?);
-    let hook = line.with.contains_key("hook");
-    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook }))
+    let (hook, plan) = (line.with.contains_key("hook"), line.with.contains_key("plan"));
+    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook, plan }))
 }
 
 /// What a report's writer says beside it: `id=x of=T1/1 written=3` (seconds before now).

@@ -313,7 +313,9 @@ impl World {
                 self.plan(name, 100, 60_000, next);
             }
             Act::CheckIn(state) => {
-                let check_in = CheckIn { did: "some of it".into(), ..CheckIn::of(state) };
+                let offered: &[&str] = if state == Claim::NeedsDecision { &["yes", "maybe"] } else { &[] };
+                let options = offered.iter().map(ToString::to_string).collect();
+                let check_in = CheckIn { did: "some of it".into(), options, ..CheckIn::of(state) };
                 self.show(name, Observation::CheckIn { check_in, via: Via::Outbox, stamp: Stamp::default() });
                 self.plan(name, 10, 40_000, Act::Over);
             }
@@ -382,6 +384,7 @@ impl World {
             question: "may I run rm?".into(),
             options: vec![option(1, "Yes", Says::Yes), option(2, "No", Says::No)],
             hook: self.rng.percent(50),
+            plan: self.rng.percent(20),
         };
         self.hosts.get_mut(name).expect("it acts").dialog = Some(dialog.clone());
         self.show(name, Observation::Dialog { dialog: Some(dialog) });

@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use standup::model::board::Board;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use standup::model::board::{Board, HoldKind};
 use standup::model::dialog::Way;
 use standup::model::event::{Event, NeedKind};
 use standup::model::input::{Command as Wish, Reply};
+use standup::model::time::Wall;
+use standup::os::clock;
 
 use crate::peer::Peer;
 use crate::scene::{Scene, id, poll};
@@ -106,6 +110,49 @@ fn an_answer_that_a_killed_supervisor_had_written_is_not_written_again() {
     scene.until("it asks again", |b| asks(b, 1) && b.tasks[&id(1)].attempt().is_some_and(|a| a.answer.is_none()));
     assert!(!scene.home().join("second").exists());
     assert_eq!(given(&scene.events(1)).len(), 1);
+}
+
+#[test]
+fn a_question_that_offers_answers_is_answered_by_one_of_them() {
+    let script = "standup ask 'Which store?' --option sqlite --option 'flat files' --wait > $HOME/h; \
+                  mv $HOME/h $HOME/heard; rest";
+    let mut scene = Scene::new(&agent("generic", script, ""));
+    scene.start();
+    scene.start_tasks(1);
+    scene.until("it asks", |b| b.tasks[&id(1)].needs_you.as_ref().is_some_and(|n| n.options.len() == 2));
+    let (code, out, said) = cli(&scene, &["next", "--print"]);
+    assert!(code == 0 && out.contains("Which store?\n  1    sqlite\n  2    flat files"), "{out} {said}");
+    assert!(said.contains("hint: standup answer T1 1"), "{said}");
+    let (code, out, said) = cli(&scene, &["answer", "T1", "neither"]);
+    assert!(code == 2 && out.is_empty() && said.contains("hint: standup answer T1 2    # flat files"), "{code} {said}");
+    let (code, out, said) = cli(&scene, &["answer", "T1", "flat"]);
+    assert!(code == 0 && out == "T1: flat files\n", "{code} {out} {said}");
+    assert_eq!(until_file(&scene.home().join("heard")), "flat files\n");
+    scene.until("nobody is needed", |b| b.tasks[&id(1)].needs_you.is_none());
+}
+
+#[test]
+fn the_end_of_a_limit_is_told_to_people_in_their_own_time_and_to_programs_in_utc() {
+    let end = Wall((clock::now().wall.0 / 60_000 + 120) * 60_000);
+    let said = STANDARD.encode(format!("usage limit reached|{}", end.0 / 1_000));
+    let script = format!("begin; printf '\\033]7501;state=error:app=codex:msg={said}\\007'; rest");
+    let mut scene = Scene::new(&agent("codex", &script, ""));
+    scene.start();
+    scene.start_tasks(1);
+    let held = |b: &Board| b.holds.iter().any(|h| h.because == HoldKind::Limited);
+    let board = scene.until("out of quota", held);
+    assert!(board.holds.iter().any(|h| h.text.contains(&end.minute())), "{:?}", board.holds);
+    let status = |more: &[&str]| {
+        let mut command = scene.command(env!("CARGO_BIN_EXE_standup"));
+        command.arg("-C").arg(scene.repo()).arg("status").args(more).env("TZ", "XXX-5:30");
+        String::from_utf8(command.output().expect("it runs").stdout).expect("text")
+    };
+    let there =
+        jiff::Timestamp::from_millisecond(end.0 + 19_800_000).expect("a time").strftime("%Y-%m-%d %H:%M +05:30");
+    let text = status(&[]);
+    assert!(text.contains(&format!("limited until {there}")) && !text.contains("UTC"), "{text}");
+    let json = status(&["--json"]);
+    assert!(json.contains(&end.minute()) && !json.contains("+05:30"), "{json}");
 }
 
 /// An agent whose hook waits beside its dialog; what the hook prints lies in its folder.

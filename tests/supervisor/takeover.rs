@@ -10,6 +10,7 @@ use standup::model::message::{Delivery, From};
 use standup::model::settings::Mode;
 use standup::model::state::RunKind;
 use standup::model::task::Column;
+use standup::store::layout::run_dir;
 
 use crate::scene::{Scene, git, id, poll, resting, scripted, spec};
 
@@ -152,9 +153,11 @@ fn a_paused_task_is_not_started_and_its_agent_hears_nothing() {
 /// An agent without any tool writes its plan, and builds where it finds it approved.
 #[test]
 fn a_plan_in_a_file_is_approved_and_carried_out_in_the_same_worktree() {
-    let script = "if [ -e planned ]; then echo x > done.txt; else \
-                  echo '# First this' > $STANDUP_DIR/plan.md; touch planned; fi; echo over";
-    let mut scene = Scene::new(&(scripted(script) + CHECK));
+    let script = "if [ -e planned ]; then echo x > done.txt; echo \"$0\" > $STANDUP_DIR/second; else \
+                  echo '# First this' > $STANDUP_DIR/plan.md; echo \"$0\" > $STANDUP_DIR/first; touch planned; fi; \
+                  echo over";
+    // It ends after each part and cannot be resumed: what it is to do stands in the prompt of each start.
+    let mut scene = Scene::new(&(scripted(script).replace("prompt = \"none\"", "prompt = \"arg\"") + CHECK));
     scene.start();
     let mut wanted = spec("One");
     wanted.mode = Mode::Checkpoint;
@@ -174,11 +177,33 @@ fn a_plan_in_a_file_is_approved_and_carried_out_in_the_same_worktree() {
     let attempt = board.tasks[&id(1)].attempt().expect("attempt").clone();
     assert_eq!((attempt.no.get(), attempt.launches), (1, 2), "the same attempt, started again");
     assert!(attempt.worktree.join("done.txt").exists());
+    let told = |name: &str| std::fs::read_to_string(run_dir(&attempt.worktree).join(name)).expect("what it was told");
+    assert!(told("first").starts_with("Only plan for now"), "{}", told("first"));
+    let second = "Your plan is approved: carry it out. This is it:\n\n# First this";
+    assert!(told("second").starts_with(second), "{}", told("second"));
+    assert_eq!(told("brief.md"), "# One\n", "the stored brief is what was added, byte for byte");
 
     scene.wish(Wish::Approve { task: id(1) }).expect("approved");
     assert!(scene.attempt(1).approved().is_some());
     std::fs::write(attempt.worktree.join("done.txt"), "another byte").expect("write");
     poll("the approval is void", || scene.attempt(1).approved().is_none());
+}
+
+#[test]
+fn an_agent_that_would_not_hear_of_its_plan_is_not_started_to_plan() {
+    let mut scene = Scene::new(&scripted("echo over"));
+    scene.start();
+    let mut wanted = spec("One");
+    wanted.mode = Mode::Checkpoint;
+    scene.add_specs(vec![wanted]);
+    scene.wish(Wish::Dispatch { on: true }).expect("dispatch");
+    match scene.wish(Wish::Start { task: id(1) }) {
+        Err(ClientError::Refused(refusal)) => assert!(refusal.text.contains("put {prompt} into"), "{refusal:?}"),
+        other => panic!("{other:?}"),
+    }
+    let board = scene.board();
+    assert!(board.tasks[&id(1)].attempt().is_none());
+    assert!(board.holds.iter().any(|h| h.text.contains("without a prompt")), "{:?}", board.holds);
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(crate) fn facts_of(stop_hook: bool) -> AgentFacts {
         stop_hook,
         tokens_told: Told::Always,
         cost_told: Told::AtEnd,
+        plan_unenforced: None,
+        prompted: true,
     }
 }
 

@@ -234,6 +234,7 @@ fn one_task_is_shown_with_its_evidence() {
             next: String::new(),
             blockers: vec![],
             question: Some("which red?".into()),
+            options: vec!["dark".into(), "bright".into()],
             met: vec![1],
             facts: serde_json::Map::new(),
             contradictions: vec![],
@@ -255,6 +256,8 @@ fn one_task_is_shown_with_its_evidence() {
         violations: vec![],
         plan: None,
         requires: vec![],
+        unmet: vec![],
+        plan_unenforced: None,
         unconfined: Some("it runs with approvals skipped".into()),
     };
     insta::assert_snapshot!(super::show(&show, NOW, &Marked(80)));

@@ -7,7 +7,9 @@ use crate::cli::error::{Code, Failure};
 use crate::model::board::Board;
 use crate::model::id::TaskId;
 use crate::model::input::{Command, NewTask, Reply};
+use crate::model::settings::Mode;
 use crate::model::text::clean_line;
+use crate::policy;
 
 /// Add a task: a title, a brief, or both
 ///
@@ -32,6 +34,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     spec.needs = needs(ctx, written, None)?;
     let needs = spec.needs.clone();
     args.flags.apply(&mut spec, needs);
+    let mode = spec.mode;
     let task = NewTask { spec, needs_new: Vec::new() };
     let (reply, _) = ctx.command(Command::Add { tasks: vec![task] }, vec![brief.source.clone()])?;
     let Reply::Tasks { added, changed, unchanged } = reply else {
@@ -49,8 +52,22 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
             ctx.ui.say("nothing in the brief says when it is done");
             ctx.ui.hint(&format!("standup lint {id}"));
         }
+        if mode == Mode::Checkpoint {
+            say_if_it_cannot_plan(ctx, *id)?;
+        }
     }
     Ok(Code::Ok)
+}
+
+/// Says at once what would hold the task up for good: an agent that is not told to plan.
+fn say_if_it_cannot_plan(ctx: &Context, id: TaskId) -> Result<(), Failure> {
+    let board = ctx.seen()?.board;
+    let found = board.surroundings.as_ref().zip(board.tasks.get(&id));
+    if let Some(Err(why)) = found.map(|(around, task)| policy::agent_for(around, task)) {
+        ctx.ui.say(&format!("{id} cannot start as it is: {}", clean_line(&why)));
+        ctx.ui.hint(&format!("standup edit {id}"));
+    }
+    Ok(())
 }
 
 fn brief_of(ctx: &Context, title: Option<&str>, file: Option<&str>) -> Result<Brief, Failure> {

@@ -7,9 +7,10 @@ use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
 use crate::model::event::Event;
-use crate::model::id::{MsgId, Seq};
+use crate::model::id::{MsgId, Seq, TaskId};
 use crate::model::input::{Command, Reply};
 use crate::model::text::clean_line;
+use crate::os::clock;
 use crate::supervisor::journal;
 
 /// How long is waited for the answer to arrive: the supervisor gives up on it before that.
@@ -18,15 +19,17 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How often the log is looked at even if nobody tells.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Answer the dialog a task's agent waits in: by its own hook where one waits, else by one key
+/// Answer what a task's agent waits for: a dialog, its plan, a question that offers answers
 ///
-/// Never answers what was not seen: if the dialog has changed meanwhile, nothing is pressed. A
-/// question about trust or a login is only answered in the terminal.
+/// A dialog is answered by the agent's own hook where one waits, else by one key; if it has changed
+/// meanwhile, nothing is pressed. A question about trust or a login is only answered in the terminal.
+/// To a plan, yes is the same as approve, and no NOTE as reject. Of a question that offers answers
+/// the agent is told the one you choose.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Which
     task: String,
-    /// yes, no, an option's number, its text, or how that begins
+    /// yes, no, an option's number, its text, or how that begins; behind a no to a plan, a note
     #[arg(required = true, value_name = "ANSWER")]
     choice: Vec<String>,
 }
@@ -39,13 +42,21 @@ enum End {
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    super::require_person()?;
     let mut interrupts = Interrupts::catch()?;
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, Some(&args.task))?;
     let last = ctx.log()?.map_or(Ok(Seq(0)), |log| log.last_seq())?;
-    let (reply, _) = ctx.command(Command::Answer { task, choice: args.choice.join(" ") }, Vec::new())?;
-    let Reply::Answer { msg, option } = reply else {
-        return Err(Failure::new(Code::Bug, "the supervisor did not say what became of the answer"));
+    let mut choice = args.choice.join(" ");
+    let planned = board.tasks[&task].attempt().and_then(|a| a.plan.as_ref()).is_some_and(|plan| plan.is_open);
+    if planned && matches!(choice.to_lowercase().as_str(), "no" | "n") && !ctx.ui.json {
+        choice = format!("{choice} {}", ctx.ui.ask("what is to be different?")?);
+    }
+    let (reply, _) = ctx.command(Command::Answer { task, choice }, Vec::new())?;
+    let (msg, option) = match reply {
+        Reply::Answer { msg, option } => (msg, option),
+        Reply::Chosen { option, msg, waits } => return chosen(ctx, task, &option, msg, &waits),
+        _ => return Err(Failure::new(Code::Bug, "the supervisor did not say what became of the answer")),
     };
     let mut tail = Tail::from(ctx, last.next())?;
     let until = Instant::now() + LIMIT;
@@ -76,6 +87,20 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         }
         End::Taken => ctx.ui.answer(&format!("{task}: {option}")).map(|()| Code::Ok),
     }
+}
+
+/// Says what was taken as a verdict or goes to the agent as words.
+fn chosen(ctx: &Context, task: TaskId, option: &str, msg: Option<MsgId>, waits: &str) -> Result<Code, Failure> {
+    if ctx.ui.json {
+        let waits = Some(waits).filter(|waits| !waits.is_empty());
+        let body = serde_json::json!({"task": task, "id": msg, "option": option, "waits_for": waits});
+        ctx.ui.json(&Document::new("answer", body))?;
+    } else if waits.is_empty() {
+        ctx.ui.answer(&format!("{task}: {}", clean_line(option)))?;
+    } else {
+        ctx.ui.answer(&format!("{task}: {}; waits: {}", clean_line(option), clean_line(&clock::local_times(waits))))?;
+    }
+    Ok(Code::Ok)
 }
 
 /// How an answer ended, if this event says so.

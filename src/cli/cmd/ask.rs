@@ -24,7 +24,7 @@ pub(in crate::cli) struct Args {
     /// The question
     question: String,
     /// An answer to choose from (repeatable)
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, visible_alias = "option", value_name = "TEXT")]
     options: Vec<String>,
     /// Wait for the answer, and print it
     #[arg(long)]

@@ -13,6 +13,8 @@ use crate::model::name::HostId;
 const SCROLLBACK: u32 = 1_000;
 
 /// Put your terminal on a task's agent: ctrl-] d detaches, ctrl-] ctrl-] sends it through
+///
+/// While a task is taken over, one terminal types and all others look; takeover moves the input here.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Which
@@ -25,16 +27,35 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, args.task.as_deref())?;
-    to(ctx, &board, task, args.readonly)
+    to(ctx, &board, task, if args.readonly { How::Looks } else { How::Types })
+}
+
+/// How one attaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum How {
+    /// Only to look.
+    Looks,
+    /// To type, as far as nobody else has the input.
+    Types,
+    /// To have the input, whoever had it.
+    Takes,
 }
 
 /// Attaches to the agent of a task.
-pub(in crate::cli) fn to(ctx: &Context, board: &Board, id: TaskId, readonly: bool) -> Result<Code, Failure> {
+pub(in crate::cli) fn to(ctx: &Context, board: &Board, id: TaskId, how: How) -> Result<Code, Failure> {
+    let readonly = how == How::Looks;
     let task = &board.tasks[&id];
     let host = require_host(ctx, task)?;
     let socket = ctx.place()?.layout.host_socket(&host)?;
     let command = format!("standup attach {id}{}", if readonly { " --readonly" } else { "" });
-    let options = Options { readonly, scrollback: SCROLLBACK, ..Options::new(id.to_string(), command) };
+    let options = Options {
+        readonly,
+        takes: how == How::Takes,
+        leased: task.is_taken_over(),
+        take: format!("standup takeover {id}"),
+        scrollback: SCROLLBACK,
+        ..Options::new(id.to_string(), command)
+    };
     let ended = ctx.ui.on_terminal(|input, output| attach::attach(&socket, input, output, &options));
     let ended = ended.map_err(|error| {
         let failure = Failure::of(&error);

@@ -98,6 +98,17 @@ fn reason(ctx: &Context, written: Option<String>, question: &str) -> Result<Stri
     }
 }
 
+/// Refuses an agent that would judge work or answer for a person: in the environment of an attempt
+/// nobody but its agent speaks. A shell that a person opened there has no token.
+fn require_person() -> Result<(), Failure> {
+    let token = std::env::var_os("STANDUP_TOKEN").is_some_and(|token| !token.is_empty());
+    if !token {
+        return Ok(());
+    }
+    let text = "an agent gives no verdict: approve, reject and answer are a person's word";
+    Err(Failure::new(Code::Policy, text).hint("standup done    # says that your work is ready to be judged"))
+}
+
 /// Says that a card was moved.
 fn moved(ctx: &Context, task: TaskId, from: Column, to: Column) -> Result<Code, Failure> {
     if ctx.ui.json {

@@ -39,7 +39,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if attaches {
         // The terminal becomes the agent's; what was printed stays above it.
         ctx.ui.say(&said);
-        return super::attach::to(ctx, &seen.board, task.id, false);
+        return super::attach::to(ctx, &seen.board, task.id, super::attach::How::Types);
     }
     ctx.ui.answer(&said)?;
     if let Some(need) = &task.needs_you {

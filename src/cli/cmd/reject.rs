@@ -5,6 +5,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::model::input::{Command, Reply};
 use crate::model::text::clean_line;
+use crate::os::clock;
 
 /// Send a plan or work back; its agent reads the note
 #[derive(Debug, clap::Args)]
@@ -17,6 +18,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
+    super::require_person()?;
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, args.task.as_deref())?;
     let note = super::reason(ctx, args.note, "what is to be different?")?;
@@ -31,7 +33,9 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         return ctx.ui.json(&Document::new("reject", body)).map(|()| Code::Ok);
     }
     match (waits, &reply) {
-        (Some(waits), _) => ctx.ui.answer(&format!("{task} is sent back; the note waits: {}", clean_line(waits)))?,
+        (Some(waits), _) => ctx
+            .ui
+            .answer(&format!("{task} is sent back; the note waits: {}", clean_line(&clock::local_times(waits))))?,
         (None, Reply::Attempt { .. }) if !board.tasks[&task].is_planning() => {
             ctx.ui.answer(&format!("{task} is sent back; its agent cannot be told"))?;
             ctx.ui.hint(&format!("standup edit {task}"));

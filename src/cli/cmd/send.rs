@@ -6,6 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::model::input::{Command, Reply};
 use crate::model::text::clean_line;
+use crate::os::clock;
 
 /// Say something to a task's agent; typed at most once, when it is read as a prompt
 #[derive(Debug, clap::Args)]
@@ -43,7 +44,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if waits.is_empty() {
         ctx.ui.answer(&format!("{task}: on its way to the agent"))?;
     } else {
-        ctx.ui.answer(&format!("{task}: waits: {}", clean_line(&waits)))?;
+        ctx.ui.answer(&format!("{task}: waits: {}", clean_line(&clock::local_times(&waits))))?;
     }
     Ok(Code::Ok)
 }

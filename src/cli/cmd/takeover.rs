@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::attach::How;
 use crate::board::doc::Document;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
@@ -17,7 +18,8 @@ use crate::supervisor;
 /// Take a task over: its agent's input is yours until handback; nobody else types
 ///
 /// Messages and reminders wait, limits rest, nothing moves by itself. Work in the agent's own
-/// terminal, which opens where there is one, or in a shell in its worktree.
+/// terminal, which opens where there is one, or in a shell in its worktree. Other terminals that
+/// are attached only look from then on; said again in one of them, it moves the input there.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Which
@@ -58,7 +60,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     }
     if alive && opens {
         ctx.ui.say(&format!("{task} is in your hands"));
-        let code = super::attach::to(ctx, &board, task, false)?;
+        let code = super::attach::to(ctx, &board, task, How::Takes)?;
         ctx.ui.hint(&handback(task));
         return Ok(code);
     }

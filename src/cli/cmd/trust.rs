@@ -163,6 +163,10 @@ pub(super) fn listed(commands: &CommandSet, paint: &dyn Paint) -> String {
             let remark = format!("unconfined: its own approvals are skipped by {}", clean_line(why));
             text.push_str(&format!("  {}  {}\n", " ".repeat(longest), paint.paint(Tone::Warn, &remark)));
         }
+        if let Some(why) = &line.plan_unenforced {
+            let remark = format!("in mode checkpoint it is only asked to plan first: {}", clean_line(why));
+            text.push_str(&format!("  {}  {}\n", " ".repeat(longest), paint.paint(Tone::Dim, &remark)));
+        }
     }
     text
 }
@@ -171,9 +175,12 @@ fn document(ctx: &Context, place: &Place, commands: &CommandSet, approved: bool)
     let lines: Vec<serde_json::Value> = commands
         .lines()
         .into_iter()
-        .map(
-            |l| serde_json::json!({"what": l.what, "place": l.place, "command": l.command, "unconfined": l.unconfined}),
-        )
+        .map(|l| {
+            serde_json::json!({
+                "what": l.what, "place": l.place, "command": l.command, "unconfined": l.unconfined,
+                "plan_unenforced": l.plan_unenforced,
+            })
+        })
         .collect();
     let body = serde_json::json!({
         "repo": place.root(), "digest": commands.digest(), "approved": approved, "commands": lines,

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::link::{Link, Queue};
-use super::{AttachError, Ended};
+use super::{AttachError, Ended, Options};
 use crate::client::chord::{Scanner, Verdict};
 use crate::client::modes::{Tracker, enters_alt};
 use crate::client::terminal::Terminal;
@@ -28,6 +28,9 @@ const SCREEN_FULL: usize = 64 << 10;
 /// One read of the terminal; the kernel gives at most 4 KiB of a terminal's input at a time.
 const KEYS: usize = 16 << 10;
 
+/// How long a word to the person stays on the screen, which stands still meanwhile.
+const WORD: Duration = Duration::from_secs(3);
+
 /// After the agent's end, the host's silence that means nothing more will come.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -39,6 +42,8 @@ const SAVE: &[u8] = b"\x1b[22;0t\x1b[?1007s\x1b7";
 const RESTORE_WHEEL: &[u8] = b"\x1b[?1007r";
 const CLEAR: &[u8] = b"\x1b[H\x1b[J";
 const PASTE_END: &[u8] = b"\x1b[201~";
+/// What is said when it has it no more.
+const UNLOCKED: &str = "[what you type arrives again]";
 /// The last line of any terminal.
 const BOTTOM: &[u8] = b"\x1b[9999;1H";
 
@@ -47,6 +52,12 @@ pub(super) struct Session {
     terminal: Terminal,
     signals: Signals,
     readonly: bool,
+    /// Another terminal has the input: what is typed goes nowhere.
+    locked: bool,
+    /// What the person is told when that begins.
+    locked_word: String,
+    /// What lies over the screen, and until when; no end as long as it is to be shown yet.
+    word: Option<(String, Option<Instant>)>,
     scanner: Scanner,
     hold_until: Option<Instant>,
     /// Keys are dropped because the host takes none; whether that cut a paste.
@@ -96,7 +107,7 @@ impl Session {
         signals: Signals,
         status: &Status,
         told: Size,
-        readonly: bool,
+        options: &Options,
     ) -> Self {
         let exit = match status.state {
             AgentState::Exited { code, signal } => Some(Ended::AgentExited { code, signal }),
@@ -107,7 +118,10 @@ impl Session {
             link,
             terminal,
             signals,
-            readonly,
+            readonly: options.readonly,
+            locked: false,
+            locked_word: locked_word(options),
+            word: None,
             scanner: Scanner::new(),
             hold_until: None,
             dropping: None,
@@ -214,7 +228,8 @@ impl Session {
 
     fn deadline(&self) -> Option<Instant> {
         let stuck_at = self.link.stuck_at().filter(|&at| at > Instant::now());
-        [self.hold_until, self.exit_by, stuck_at].into_iter().flatten().min()
+        let word = self.word.as_ref().and_then(|(_, until)| *until);
+        [self.hold_until, self.exit_by, stuck_at, word].into_iter().flatten().min()
     }
 
     fn on_time(&mut self) -> Result<(), AttachError> {
@@ -224,7 +239,56 @@ impl Session {
             self.scanner.flush(&mut keys);
             self.send_keys(keys)?;
         }
+        if self.word.as_ref().is_some_and(|(_, until)| until.is_some_and(|at| Instant::now() >= at)) {
+            self.take_word_away()?;
+        }
         Ok(())
+    }
+}
+
+/// Words to the person.
+impl Session {
+    /// What is typed arrives from now on, or no more.
+    pub(super) fn may_type(&mut self, yes: bool) {
+        let locked = !yes;
+        if self.readonly || self.locked == locked {
+            return;
+        }
+        self.locked = locked;
+        let text = if yes { UNLOCKED } else { &self.locked_word };
+        self.word = Some((text.to_owned(), None));
+        if self.repaint == Repaint::Done {
+            self.lay_word_over();
+        }
+    }
+
+    /// Writes the word over the bottom line. Where the agent's cursor was is forgotten, so nothing
+    /// of the agent's is painted before the next snapshot.
+    fn lay_word_over(&mut self) {
+        let Some((text, until)) = &mut self.word else { return };
+        until.get_or_insert_with(|| Instant::now() + WORD);
+        // Not into the last column, which may make the screen scroll.
+        let line: String = text.chars().take(usize::from(self.size.cols).saturating_sub(1)).collect();
+        let out = self.screen.tail();
+        for part in [BOTTOM, b"\x1b[0;7m", line.as_bytes(), b"\x1b[0m\x1b[K"] {
+            out.extend_from_slice(part);
+        }
+        self.repaint = Repaint::Awaited;
+    }
+
+    fn take_word_away(&mut self) -> Result<(), AttachError> {
+        self.word = None;
+        self.repaint = Repaint::Awaited;
+        self.link.send(&ToHost::SnapshotRequest(SnapshotRequest::default()))
+    }
+}
+
+/// What is said where another terminal has the input: first what a narrow terminal must show.
+fn locked_word(options: &Options) -> String {
+    let Options { label, take, .. } = options;
+    match take.as_str() {
+        "" => format!("[read-only; another terminal has the input of {label}]"),
+        take => format!("[read-only; {take} takes the input from the terminal that has it]"),
     }
 }
 
@@ -247,6 +311,9 @@ impl Session {
             return Ok(Some(Ended::Detached));
         }
         self.hold_until = self.scanner.holds().then(|| Instant::now() + HOLD);
+        if self.word.is_some() && !self.locked {
+            self.take_word_away()?;
+        }
         if self.link.is_full() && self.dropping.is_none() {
             self.dropping = Some(in_paste);
         }
@@ -268,7 +335,7 @@ impl Session {
     }
 
     fn send_keys(&mut self, keys: Vec<u8>) -> Result<(), AttachError> {
-        if self.readonly || keys.is_empty() {
+        if self.readonly || self.locked || keys.is_empty() {
             return Ok(());
         }
         self.link.send(&ToHost::Input(keys))
@@ -363,7 +430,9 @@ impl Session {
                     self.screen.tail().extend_from_slice(SYNC_OFF);
                 }
                 self.repaint = Repaint::Done;
+                self.lay_word_over();
             }
+            FromHost::MayType(may) => self.may_type(may.yes),
             FromHost::Output(bytes) if self.repaint != Repaint::Awaited => {
                 self.screen.tail().extend_from_slice(&bytes);
             }

@@ -440,7 +440,7 @@ pub(in super::super) fn adopt(world: &Arc<World>, attempt: AttemptId, facts: Hos
     let gone = move || {
         runtime.spawn(async move { ended(&for_end, attempt, facts_for_end, voice_for_end).await });
     };
-    let handle = hosts::watch(attempt, facts, socket, voice, world.inputs.clone(), gone);
+    let handle = hosts::watch(attempt, facts, socket, voice, world.inputs.clone(), world.leases(), gone);
     world.set_host(attempt, Some(handle));
 }
 

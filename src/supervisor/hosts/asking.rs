@@ -187,7 +187,8 @@ impl Asking {
             (None, None) => String::new(),
         };
         let ask = prompt.map(|p| p.ask).or(state.ask).unwrap_or(crate::model::state::Ask::Permission);
-        let dialog = Dialog { no, ask, question, options, hook: hook.is_some() };
+        let plan = prompt.is_some_and(|p| p.plan) || waiter.is_some_and(|w| dialog::is_plan(&w.tool));
+        let dialog = Dialog { no, ask, question, options, hook: hook.is_some(), plan };
         let looks =
             if seen.looks.is_empty() { self.current.take().map(|c| c.looks).unwrap_or_default() } else { seen.looks };
         self.current = Some(Current { no, looks, hook: seen.hook });

@@ -36,6 +36,9 @@ const STATUS_MAX: u64 = 64 << 10;
 const WRAPPERS: [&str; 10] =
     ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
 
+/// The longest time between two looks for a conversation.
+const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
+
 impl Host {
     /// Looks at its processes, at its conversation, and says when to look again.
     pub(super) fn sample(&mut self) {
@@ -63,6 +66,12 @@ impl Host {
     /// Whether its state may change by what only a look tells.
     pub(super) fn is_looked_at(&self, state: &RunState) -> bool {
         matches!(state.kind, RunKind::Working | RunKind::Quiet)
+    }
+
+    /// Times that a CLI prints are those of its zone, whose offset changes with the season.
+    pub(super) fn look_at_zone(&mut self) {
+        let zone = self.voice.env.get("TZ").map(String::as_str);
+        self.weigher.set_utc_offset_s(clock::utc_offset_s(zone));
     }
 
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.

@@ -149,6 +149,7 @@ impl Host {
             RefusedWhy::Busy => TypedHow::No("the agent has not read what was typed before".into()),
             RefusedWhy::Unrecorded => TypedHow::No("the host cannot record it".into()),
             RefusedWhy::Role => TypedHow::No("the host does not let us".into()),
+            RefusedWhy::Leased => TypedHow::No("its input is in a person's hands".into()),
             RefusedWhy::Repeated | RefusedWhy::Other => TypedHow::Perhaps,
         };
         self.settle_typing(how);
@@ -197,11 +198,11 @@ pub(in super::super) fn number(msg: MsgId) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::path::PathBuf;
     use std::sync::Arc;
 
-    use tokio::sync::mpsc;
+    use tokio::sync::{mpsc, watch};
 
     use super::super::Voice;
     use super::*;
@@ -227,7 +228,7 @@ mod tests {
             worktree: PathBuf::from("/nonexistent"),
             notified: false,
         };
-        (Host::new("T1/1".parse().expect("an id"), facts, voice, inputs), heard)
+        (Host::new("T1/1".parse().expect("an id"), facts, voice, inputs, watch::channel(BTreeSet::new()).1), heard)
     }
 
     fn taken(text: &str) -> Observation {

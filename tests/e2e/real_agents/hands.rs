@@ -1,5 +1,6 @@
 //! What a person takes into their own hands: plans and their verdict, takeover and handback.
 
+use standup::model::dialog::{Says, Way};
 use standup::model::event::{Event, NeedKind};
 use standup::model::input::Command as Wish;
 use standup::model::message::{Delivery, From};
@@ -43,12 +44,15 @@ fn plans_is_sent_back_is_approved_and_builds_in_the_same_conversation() {
         let session = stage.attempt(id).session;
 
         let note = format!("too much. {}", plan(cli, "Mend one line"));
-        stage.wish(Wish::Reject { task: id, note });
+        // Claude waits in its dialog, Codex at its prompt: either is answered, or judged.
+        let by_answer = cli == Cli::Claude;
+        let answer = |choice: String| Wish::Answer { task: id, choice };
+        stage.wish(if by_answer { answer(format!("no, {note}")) } else { Wish::Reject { task: id, note } });
         stage.until_task(id, "proposes another", asks("Mend one line"));
         assert_eq!(git(&attempt.worktree, "git status --porcelain"), "", "{name} changed something");
 
         // The model carries out what the last prompt says; the approval is ours, so the work is said after it.
-        stage.wish(Wish::Approve { task: id });
+        stage.wish(if by_answer { Wish::Approve { task: id } } else { answer("yes".into()) });
         stage.until_task(id, "is told", |t| {
             t.column != Column::Design && t.messages.iter().all(|m| m.delivery == Delivery::Delivered)
         });
@@ -61,6 +65,8 @@ fn plans_is_sent_back_is_approved_and_builds_in_the_same_conversation() {
         let asked =
             stage.events(id).into_iter().any(|e| matches!(e, Event::NeedsYouRaised { kind: NeedKind::Permission, .. }));
         assert!(!asked, "{name} asked for leave that it was given");
+        let pressed = stage.events(id).into_iter().any(|e| matches!(e, Event::AnswerGiven { .. }));
+        assert!(!pressed, "{name}: a verdict is no key");
     }
 }
 
@@ -122,4 +128,41 @@ fn a_plan_is_approved_in_the_agents_own_terminal() {
     assert_eq!(git(&attempt.worktree, "git log -1 --format=%s"), "built");
     assert_eq!(attempt.launches, 1, "it went on as it was");
     assert!(attempt.plan.as_ref().is_some_and(|p| p.text == "Write it" && p.approved_at.is_some()));
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn a_plan_in_a_dialog_is_approved_by_an_answer() {
+    let stage = Stage::new(&Setting::default());
+    let id = stage.add_in(Cli::Claude, Mode::Checkpoint, &plan(Cli::Claude, "Write it"));
+    let task = stage
+        .until_task(id, "proposes a plan", |t| t.needs_you.as_ref().is_some_and(|n| n.question.contains("Write it")));
+    let offered: Vec<Option<Says>> = task.needs_you.expect("a need").options.iter().map(|o| o.says).collect();
+    assert_eq!(offered, [Some(Says::Yes), Some(Says::No)], "what is answered is the plan, not the dialog");
+    stage.until_stands(id);
+    stage.wish(Wish::Answer { task: id, choice: "yes".into() });
+    stage.until_task(id, "is told", |t| {
+        t.column != Column::Design && t.messages.iter().all(|m| m.delivery == Delivery::Delivered)
+    });
+    let events = stage.events(id);
+    let verdicts = events.iter().filter(|e| matches!(e, Event::PlanApproved {})).count();
+    assert_eq!(verdicts, 1);
+    assert!(!events.iter().any(|e| matches!(e, Event::AnswerGiven { .. })));
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn the_plan_of_a_task_that_need_not_plan_is_a_dialog_like_any_other() {
+    let stage = Stage::new(&Setting { claude: &["--permission-mode", "plan"], ..Setting::default() });
+    let id = stage.add(Cli::Claude, &plan(Cli::Claude, "Write it"));
+    let task = stage.until_task(id, "asks with options", |t| {
+        t.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Permission && n.options.len() >= 2)
+    });
+    let manual = task.needs_you.expect("a need").options.iter().find(|o| o.says == Some(Says::Yes)).cloned();
+    assert!(manual.is_some_and(|o| o.text.contains("manually")), "the yes that grants least");
+    stage.until_stands(id);
+    stage.wish(Wish::Answer { task: id, choice: "yes".into() });
+    stage.until_task(id, "goes on", |t| t.column == Column::Review);
+    let given = |e: &Event| matches!(e, Event::AnswerGiven { way: Way::Key, .. });
+    assert!(stage.events(id).iter().any(given));
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 use standup::model::checkin::{Claim, Via};
 use standup::model::event::{Event, NeedKind};
+use standup::model::input::{Command as Wish, Reply};
 use standup::model::message::Delivery;
 use standup::model::settings::Mode;
 use standup::model::state::RunKind;
@@ -76,12 +77,12 @@ fn ask_by_tool_and_hear_the_answer_in_the_same_turn() {
         let id = stage.add_in(cli, Mode::Own, &prompt);
         let task = stage.until_task(id, "it asks", |t| t.needs_you.is_some());
         let need = task.needs_you.expect("a need");
-        assert_eq!(
-            (need.kind, need.question.as_str()),
-            (NeedKind::Question, "Which store? [sqlite | files]"),
-            "{name}"
-        );
-        let msg = stage.send(id, "sqlite, please", false);
+        let options: Vec<&str> = need.options.iter().map(|o| o.text.as_str()).collect();
+        assert_eq!((need.kind, need.question.as_str()), (NeedKind::Question, "Which store?"), "{name}");
+        assert_eq!(options, ["sqlite", "files"], "{name}");
+        let Reply::Chosen { msg: Some(msg), .. } = stage.wish(Wish::Answer { task: id, choice: "sql".into() }) else {
+            panic!("{name}: the answer is no message")
+        };
         assert_eq!(stage.until_settled(id, msg).delivery, Delivery::Delivered, "{name}");
         // Finished work of this mode ends in a person's hands.
         let task = stage.until_task(id, "in your hands", |t| t.column == Column::Takeover);
@@ -91,7 +92,7 @@ fn ask_by_tool_and_hear_the_answer_in_the_same_turn() {
         assert!(!typed, "{name}: it was handed over, and is not typed as well");
         // What a tool has said is written down a little later.
         let kept = stage.home().path().join(format!(".{name}"));
-        for words in ["# Work for", "The answer: sqlite, please", "green: all checks passed", "Checked in."] {
+        for words in ["# Work for", "The answer: sqlite", "green: all checks passed", "Checked in."] {
             stage.until(&format!("{name} hears {words:?}"), |_| conversations(&kept).contains(words));
         }
     }
@@ -109,6 +110,26 @@ fn check_in_by_tool_while_they_may_only_plan() {
         });
         assert_eq!(task.check_ins.iter().map(|c| c.via).collect::<Vec<_>>(), [Via::Mcp], "{}", cli.name());
         stage.assert_went_through(id, &[RunKind::Working, RunKind::Idle]);
+    }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn run_checks_by_tool_while_they_may_only_plan() {
+    let stage = Stage::new(&Setting {
+        settings: "[[verify.check]]\nname = \"file\"\nrun = \"test -f calc.py\"",
+        ..Setting::default()
+    });
+    for cli in [Cli::Claude, Cli::Codex] {
+        let name = cli.name();
+        let checks = tool("run_checks", &json!({"wait_s": 60}));
+        let id = stage.add_in(cli, Mode::Checkpoint, &steps(&[checks, json!({"say": "planned"})]));
+        stage.until_task(id, "its turn over, or it asks", |t| {
+            run(t).is_some_and(|r| r.turn_over || r.kind == RunKind::Waiting)
+        });
+        stage.assert_went_through(id, &[RunKind::Working, RunKind::Idle]);
+        let kept = stage.home().path().join(format!(".{name}"));
+        stage.until(&format!("{name} hears what they show"), |_| conversations(&kept).contains("green: all checks"));
     }
 }
 

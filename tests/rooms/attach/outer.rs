@@ -302,6 +302,9 @@ pub(crate) fn be_the_client() {
     stdout.flush().expect("flush");
     let mut options = Options::new("T3", "standup attach T3");
     options.readonly = var("READONLY").is_some();
+    options.takes = var("TAKES").is_some();
+    options.leased = var("LEASED").is_some();
+    options.take = "standup takeover T3".into();
     options.scrollback = var("SCROLLBACK").and_then(|lines| lines.parse().ok()).unwrap_or(0);
     options.inside = var("INSIDE").map(Into::into);
     let line = match attach(Path::new(&socket), std::io::stdin().as_fd(), stdout.as_fd(), &options) {

@@ -74,8 +74,13 @@ impl Scripted {
         }
     }
 
-    /// Takes the next connection and welcomes it.
+    /// Takes the next connection and welcomes it, as a host of before leases does.
     pub(crate) fn accept(&mut self) {
+        self.accept_beside(1);
+    }
+
+    /// The same; so many are attached then.
+    pub(crate) fn accept_beside(&mut self, clients: u32) {
         self.stream = Some(self.connection());
         self.decoder = Decoder::new();
         (self.hello, self.input, self.frames) = (None, Vec::new(), Vec::new());
@@ -93,7 +98,7 @@ impl Scripted {
             size: Size { rows: 24, cols: 80 },
             seq: 0,
             foreground: None,
-            clients: 1,
+            clients,
             output_bytes: 0,
             output_age_ms: None,
             input_age_ms: None,

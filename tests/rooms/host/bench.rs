@@ -149,10 +149,21 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn open(socket: &Path, role: Role, size: Option<Size>, readonly: bool) -> (Self, Status) {
+        Self::open_with(socket, role, size, readonly, 0)
+    }
+
+    /// The same, with these features.
+    pub(crate) fn open_with(
+        socket: &Path,
+        role: Role,
+        size: Option<Size>,
+        readonly: bool,
+        features: u64,
+    ) -> (Self, Status) {
         let stream = UnixStream::connect(socket).expect("connect");
         stream.set_read_timeout(Some(LIMIT)).expect("timeout");
         let mut link = Self { stream, decoder: Decoder::new(), waiting: VecDeque::new(), shown: Vec::new() };
-        link.send(&ToHost::Hello(Hello { versions: VERSIONS, features: 0, role, size, readonly, scrollback: 100 }));
+        link.send(&ToHost::Hello(Hello { versions: VERSIONS, features, role, size, readonly, scrollback: 100 }));
         let status = link.expect("a welcome", |frame| match frame {
             FromHost::Welcome(welcome) => Some(welcome.status.clone()),
             _ => None,

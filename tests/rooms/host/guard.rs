@@ -2,7 +2,9 @@
 
 use standup::host::typed;
 use standup::os::process::ProcessId;
-use standup::wire::host::{Answer, FromHost, KeyRequest, MsgIds, RefusedWhy, Role, ToHost, TypeRequest, TypedAnswer};
+use standup::wire::host::{
+    Answer, FromHost, KeyRequest, MsgIds, RefusedWhy, Role, Size, ToHost, TypeRequest, TypedAnswer,
+};
 
 use super::bench::text;
 use super::{Bench, Link, wait_until};
@@ -162,6 +164,33 @@ fn a_key_is_not_pressed_when_what_it_was_meant_for_is_gone() {
     bench.client(None).expect_text("done");
     watcher.send(&key(3, &["May I delete it?"]));
     assert_eq!(outcome(&mut watcher), Err(RefusedWhy::Moved));
+}
+
+#[test]
+fn a_message_comes_whole_while_clients_of_other_sizes_come_and_go() {
+    // The size that the agent hears of changes under the very message.
+    let script = "trap : WINCH; stty -echo; printf '\\033]7501;state=idle\\033\\\\'; echo up; \
+                  while :; do read line && echo \"<$line>\"; done";
+    let bench = Bench::sh(script);
+    bench.start();
+    let mut large = bench.client(Some(Size { rows: 40, cols: 120 }));
+    large.expect_text("up");
+    let mut watcher = bench.link(Role::Watcher);
+    let long = "word ".repeat(40);
+    for msg_id in 1..=4 {
+        let seen = watcher.status().seq;
+        let mut small = bench.client(Some(Size { rows: 10, cols: 20 }));
+        watcher.send(&message(msg_id, Some(seen), &format!("{long}{msg_id}")));
+        small.send(&ToHost::Resize(Size { rows: 12, cols: 30 }));
+        large.send(&ToHost::Resize(Size { rows: 40, cols: 121 }));
+        assert_eq!(outcome(&mut watcher), Ok(msg_id), "a size is no news of what the agent does");
+        large.expect_text(&format!(" {msg_id}>"));
+    }
+    bench.stop();
+    let output = String::from_utf8(bench.output()).expect("text");
+    for msg_id in 1..=4 {
+        assert_eq!(output.matches(&format!("<{long}{msg_id}>")).count(), 1, "{output}");
+    }
 }
 
 #[test]

@@ -53,8 +53,9 @@ impl Rig {
             69..72 => Command::Reject { task, note: reason },
             72..76 => {
                 // Mostly where it makes sense.
-                let waits = |t: &&Task| t.attempt().is_some_and(|a| a.dialog.is_some());
-                let asked = self.driver.board().tasks.values().find(waits).map(|t| t.id);
+                let waits = |t: &&Task| t.needs_you.as_ref().is_some_and(|n| !n.options.is_empty());
+                let waiting: Vec<TaskId> = self.driver.board().tasks.values().filter(waits).map(|t| t.id).collect();
+                let asked = (!waiting.is_empty()).then(|| *self.rng.pick(&waiting));
                 let choice = (*self.rng.pick(&["yes", "no", "1", "maybe"])).to_owned();
                 Command::Answer { task: asked.unwrap_or(task), choice }
             }

@@ -1,6 +1,7 @@
 //! Git, the repository, its settings, their approval and the agents.
 
 use crate::agent::adapter::UsageRules;
+use crate::agent::launch;
 use crate::board::usage::unmeasured_text;
 use crate::cli::error::chain;
 use crate::git::repo::{Head, RefFormat};
@@ -208,7 +209,12 @@ fn agent(name: &AgentName, found: &FoundAgent, loaded: &Loaded) -> Vec<Check> {
         }
     }
     checks.extend(unmeasured(name, found, loaded.effective.settings.limits));
-    if let Some(why) = crate::agent::launch::unconfined(&found.adapter, &found.settings) {
+    let unenforced =
+        launch::plan_unenforced(&found.adapter, &found.settings).filter(|_| !found.adapter.mode.is_empty());
+    if let Some(why) = unenforced {
+        checks.push(Check::ok("agent", format!("{name}: in mode checkpoint it is only asked to plan first: {why}")));
+    }
+    if let Some(why) = launch::unconfined(&found.adapter, &found.settings) {
         checks.push(Check::warn(
             "agent",
             format!("{name} is unconfined: its own approvals are skipped by {why}"),
