@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -231,6 +231,18 @@ impl Stage {
         }
     }
 
+    /// Adds a task whose agent asks whether it may make a file; returns the file too, and since when
+    /// it asks.
+    pub(super) fn add_asking(&self, cli: Cli, gate: &str) -> (TaskId, PathBuf, Instant) {
+        let file = self.home().path().join(format!("{gate}-was-here"));
+        let id = self.add(cli, &format!("[[steps:[{},{{\"say\":\"went on\"}}]]]", touch(gate, &file)));
+        self.model.wait(gate);
+        self.until_state(id, RunKind::Working);
+        let asked = Instant::now();
+        self.model.open(gate);
+        (id, file, asked)
+    }
+
     pub(super) fn send(&self, task: TaskId, text: &str, now: bool) -> MsgId {
         match self.wish(Wish::Send { task, text: text.to_owned(), now }) {
             Reply::Message { msg, .. } => msg,
@@ -448,4 +460,10 @@ impl Drop for Stage {
 /// The run state of a task's newest attempt.
 pub(super) fn run(task: &Task) -> Option<&RunState> {
     task.attempt().map(|a| &a.run)
+}
+
+/// A step behind a gate that makes a file, for which both CLIs want permission.
+pub(super) fn touch(gate: &str, file: &Path) -> String {
+    let cmd = format!("touch {}", file.display());
+    format!("{{\"gate\":\"{gate}\",\"bash\":{{\"cmd\":\"{cmd}\",\"escalate\":true,\"why\":\"to see\"}}}}")
 }

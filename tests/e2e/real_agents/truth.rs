@@ -9,7 +9,7 @@ use standup::model::state::{Ask, RunKind, Source};
 use standup::model::task::Column;
 use standup::os::process::ProcessId;
 
-use super::stage::{Setting, Stage, run};
+use super::stage::{Setting, Stage, run, touch};
 use super::terminal::Terminal;
 use crate::support::rig::Cli;
 
@@ -106,10 +106,7 @@ fn every_state(cli: Cli) {
 /// Permission, question and the end of a turn, of one task.
 fn asked_and_done(stage: &Stage, cli: Cli, table: &mut Table) {
     let file = stage.home().path().join("asked");
-    let touch = format!(
-        "{{\"gate\":\"p\",\"bash\":{{\"cmd\":\"touch {}\",\"escalate\":true,\"why\":\"to see\"}}}}",
-        file.display()
-    );
+    let touch = touch("p", &file);
     let ask = "{\"question\":\"Which colour?\",\"header\":\"Choice\",\"options\":[\"Red\",\"Blue\"]}";
     let steps = format!("[[steps:[{touch},{{\"gate\":\"q\",\"ask\":{ask}}},{{\"gate\":\"e\",\"say\":\"Done.\"}}]]]");
     let since = Instant::now();
