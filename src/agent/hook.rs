@@ -11,6 +11,10 @@ use serde_json::{Map, Value};
 
 use super::plain;
 
+mod letter;
+
+pub use letter::{Late, Letter, LetterError};
+
 /// The longest payload that is read. A tool's whole answer may be in it.
 pub const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
 

@@ -6,6 +6,7 @@ mod scene;
 mod asks;
 mod control;
 mod deadlines;
+mod hooks;
 mod mail;
 mod reports;
 mod settings;

@@ -167,6 +167,8 @@ pub struct Weigher {
     /// When the status file last began to say `busy`, if it ever did.
     status_busy: Option<Now>,
     hook: Option<HookClaim>,
+    /// When the newest hook fired of which was heard.
+    hooked: Option<Now>,
     /// When a hook last said that the turn ended.
     stopped: Option<Now>,
     background: Option<(Vec<String>, Now)>,
@@ -204,6 +206,7 @@ impl Weigher {
             status: None,
             status_busy: None,
             hook: None,
+            hooked: None,
             stopped: None,
             background: None,
             last_message: None,
@@ -326,8 +329,10 @@ impl Weigher {
     }
 
     fn sign(&mut self, sign: Sign, now: Now) {
-        self.last_sign = now;
-        self.signs.insert(sign, now);
+        // A hook may be heard of later than what happened since.
+        let newer = |before: Now| if before.mono > now.mono { before } else { now };
+        self.last_sign = newer(self.last_sign);
+        self.signs.insert(sign, self.signs.get(&sign).map_or(now, |before| newer(*before)));
         self.evidence.acted.get_or_insert(now);
     }
 
@@ -445,7 +450,9 @@ impl Weigher {
     }
 
     fn hook(&mut self, event: HookEvent, now: Now) {
-        let moved = matches!(&event.event, Event::SessionStart { source } if source != "compact");
+        // One that was on its way while a newer one came says nothing of how things stand now.
+        let overtaken = self.hooked.is_some_and(|newest| newest.mono > now.mono);
+        let moved = !overtaken && matches!(&event.event, Event::SessionStart { source } if source != "compact");
         if self.session.as_deref().is_some_and(|own| own != event.session) && !moved {
             self.foreign += 1;
             return;
@@ -453,16 +460,19 @@ impl Weigher {
         self.session = Some(event.session);
         self.transcript = event.transcript.or(self.transcript.take());
         self.sign(Sign::Report, now);
-        if event.agent_id.is_some() {
-            // A part's acts are signs of life; only the whole says what the whole does.
+        // A part's acts are signs of life; only the whole says what the whole does.
+        if event.agent_id.is_some() || overtaken || self.is_outlived(&event.event, now) {
             return;
         }
+        self.hooked = Some(now);
         let source = if event.dialect == Dialect::CodexNotify { Source::Notify } else { Source::Hook };
         let (says, text) = match event.event {
             Event::SessionStart { source } if source == "compact" => return,
             Event::SessionStart { .. } => (Says::AtRest, String::new()),
             Event::PromptSubmitted { .. } => {
-                self.begin(now);
+                if !self.began_after(now) {
+                    self.begin(now);
+                }
                 (Says::Working, String::new())
             }
             Event::ToolStart { tool } | Event::ToolEnd { tool } => (Says::Working, tool),
@@ -487,6 +497,16 @@ impl Weigher {
             self.turn(source, now);
         }
         self.hook = Some(HookClaim { source, says, text, at: now });
+    }
+
+    /// Whether a turn is known to have begun after `at`.
+    fn began_after(&self, at: Now) -> bool {
+        self.turn_began.is_some_and(|began| began.mono > at.mono)
+    }
+
+    /// Whether what a hook told at `at` is of a turn before the one that began since.
+    fn is_outlived(&self, event: &Event, at: Now) -> bool {
+        !matches!(event, Event::PromptSubmitted { .. }) && self.began_after(at)
     }
 
     fn ended(&mut self, last: Option<String>, background: Vec<String>, now: Now) -> (Says, String) {
@@ -532,6 +552,8 @@ pub fn prose_question(message: &str) -> Option<String> {
     (bare.ends_with('?') || bare.ends_with('？')).then(|| plain::line(line, 500))
 }
 
+#[cfg(test)]
+mod late;
 #[cfg(test)]
 mod lies;
 #[cfg(test)]

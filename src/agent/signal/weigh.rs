@@ -250,10 +250,13 @@ impl Weigher {
     /// Idle after busy is the end of a turn, unless we know better: we interrupted it, or hooks are
     /// there and none told of an end (an interrupt by hand fires none).
     fn status_turn_over(&self) -> bool {
-        let Some(busy) = self.status_busy else { return false };
         if self.interrupted.is_some() || self.failure.is_some() {
             return false;
         }
+        // Where its turn was not seen, a hook may have told of its end before we came.
+        let Some(busy) = self.status_busy else {
+            return self.hook.as_ref().is_some_and(|hook| hook.says == Says::TurnOver);
+        };
         match self.hook {
             Some(_) => self.stopped.is_some_and(|stopped| stopped.mono >= busy.mono) && self.background.is_none(),
             None => true,

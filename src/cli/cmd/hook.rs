@@ -1,23 +1,29 @@
 //! `standup hook`: what a CLI's own hooks call. It never holds an agent up, and it says nothing
 //! but what the supervisor has for the agent: what goes wrong here is nobody's business but ours.
+//! What no supervisor hears is left in the outbox, where it still means something later.
 
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 mod permission;
 
-use crate::agent::hook::MAX_PAYLOAD;
+use crate::agent::hook::{self, HookEvent, MAX_PAYLOAD};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::ui::{Color, Ui};
-use crate::client::control;
-use crate::wire::control::{MAX_AGENT_LINE, Request};
+use crate::client::control::ClientError;
+use crate::client::mail::Mail;
+use crate::model::checkin::Stamp;
+use crate::watch::outbox;
+use crate::wire::control::MAX_AGENT_LINE;
+
+/// So long the supervisor may take to hear it.
+const HEARD_LIMIT: Duration = Duration::from_millis(700);
 
 /// After this an agent's CLI goes on, whatever has become of the report.
 const LIMIT: Duration = Duration::from_millis(900);
@@ -75,21 +81,74 @@ fn say(ui: &Ui, output: Option<String>) {
     }
 }
 
-/// Sends the payload, where somebody listens and time allows; returns what the CLI is answered.
-fn deliver(dialect: String, given: Option<OsString>) -> Option<String> {
-    let (done, wait) = mpsc::sync_channel(1);
-    std::thread::spawn(move || {
-        let sent = send(dialect, given);
-        let _ = done.send(sent);
-    });
-    wait.recv_timeout(LIMIT).ok().flatten()
+/// What becomes of a report: it is read, then heard or not.
+enum Step {
+    Read(Report),
+    Sent(Result<Option<String>, ClientError>),
 }
 
-fn send(dialect: String, given: Option<OsString>) -> Option<String> {
-    let socket = std::env::var_os("STANDUP_SOCKET")?;
-    let token = std::env::var("STANDUP_TOKEN").ok()?;
-    let payload = read(given)?;
-    control::report(Path::new(&socket), &token, &Request::Hook { dialect, payload }).ok().flatten()
+/// Sends the payload, where somebody listens and time allows; returns what the CLI is answered.
+fn deliver(dialect: String, given: Option<OsString>) -> Option<String> {
+    let until = Instant::now() + LIMIT;
+    let (tell, told) = mpsc::sync_channel(2);
+    std::thread::spawn(move || {
+        let Some(report) = Report::read(dialect, given) else { return };
+        let _ = tell.send(Step::Read(report.clone()));
+        let _ = tell.send(Step::Sent(report.send()));
+    });
+    let Ok(Step::Read(report)) = told.recv_timeout(HEARD_LIMIT) else { return None };
+    match within(&told, until - (LIMIT - HEARD_LIMIT)) {
+        Some(Step::Sent(Ok(output))) => output,
+        // It was heard, and does not count.
+        Some(Step::Sent(Err(ClientError::Refused(_)))) => None,
+        _ => {
+            report.keep(until);
+            None
+        }
+    }
+}
+
+/// What comes until then.
+fn within<T>(told: &Receiver<T>, until: Instant) -> Option<T> {
+    told.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+}
+
+/// A hook that fired, and whom to tell.
+#[derive(Clone)]
+struct Report {
+    mail: Mail,
+    stamp: Stamp,
+    dialect: String,
+    payload: Value,
+}
+
+impl Report {
+    fn read(dialect: String, given: Option<OsString>) -> Option<Self> {
+        let folder = std::env::current_dir().unwrap_or_default();
+        let mail = Mail::find(|name| std::env::var_os(name), &folder);
+        let stamp = mail.stamp();
+        Some(Self { stamp, mail, payload: read(given)?, dialect })
+    }
+
+    fn send(&self) -> Result<Option<String>, ClientError> {
+        self.mail.hook(&self.dialect, &self.payload, self.stamp.clone())
+    }
+
+    /// Leaves it in the outbox, if it still means something later; whether it could be left, by then
+    /// at the latest, nobody is there to hear.
+    fn keep(mut self, until: Instant) {
+        let bytes = self.payload.to_string();
+        let event = self.dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
+        if !matches!(&event, Ok(Some(event)) if HookEvent::lasts(event)) {
+            return;
+        }
+        fit(&mut self.payload, outbox::MAX_BYTES - AROUND);
+        let (tell, told) = mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            let _ = tell.send(self.mail.leave_hook(&self.dialect, self.payload, self.stamp).is_ok());
+        });
+        within(&told, until);
+    }
 }
 
 /// The payload, short enough for the socket.
@@ -105,14 +164,17 @@ fn read(given: Option<OsString>) -> Option<Value> {
     // What is no JSON is said to have come, and refused where it can be noted down.
     let mut payload = serde_json::from_slice(&bytes)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN)]).into_owned()));
-    if bytes.len() > MAX_AGENT_LINE - AROUND {
-        let mut kept = MAX_KEPT;
-        while serde_json::to_vec(&payload).is_ok_and(|line| line.len() > MAX_AGENT_LINE - AROUND) && kept > 0 {
-            shorten(&mut payload, kept);
-            kept /= 4;
-        }
-    }
+    fit(&mut payload, MAX_AGENT_LINE - AROUND);
     Some(payload)
+}
+
+/// Cuts what is in a payload until it is no longer than `max` bytes.
+fn fit(payload: &mut Value, max: usize) {
+    let mut kept = MAX_KEPT;
+    while kept > 0 && serde_json::to_vec(payload).is_ok_and(|line| line.len() > max) {
+        shorten(payload, kept);
+        kept /= 4;
+    }
 }
 
 /// Cuts every text in a value: what a tool read or wrote says nothing of the agent's state.

@@ -375,6 +375,7 @@ fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -
         worktree: wanted.worktree.clone(),
         notified: found.adapter.notify.is_some() && !command.hooks,
         plans: wanted.plans,
+        reads_outbox: false,
     }
 }
 
@@ -450,6 +451,7 @@ async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voi
             tokio::time::sleep(RECONNECT).await;
             // What it takes by typing was handed over by the first connection.
             voice.type_after_start = None;
+            voice.reads_outbox = false;
             return adopt(world, attempt, facts, voice);
         }
         Ok((false, Some(ended))) => Observation::Exited { host: facts.id, ended },
@@ -519,5 +521,6 @@ pub(in super::super) fn voice_of(
         worktree: worktree.to_owned(),
         notified,
         plans: false,
+        reads_outbox: false,
     }
 }
