@@ -57,7 +57,7 @@ pub struct Adapter {
     pub hooks: Option<HookRules>,
     /// How a notify program is configured for one invocation.
     #[serde(default)]
-    pub notify: Option<ArgsRule>,
+    pub notify: Option<NotifyRules>,
     /// How our MCP server is configured for one invocation.
     #[serde(default)]
     pub mcp: Option<McpRules>,
@@ -223,12 +223,25 @@ fn yes() -> bool {
     true
 }
 
-/// Arguments with placeholders.
+/// How a notify program is configured for one invocation, of a CLI that takes only one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ArgsRule {
-    /// The arguments.
+pub struct NotifyRules {
+    /// The arguments (`{notify}`: program and arguments, as a list).
     pub args: Vec<String>,
+    /// The key under which the user has one of his own, in `own` or after a flag of configuration;
+    /// empty: that is not looked for.
+    #[serde(default)]
+    pub key: String,
+    /// The user's settings for the CLI, as TOML.
+    #[serde(default)]
+    pub own: Option<FileRule>,
+    /// Flags that name a profile of his.
+    #[serde(default)]
+    pub profile_flags: Vec<String>,
+    /// The settings of a profile, beside those (`{profile}`); they come first.
+    #[serde(default)]
+    pub profile: String,
 }
 
 /// How our MCP server is configured for one invocation.
@@ -526,13 +539,14 @@ fn check(adapter: &Adapter) -> Result<(), AdapterError> {
 fn check_placeholders(adapter: &Adapter) -> Result<(), AdapterError> {
     let launch = &adapter.launch;
     let user = placeholder::USER;
-    let lists: [(&str, &[String], &[&str]); 7] = [
+    let lists: [(&str, &[String], &[&str]); 8] = [
         ("program", &adapter.program, user),
         ("launch.args", &launch.args, user),
         ("launch.session", &launch.session, &["session"]),
         ("launch.resume", &launch.resume, &["resume"]),
         ("launch.before_prompt", &launch.before_prompt, user),
         ("notify.args", adapter.notify.as_ref().map_or(&[], |n| &n.args), &["notify"]),
+        ("notify.profile", adapter.notify.as_ref().map_or(&[], |n| std::slice::from_ref(&n.profile)), &["profile"]),
         ("mcp.args", adapter.mcp.as_ref().map_or(&[], |m| &m.args), &["standup"]),
     ];
     let modes = adapter.mode.iter().flat_map(|(mode, rules)| {

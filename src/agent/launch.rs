@@ -5,6 +5,7 @@
 //! the prompt; where they speak of approvals, the adapter is silent about them. Must not know:
 //! where programs lie, which environment is there.
 
+mod notify;
 mod server;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use serde_json::{Map, Value, json};
 use crate::model::id::{AttemptNo, TaskId};
 use crate::model::name::BranchName;
 use crate::model::settings::{AgentSettings, Mode, PromptVia};
+
+pub use notify::{own as own_notify, own_files as own_notify_files};
 
 use super::adapter::{Adapter, ApprovalRules, HookRules, HookStyle, ModeRules, OscAnswer};
 use super::placeholder::{self, PlaceholderError};
@@ -100,6 +103,8 @@ pub struct LaunchRequest<'a> {
     pub writable_roots: &'a [PathBuf],
     /// Whether hooks are configured. Where they are not, a notify program is, if the CLI has one.
     pub hooks: bool,
+    /// The user's own notify program and its arguments, where his settings for the CLI name one.
+    pub notify: &'a [String],
     /// Whether our MCP server is configured.
     pub mcp: bool,
 }
@@ -401,9 +406,11 @@ fn extras(
         };
     }
     if let Some(rules) = adapter.notify.as_ref().filter(|_| !hooked) {
-        let value = [("notify", quote::toml_array(&[standup, "hook", "codex-notify"]))].into();
-        for word in &rules.args {
-            argv.push(placeholder::fill(word, &value)?);
+        let own = notify::given(&rules.key, &adapter.approvals.config_flags, args);
+        let own = own.unwrap_or_else(|| request.notify.to_vec());
+        argv.extend(notify::args(rules, standup, &own)?);
+        if let Some(program) = own.first() {
+            notes.push(format!("its own notify program is called after ours: {}", plain::line(program, 200)));
         }
     }
     if let Some(rules) = adapter.mcp.as_ref().filter(|_| request.mcp) {

@@ -9,6 +9,7 @@ mod hands;
 mod limits;
 mod mail;
 mod stage;
+mod notify;
 mod terminal;
 mod truth;
 mod turns;

@@ -19,6 +19,7 @@ use crate::cli::ui::{Color, Ui};
 use crate::client::control::ClientError;
 use crate::client::mail::Mail;
 use crate::model::checkin::Stamp;
+use crate::os::detach;
 use crate::watch::outbox;
 use crate::wire::control::MAX_AGENT_LINE;
 
@@ -48,36 +49,60 @@ pub(in crate::cli) struct Args {
     /// Wait for a person's decision where it asks for permission, and print it
     #[arg(long)]
     wait: bool,
+    /// Another program to be called with the payload afterwards: its words, then the payload
+    #[arg(long, value_name = "PROGRAM", num_args = 1.., allow_hyphen_values = true)]
+    then: Vec<OsString>,
 }
 
-pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
-    if args.wait {
-        if let Some(said) = permission::decided(&args.dialect, args.payload) {
-            let _ = ctx.ui.answer(&said);
-        }
-        return Ok(Code::Ok);
-    }
-    say(&ctx.ui, deliver(args.dialect, args.payload));
+/// One call of ours by a CLI.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Call {
+    dialect: String,
+    payload: Option<OsString>,
+    wait: bool,
+    then: Vec<OsString>,
+}
+
+pub(in crate::cli) fn run(mut args: Args, ctx: &Context) -> Result<Code, Failure> {
+    let payload = args.then.pop().or(args.payload);
+    Call { dialect: args.dialect, payload, wait: args.wait, then: args.then }.carry_out(&ctx.ui);
     Ok(Code::Ok)
 }
 
 /// The same from bare arguments: whatever they are, this is no failure of the agent's.
 pub(in crate::cli) fn bare(args: &[OsString]) {
-    if let Some(("--wait", [dialect, ..])) = args.split_first().and_then(|(first, rest)| Some((first.to_str()?, rest)))
-    {
-        if let Some(said) = permission::decided(&dialect.to_string_lossy(), None) {
-            let _ = Ui::new(false, false, false, true, Color::Never).answer(&said);
-        }
-    } else if let Some((dialect, rest)) = args.split_first() {
-        let output = deliver(dialect.to_string_lossy().into_owned(), rest.last().cloned());
-        say(&Ui::new(false, false, false, true, Color::Never), output);
+    if let Some(call) = Call::read(args) {
+        call.carry_out(&Ui::new(false, false, false, true, Color::Never));
     }
 }
 
-/// What the CLI is answered; nobody is there to hear that it could not be said.
-fn say(ui: &Ui, output: Option<String>) {
-    if let Some(output) = output {
-        let _ = ui.answer(&output);
+impl Call {
+    fn read(args: &[OsString]) -> Option<Self> {
+        let (first, rest) = args.split_first()?;
+        let dialect = |word: &OsString| word.to_string_lossy().into_owned();
+        if first == "--wait" {
+            return Some(Self { dialect: dialect(rest.first()?), wait: true, ..Self::default() });
+        }
+        let (payload, before) = rest.split_last().map_or((None, rest), |(last, before)| (Some(last.clone()), before));
+        let then = before.split_first().filter(|(flag, _)| *flag == "--then").map(|(_, then)| then.to_vec());
+        Some(Self { dialect: dialect(first), payload, wait: false, then: then.unwrap_or_default() })
+    }
+
+    /// Nobody is there to hear that something could not be done.
+    fn carry_out(self, ui: &Ui) {
+        let Self { dialect, payload, wait, then } = self;
+        let said = match wait {
+            true => permission::decided(&dialect, payload.clone()),
+            false => deliver(dialect, payload.clone()),
+        };
+        if let Some(said) = said {
+            let _ = ui.answer(&said);
+        }
+        // As the CLI would have called it: with its words and the payload, and left to itself.
+        if let (Some((program, words)), Some(payload)) = (then.split_first(), payload) {
+            let words: Vec<OsString> = words.iter().cloned().chain([payload]).collect();
+            let _ = detach::leave(program, &words);
+        }
     }
 }
 
@@ -196,6 +221,26 @@ fn shorten(value: &mut Value, max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_says_what_is_called_afterwards() {
+        let read = |words: &[&str]| Call::read(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        let call = |dialect: &str, payload: Option<&str>, then: &[&str]| {
+            let then = then.iter().map(OsString::from).collect();
+            Some(Call { dialect: dialect.into(), payload: payload.map(OsString::from), wait: false, then })
+        };
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&["claude"]), call("claude", None, &[]));
+        assert_eq!(read(&["codex-notify", "{}"]), call("codex-notify", Some("{}"), &[]));
+        assert_eq!(
+            read(&["codex-notify", "--then", "p", "--x", "{}"]),
+            call("codex-notify", Some("{}"), &["p", "--x"])
+        );
+        assert_eq!(read(&["codex-notify", "--then"]), call("codex-notify", Some("--then"), &[]));
+        let wait = Call { dialect: "claude".into(), wait: true, ..Call::default() };
+        assert_eq!(read(&["--wait", "claude"]), Some(wait));
+        assert_eq!(read(&["--wait"]), None);
+    }
 
     #[test]
     fn a_long_payload_keeps_its_shape() {

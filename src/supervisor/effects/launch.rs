@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::agent::adapter;
-use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of};
+use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of, own_notify, own_notify_files};
 use crate::agent::preamble::{self, Preamble};
 use crate::agent::stage::{self, Stage};
+use crate::agent::status_file;
 use crate::git::grant;
 use crate::host::registry::{self, HostRecord};
 use crate::host::{self, StartError, transcript};
@@ -61,6 +62,9 @@ const TAKEN: &str = "taken";
 
 /// The user's own preamble, in the folder of settings.
 const PREAMBLE: &str = "preamble.md";
+
+/// The longest settings of a CLI that are read, in bytes.
+const SETTINGS_MAX: u64 = 1 << 20;
 
 /// The longest preamble read, in bytes.
 const PREAMBLE_MAX: u64 = 256 << 10;
@@ -282,6 +286,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
     let roots = grant::roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
     let brief = crate::store::layout::run_dir(&wanted.worktree).join("brief.md");
     let resume = wanted.session.as_deref().filter(|_| wanted.resume);
+    let notify = notify_of(world, wanted, found);
     let request = LaunchRequest {
         task: wanted.attempt.task,
         attempt: wanted.attempt.no,
@@ -296,6 +301,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         standup: &world.exe,
         writable_roots: &roots,
         hooks: found.adapter.hooks.as_ref().is_some_and(|hooks| hooks.by_default),
+        notify: &notify,
         mcp: found.adapter.mcp.is_some(),
     };
     let command = command_of(&found.adapter, &found.settings, &request).map_err(|e| ("launch", chain(&e)))?;
@@ -303,6 +309,20 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         tracing::info!(attempt = %wanted.attempt, "{note}");
     }
     Ok((command, program))
+}
+
+/// The user's own notify program, by the settings that his CLI would read.
+fn notify_of(world: &World, wanted: &Wanted, found: &FoundAgent) -> Vec<String> {
+    let Some(rules) = &found.adapter.notify else { return Vec::new() };
+    let mut env = environment::of_checks(world, wanted.attempt, &wanted.worktree, &[]);
+    for (name, value) in found.adapter.env.set.iter().chain(&found.settings.env) {
+        environment::set(&mut env, name.as_ref(), value.into());
+    }
+    let root = rules.own.as_ref().and_then(|own| status_file::root(own, &text_env(&env)));
+    let read = |file: String| file::read_bounded(&root.as_ref()?.join(file), SETTINGS_MAX).ok();
+    let named = |text: Vec<u8>| own_notify(rules, &String::from_utf8_lossy(&text));
+    let files = own_notify_files(rules, &found.settings.args);
+    files.into_iter().find_map(|file| read(file).and_then(named)).unwrap_or_default()
 }
 
 /// What the agent is told first: how to report, where it may work, and the brief.
