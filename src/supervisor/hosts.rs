@@ -33,7 +33,7 @@ use crate::agent::adapter::Adapter;
 use crate::agent::evidence::{End, Start};
 use crate::agent::hook::HookEvent;
 use crate::agent::signal::{Observation as Seen, Rules, SignalView, Weigher};
-use crate::agent::{message, psp, status_file};
+use crate::agent::{message, psp};
 use crate::model::attempt::HostFacts;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
@@ -491,7 +491,7 @@ impl Host {
 
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
     async fn look_for_session(&mut self) {
-        if self.weigher.session().is_some() || !self.voice.adapter.launch.session.is_empty() {
+        if self.weigher.session().is_some() {
             return;
         }
         // One that has begun no turn has no conversation.
@@ -500,8 +500,7 @@ impl Host {
             return;
         }
         self.session_look = (Instant::now() + pause, (pause * 2).min(SESSION_LOOK_MAX));
-        let Some(rule) = &self.voice.adapter.transcripts else { return };
-        let Some(root) = status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path)) else { return };
+        let Some(root) = self.conversations() else { return };
         let (agent, worktree) = (self.facts.agent.pid, self.voice.worktree.clone());
         if let Some(id) = blocking(move || sessions::held(agent, &root, &worktree)).await {
             self.weigher.observe(clock::now(), Seen::Session(id));

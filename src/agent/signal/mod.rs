@@ -52,6 +52,9 @@ pub enum Observation {
     ToolChild(Option<String>),
     /// The file of its conversation grew.
     Transcript,
+    /// The sub-agents that are at work although nothing reports them, by name, and how much they have
+    /// written in all; `None` where none is.
+    Parts(Option<(String, u64)>),
     /// We interrupted its turn.
     Interrupted,
     /// Its conversation, as the file that its process holds open says.
@@ -181,6 +184,8 @@ pub struct Weigher {
     /// When each kind of sign was last seen.
     signs: BTreeMap<Sign, Now>,
     tool_child: Option<String>,
+    /// Sub-agents at work, how much they have written, and since when not more.
+    parts: Option<(String, u64, Now)>,
     /// When the turn began that runs, or that ran last.
     turn_began: Option<Now>,
     interrupted: Option<Now>,
@@ -217,6 +222,7 @@ impl Weigher {
             last_sign: launched,
             signs: BTreeMap::new(),
             tool_child: None,
+            parts: None,
             turn_began: None,
             interrupted: None,
             evidence,
@@ -265,6 +271,7 @@ impl Weigher {
                 }
                 self.tool_child = name;
             }
+            Observation::Parts(parts) => self.parts(parts, now),
             Observation::Interrupted => self.interrupted = Some(now),
             Observation::Session(id) => {
                 self.session.get_or_insert(id);
@@ -416,6 +423,17 @@ impl Weigher {
         // The file is of our process alone: where it names another conversation, ours moved there.
         self.session = Some(file.session.clone());
         self.status = Some((file, at));
+    }
+
+    fn parts(&mut self, parts: Option<(String, u64)>, now: Now) {
+        let before = self.parts.take();
+        self.parts = parts.map(|(names, size)| {
+            let since = before.filter(|(_, then, _)| *then == size).map_or(now, |(_, _, since)| since);
+            (plain::line(&names, 200), size, since)
+        });
+        if self.parts.as_ref().is_some_and(|(_, _, since)| *since == now) {
+            self.sign(Sign::Transcript, now);
+        }
     }
 
     fn on_title(&mut self, text: &str, now: Now) {

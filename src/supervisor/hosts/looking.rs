@@ -1,15 +1,16 @@
 //! What no agent reports of itself: the CPU time of its processes, the tool that runs, the growth
-//! of its conversation.
+//! of its conversation and of those of its sub-agents.
 //!
 //! **Invariant:** a look costs a walk over /proc and is made when something else gives reason to,
 //! or at long intervals while a turn runs; never while an agent rests. Must not know: what follows
 //! from what is seen.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Host;
+use super::{Host, sessions};
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
 use crate::model::state::{RunKind, RunState};
@@ -43,6 +44,7 @@ impl Host {
         self.sample_cpu(agent, &family, now);
         let tool = self.tool(agent, &family, now);
         self.weigher.observe(now, Seen::ToolChild(tool));
+        self.sample_parts(agent, now);
         self.sample_transcript(now);
         // The end of what holds a finished turn back is waited for; silence may be told later.
         let calm = (self.voice.silence.to_std() / 20).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
@@ -95,6 +97,21 @@ impl Host {
         let names: Vec<String> = tools.into_iter().filter_map(name).collect();
         let first = names.first().cloned();
         names.into_iter().find(|name| !WRAPPERS.contains(&name.as_str())).or(first)
+    }
+
+    /// Sub-agents that outlive the turn which started them, where only their conversations tell.
+    fn sample_parts(&mut self, agent: u32, now: Now) {
+        let Some(root) = self.conversations().filter(|_| self.weigher.says_over(now)) else { return };
+        let Some(session) = self.weigher.session() else { return };
+        let parts = sessions::parts_at_work(agent, &root, &self.voice.worktree, session);
+        self.weigher.observe(now, Seen::Parts(parts));
+    }
+
+    /// Where a CLI that chooses its conversations by itself keeps them.
+    pub(super) fn conversations(&self) -> Option<PathBuf> {
+        let adapter = &self.voice.adapter;
+        let rule = adapter.transcripts.as_ref().filter(|_| adapter.launch.session.is_empty())?;
+        status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path))
     }
 
     fn sample_transcript(&mut self, now: Now) {
