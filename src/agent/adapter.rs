@@ -12,7 +12,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::model::settings::{Mode, PromptVia};
-use crate::model::state::Ask;
+use crate::model::state::{Ask, Source};
 
 use super::placeholder;
 
@@ -37,6 +37,9 @@ pub struct Adapter {
     /// not, only its output, its CPU time and its end are seen.
     #[serde(default)]
     pub reports: bool,
+    /// Sources that are not believed, because a version of the CLI says by them what is not so.
+    #[serde(default)]
+    pub ignores: Vec<Source>,
     /// CPU use, in percent of one core, that an agent at rest has: it is no sign of life.
     #[serde(default)]
     pub idle_cpu_percent: u32,
@@ -200,6 +203,9 @@ pub struct HookRules {
     pub flag: String,
     /// Events asked for. One that a version does not know may stop it at a dialog.
     pub events: Vec<String>,
+    /// Events that are wanted for some tools only, by the CLI's own pattern for their names.
+    #[serde(default)]
+    pub only: BTreeMap<String, String>,
     /// How long the CLI waits for one, in seconds.
     pub timeout_s: u32,
     /// Events whose hook may wait for a person, because the CLI shows its dialog meanwhile.

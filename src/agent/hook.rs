@@ -30,6 +30,9 @@ const MAX_BACKGROUND: usize = 16;
 /// The tool by which Claude Code asks to leave planning.
 const PLAN_TOOL: &str = "ExitPlanMode";
 
+/// The tool by which Codex asks a question, without a permission: where it starts, it asks.
+const ASK_TOOL: &str = "request_user_input";
+
 /// How Codex's hidden thread that makes a title begins; its reports are none of the agent's.
 const TITLE_THREAD: &str = "Generate a concise, single-line task title";
 
@@ -241,6 +244,9 @@ fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookE
     let event = match name {
         "SessionStart" => Event::SessionStart { source: fields.line("source") },
         "UserPromptSubmit" => Event::PromptSubmitted { text: fields.text("prompt").unwrap_or_default() },
+        "PreToolUse" if fields.get("tool_name") == Some(ASK_TOOL) => {
+            Event::PermissionAsked { tool: ASK_TOOL.to_owned(), what: what(fields) }
+        }
         "PreToolUse" => Event::ToolStart { tool: fields.line("tool_name") },
         "PostToolUse" | "PostToolUseFailure" => Event::ToolEnd { tool: fields.line("tool_name") },
         "PermissionRequest" => Event::PermissionAsked { tool: fields.line("tool_name"), what: what(fields) },
@@ -418,6 +424,17 @@ mod tests {
             claude("PermissionRequest", ask),
             Event::PermissionAsked { tool: "AskUserQuestion".into(), what: "Red or blue?".into() }
         );
+    }
+
+    #[test]
+    fn the_start_of_codexs_question_tool_is_its_question() {
+        let ask = r#","tool_name":"request_user_input","tool_input":{"questions":[{"question":"Which colour?"}]}"#;
+        let tool = ASK_TOOL.to_owned();
+        assert_eq!(
+            claude("PreToolUse", ask),
+            Event::PermissionAsked { tool: tool.clone(), what: "Which colour?".into() }
+        );
+        assert_eq!(claude("PostToolUse", ask), Event::ToolEnd { tool });
     }
 
     #[test]

@@ -438,7 +438,11 @@ fn settings_json(
                 false => (&[standup, "hook", "claude"], rules.timeout_s),
             };
             let command = quote::sh_command(words);
-            json!([{"hooks": [{"type": "command", "command": command, "timeout": limit}]}])
+            let mut group = json!({"hooks": [{"type": "command", "command": command, "timeout": limit}]});
+            if let Some(tools) = rules.only.get(event) {
+                group["matcher"] = json!(tools);
+            }
+            json!([group])
         };
         let events: Map<String, Value> = rules.events.iter().map(|e| (e.clone(), hook(e))).collect();
         join(&mut all, [("hooks".to_owned(), Value::Object(events))].into_iter().collect());
@@ -493,7 +497,8 @@ fn config_toml(rules: &HookRules, standup: &str) -> Vec<String> {
     let command = quote::toml(&quote::sh_command(&[standup, "hook", "codex"]));
     let one = |event: &String| {
         let hook = format!("{{type=\"command\",command={command},timeout={}}}", rules.timeout_s);
-        [rules.flag.clone(), format!("hooks.{event}=[{{hooks=[{hook}]}}]")]
+        let tools = rules.only.get(event).map(|tools| format!("matcher={},", quote::toml(tools))).unwrap_or_default();
+        [rules.flag.clone(), format!("hooks.{event}=[{{{tools}hooks=[{hook}]}}]")]
     };
     rules.events.iter().flat_map(one).collect()
 }

@@ -284,3 +284,27 @@ fn ten_thousand_hooks_cost_no_more_than_their_share() {
     assert!(said.len() == 1 && said[0].contains("hooks at once"), "{said:?}");
     assert!(scene.hook_signal().is_some());
 }
+
+#[test]
+fn a_question_that_nobody_hears_is_heard_by_the_next_supervisor() {
+    let mut scene = working();
+    let asked = json!({"tool_name": "Bash", "tool_input": {"command": "make all"}});
+    let ask = payload(&scene, "PermissionRequest", &asked).to_string();
+    let outbox = scene.outbox(1);
+    // One that waited when its supervisor was killed, and one that never found any.
+    let (mut waits, alone) =
+        (scene.as_agent(1, &["hook", "--wait", "claude"]), scene.as_agent(1, &["hook", "--wait", "claude"]));
+    let mut waits = waits.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+    waits.stdin.take().expect("stdin").write_all(ask.as_bytes()).expect("it reads");
+    poll("it is heard", || scene.hook_signal().is_some_and(|s| s.kind == Some(RunKind::Waiting)));
+    scene.kill();
+    let out = waits.wait_with_output().expect("ends");
+    assert_eq!((out.status.code(), out.stdout.len()), (Some(0), 0), "the dialog decides");
+    assert_eq!(letters(&outbox).len(), 1);
+    fire(alone, &ask);
+    assert_eq!(letters(&outbox).len(), 2);
+    scene.start();
+    poll("the letters are taken", || letters(&outbox).is_empty());
+    let told = scene.hook_signal().expect("a hook is heard");
+    assert_eq!((told.kind, told.text.as_str()), (Some(RunKind::Waiting), "Bash: make all"));
+}

@@ -247,3 +247,15 @@ fn an_unknown_version_is_believed_where_it_speaks_and_unknown_where_it_does_not(
     unknown(&mut s);
     s.psp("state=working:app=claude-code").is(RunKind::Working, Source::Osc7501);
 }
+
+#[test]
+fn a_source_that_lies_in_a_version_is_switched_off_by_its_adapter() {
+    let text = include_str!("../builtin/claude.toml").replacen("schema = 1", "schema = 1\nignores = [\"osc7501\"]", 1);
+    let adapter = Arc::new(crate::agent::adapter::parse(&text).expect("an adapter"));
+    let mut s = Scene::of("claude");
+    s.weigher = Weigher::new(Rules { adapter, ..rules("claude") }, at(0));
+    s.psp("state=working:app=c").is(RunKind::Starting, Source::Process);
+    s.status("\"busy\"").is(RunKind::Working, Source::StatusFile);
+    s.psp("state=done:app=c").is(RunKind::Working, Source::StatusFile);
+    assert!(s.weigher.explain(at(s.ms)).iter().all(|view| view.source != Source::Osc7501));
+}

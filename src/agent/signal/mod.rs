@@ -65,6 +65,24 @@ pub enum Observation {
     Lost,
 }
 
+impl Observation {
+    /// Whose word it is, where it is one about the state.
+    fn source(&self) -> Option<Source> {
+        match self {
+            Self::Psp(_) => Some(Source::Osc7501),
+            Self::Status(_) => Some(Source::StatusFile),
+            Self::Hook(event) if event.dialect == Dialect::CodexNotify => Some(Source::Notify),
+            Self::Hook(_) => Some(Source::Hook),
+            Self::Title(_) => Some(Source::Title),
+            Self::Screen(_) => Some(Source::Screen),
+            Self::Output | Self::Cpu { .. } | Self::Files | Self::ToolChild(_) | Self::Transcript | Self::Parts(_) => {
+                Some(Source::Activity)
+            }
+            Self::Interrupted | Self::Session(_) | Self::Exited(_) | Self::Lost => None,
+        }
+    }
+}
+
 /// What a weigher is told once.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -240,6 +258,9 @@ impl Weigher {
 
     /// Takes what was seen at `now`.
     pub fn observe(&mut self, now: Now, seen: Observation) {
+        if seen.source().is_some_and(|source| self.rules.adapter.ignores.contains(&source)) {
+            return;
+        }
         match seen {
             Observation::Psp(report) => self.psp(report, now),
             Observation::Status(file) => self.status_file(file, now),

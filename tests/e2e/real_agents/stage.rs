@@ -45,11 +45,19 @@ pub(super) struct Setting<'a> {
     pub(super) codex: &'a [&'a str],
     /// Whether the first questions were answered and the folder is trusted.
     pub(super) trusted: bool,
+    /// The user's own adapters, by name.
+    pub(super) adapters: Vec<(&'a str, String)>,
 }
 
 impl Default for Setting<'_> {
     fn default() -> Self {
-        Self { settings: "", claude: &["--allowedTools", "Bash(git:*)"], codex: &[], trusted: true }
+        Self {
+            settings: "",
+            claude: &["--allowedTools", "Bash(git:*)"],
+            codex: &[],
+            trusted: true,
+            adapters: Vec::new(),
+        }
     }
 }
 
@@ -102,6 +110,11 @@ impl Stage {
             data: under.join("data"),
             runtime: under.join("run"),
         };
+        for (name, text) in &setting.adapters {
+            let adapters = dirs.config.join("adapters");
+            std::fs::create_dir_all(&adapters).expect("a folder");
+            std::fs::write(adapters.join(format!("{name}.toml")), text).expect("write");
+        }
         let git = |line: &str| super::git(&repo, line);
         git("git init -q -b main && git config user.name T && git config user.email t@localhost");
         git("git add -A && git commit -qm 'A repository with a fault'");
