@@ -1,16 +1,20 @@
 //! A hook that asks for permission and waits, while the CLI shows its own dialog beside it.
 //!
 //! **Invariant:** whatever happens to the supervisor, this ends without a decision: at once where
-//! none answers, with the connection where one is killed. The dialog stays usable all the while.
+//! none runs, soon where none answers, with the connection where one is killed. The dialog stays
+//! usable all the while.
 
 use std::ffi::OsString;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{HEARD_LIMIT, LIMIT, Report, within};
+use super::{LIMIT, Report, within};
 use crate::agent::hook;
 use crate::client::control::{Client, ClientError};
 use crate::wire::control::{Answer, Request};
+
+/// How long a supervisor that is busy may take to be reached: the dialog waits for nobody.
+const REACHED: Duration = Duration::from_secs(5);
 
 /// What becomes of a question: it is read, somebody hears it or not, and it ends.
 enum Step {
@@ -21,7 +25,7 @@ enum Step {
 
 /// What to print: a person's decision, if one comes.
 pub(super) fn decided(dialect: &str, given: Option<OsString>) -> Option<String> {
-    let until = Instant::now() + LIMIT;
+    let until = Instant::now() + REACHED;
     let (tell, told) = mpsc::sync_channel(3);
     let of = dialect.to_owned();
     std::thread::spawn(move || {
@@ -34,9 +38,9 @@ pub(super) fn decided(dialect: &str, given: Option<OsString>) -> Option<String> 
         }
     });
     // Reading the payload and being welcomed is a matter of milliseconds; a person's decision is not.
-    let Ok(Step::Read(report)) = told.recv_timeout(HEARD_LIMIT) else { return None };
-    if !matches!(within(&told, until - (LIMIT - HEARD_LIMIT)), Some(Step::Heard(true))) {
-        report.keep(until);
+    let Some(Step::Read(report)) = within(&told, until) else { return None };
+    if !matches!(within(&told, until), Some(Step::Heard(true))) {
+        report.keep(Instant::now() + LIMIT);
         return None;
     }
     match told.recv() {
