@@ -219,10 +219,23 @@ pub fn parse(dialect: Dialect, payload: &[u8]) -> Result<Option<HookEvent>, Hook
     }
     let fields: Map<String, Value> =
         serde_json::from_slice(payload).map_err(|e| HookError::Json { text: plain::line(&e.to_string(), 200) })?;
-    let fields = Fields(&fields);
+    event(dialect, &fields)
+}
+
+/// The same of a payload that came as a value, under its speaker's name.
+///
+/// # Errors
+/// As [`parse`].
+pub fn read(dialect: &str, payload: &Value) -> Result<Option<HookEvent>, HookError> {
+    let dialect = dialect.parse()?;
+    let none = || HookError::Json { text: plain::line(&payload.to_string(), 200) };
+    event(dialect, payload.as_object().ok_or_else(none)?)
+}
+
+fn event(dialect: Dialect, fields: &Map<String, Value>) -> Result<Option<HookEvent>, HookError> {
     match dialect {
-        Dialect::CodexNotify => notify(fields),
-        Dialect::Claude | Dialect::Codex => hook(dialect, fields),
+        Dialect::CodexNotify => notify(Fields(fields)),
+        Dialect::Claude | Dialect::Codex => hook(dialect, Fields(fields)),
     }
 }
 

@@ -264,9 +264,7 @@ impl Desk {
     }
 
     fn hook(&mut self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value, stamp: Stamp) -> Answer {
-        let bytes = payload.to_string();
-        let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
-        match parsed {
+        match hook::read(dialect, payload) {
             Ok(Some(event)) => {
                 if let Some(output) = self.at_stop(attempt, &event) {
                     return Answer::Say { output };

@@ -14,6 +14,8 @@ use crate::model::input::{Input, Observation, Refusal, RefusalCode, Reply};
 use crate::model::time::{Mono, Now, Span};
 use crate::policy::Machine;
 
+use super::effects::chain;
+
 /// How long a driver that cannot store waits before it tries again.
 const STORE_RETRY: Span = Span::secs(2);
 
@@ -250,18 +252,6 @@ fn superseded(backlog: &VecDeque<Input>) -> Option<usize> {
         }
     }
     found
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

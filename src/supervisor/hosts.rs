@@ -44,9 +44,6 @@ use crate::wire::host::{
     AgentState, Decoder, Frame, FromHost, Hello, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost, VERSIONS,
 };
 
-/// The OSC number of in-band state reports.
-const PSP: u32 = 7501;
-
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
 
@@ -308,6 +305,9 @@ impl Host {
     }
 
     fn wake_at(&self) -> Option<Instant> {
+        if self.outbox_until.is_some() {
+            return self.outbox_until;
+        }
         let now = clock::now();
         let by_state = self.weigher.wake_at(now).map(|at| Instant::now() + at.since(now.mono).to_std());
         let by_typing = self.typing.as_ref().map(|t| t.until);
@@ -316,9 +316,6 @@ impl Host {
             let due = state.at.mono + LAST_WORDS;
             Instant::now() + due.since(now.mono).to_std()
         });
-        if let Some(until) = self.outbox_until {
-            return Some(until);
-        }
         let by_record = self.unrecorded.map(|(_, until)| until);
         let by_look = self.is_looked_at(&state).then_some(self.look_at);
         by_state
@@ -332,7 +329,9 @@ impl Host {
     }
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
-        self.sample();
+        if self.is_looked_at(&self.weigher.state(clock::now())) {
+            self.sample();
+        }
         if self.asking.take_look() {
             send(stream, &ToHost::SnapshotRequest(SnapshotRequest::default())).await?;
         }
@@ -437,7 +436,7 @@ impl Host {
     }
 
     fn osc(&mut self, number: u32, payload: &[u8], at: Now) {
-        if number != PSP {
+        if number != psp::OSC {
             return;
         }
         match psp::parse(payload) {

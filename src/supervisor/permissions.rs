@@ -33,9 +33,7 @@ pub(super) fn ask(
     payload: &serde_json::Value,
     mut answer: oneshot::Sender<Answer>,
 ) {
-    let bytes = payload.to_string();
-    let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
-    let Ok(Some(event)) = parsed else {
+    let Ok(Some(event)) = hook::read(dialect, payload) else {
         let _ = answer.send(Answer::Ok {});
         return;
     };

@@ -147,11 +147,11 @@ fn no_outbox_holds_a_hook_up_or_leads_it_elsewhere() {
     // On a disk that is full, where this system lets us have one.
     fs::create_dir(&outbox).expect("mkdir");
     let script = "mount -t tmpfs -o size=16k none \"$0\" && head -c 16384 /dev/zero > \"$0/fill\"; exec \"$@\"";
-    let mut on_full = Command::new("unshare");
+    let mut on_full = scene.command("unshare");
     on_full.args(["-m", "sh", "-c", script]).arg(&outbox).arg(full.get_program()).args(full.get_args());
     on_full.current_dir(full.get_current_dir().expect("a folder"));
     on_full.envs(full.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut probe = Command::new("unshare");
+    let mut probe = scene.command("unshare");
     if probe.args(["-m", "true"]).output().is_ok_and(|out| out.status.success()) {
         fire_noisy(on_full, &stop);
         assert_eq!(letters(&outbox).len(), 0);

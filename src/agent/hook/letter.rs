@@ -11,7 +11,7 @@ use crate::model::checkin::Stamp;
 use crate::model::id::AttemptId;
 use crate::model::time::Wall;
 
-use super::{Dialect, Event, HookError, HookEvent, parse, plain};
+use super::{Event, HookError, HookEvent, plain, read};
 
 /// The format that is understood.
 const SCHEMA: u32 = 1;
@@ -103,8 +103,7 @@ impl Letter {
         if letter.id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
             return Err(form(&format!("its id is longer than {MAX_ID} bytes")));
         }
-        let dialect: Dialect = letter.dialect.parse()?;
-        let event = parse(dialect, letter.payload.to_string().as_bytes())?.filter(HookEvent::lasts);
+        let event = read(&letter.dialect, &letter.payload)?.filter(HookEvent::lasts);
         // Its owner cannot set when a file came; what he says himself is believed within that.
         let at = letter.at.map_or(came.0, |at| at.0.clamp(came.0.saturating_sub(ON_THE_WAY_MS), came.0));
         Ok(event.map(|event| Late { event, at: Wall(at), id: letter.id }))
@@ -187,12 +186,12 @@ mod tests {
             ("SubagentStop", false),
             ("MoonRise", false),
         ] {
-            let read = |more: &str| {
+            let event = |more: &str| {
                 let text = format!(r#"{{"hook_event_name":"{name}","session_id":"s"{more}}}"#);
-                parse(Dialect::Claude, text.as_bytes()).expect("reads").expect("an event")
+                read("claude", &serde_json::from_str(&text).expect("JSON")).expect("reads").expect("an event")
             };
-            assert_eq!(read("").lasts(), lasts, "{name}");
-            assert!(!read(r#","agent_id":"a""#).lasts(), "{name} of a part");
+            assert_eq!(event("").lasts(), lasts, "{name}");
+            assert!(!event(r#","agent_id":"a""#).lasts(), "{name} of a part");
         }
         let tool = written("claude", json!({"hook_event_name": "PreToolUse", "session_id": "s"}), 1);
         assert_eq!(Letter::read(&tool, of(), Wall(1)), Ok(None));

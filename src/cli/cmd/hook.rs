@@ -162,9 +162,8 @@ impl Report {
     /// Leaves it in the outbox, if it still means something later; whether it could be left, by then
     /// at the latest, nobody is there to hear.
     fn keep(mut self, until: Instant) {
-        let bytes = self.payload.to_string();
-        let event = self.dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
-        if !matches!(&event, Ok(Some(event)) if HookEvent::lasts(event)) {
+        let lasts = |event: HookEvent| event.lasts();
+        if !hook::read(&self.dialect, &self.payload).is_ok_and(|event| event.is_some_and(lasts)) {
             return;
         }
         fit(&mut self.payload, outbox::MAX_BYTES - AROUND);

@@ -81,12 +81,12 @@ impl Desk {
                 }
                 // Before anybody can have answered: what was just asked cannot be typed meanwhile.
                 if listens {
-                    let _ = self.turn_over(Command::Hear { attempt });
+                    let _ = self.turn(Input::Command(Command::Hear { attempt }), &[]);
                 }
                 Answer::Ok {}
             }
             Request::Hook { dialect, payload, stamp } => self.hook(attempt, &dialect, &payload, stamp),
-            Request::Hear { .. } => match self.turn_over(Command::Hear { attempt }) {
+            Request::Hear { .. } => match self.turn(Input::Command(Command::Hear { attempt }), &[]) {
                 Ok(Reply::Heard { text, open }) => Answer::Heard { text, open },
                 Ok(_) => refused("the answer makes no sense"),
                 Err(refusal) => Answer::Refused(refusal),
@@ -94,10 +94,6 @@ impl Desk {
             Request::Check { run, .. } => self.checks(attempt, run),
             _ => refused("this request does not belong here"),
         }
-    }
-
-    fn turn_over(&mut self, command: Command) -> Result<Reply, Refusal> {
-        self.driver.turn(Input::Command(command), &[], clock::now())
     }
 
     /// One report, as far as there is room for it.
@@ -113,7 +109,7 @@ impl Desk {
             self.refused(attempt, &why, now);
             return refuse(RefusalCode::Policy, why);
         }
-        self.driver.turn(Input::Observed { attempt, seen }, &[], now)?;
+        self.turn(Input::Observed { attempt, seen }, &[])?;
         match self.driver.trouble() {
             // It waits here as well; by its id it counts once.
             Some(why) => refuse(RefusalCode::Failure, format!("nothing can be stored: {why}")),
@@ -142,7 +138,7 @@ impl Desk {
             return self.unheard(attempt, "it is not the newest attempt");
         }
         if run.is_none()
-            && let Err(refusal) = self.turn_over(Command::Verify { task: attempt.task })
+            && let Err(refusal) = self.turn(Input::Command(Command::Verify { task: attempt.task }), &[])
         {
             return Answer::Refused(refusal);
         }

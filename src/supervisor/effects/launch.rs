@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::agent::adapter;
 use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of, own_notify, own_notify_files};
 use crate::agent::preamble::{self, Preamble};
+use crate::agent::psp;
 use crate::agent::stage::{self, Stage};
 use crate::agent::status_file;
 use crate::git::grant;
@@ -37,9 +38,6 @@ use super::check::observe;
 use super::prepare::{run_dir, site_of};
 use super::survey::{plan_file, plan_in};
 use super::{blocking, chain};
-
-/// The OSC number of in-band state reports: they are kept from attached terminals.
-const PSP: u32 = 7501;
 
 /// The terminal an agent starts in, before anybody attaches.
 const SIZE: Size = Size { rows: 40, cols: 120 };
@@ -435,7 +433,8 @@ fn host_spec(
                 reply: Bytes(a.reply.clone().into_bytes()),
             })
             .collect(),
-        reports: vec![PSP],
+        // They are kept from attached terminals.
+        reports: vec![psp::OSC],
         fence: Some(Fence {
             path: bytes(&world.place.layout.fence(wanted.attempt.task)),
             number: u64::from(wanted.attempt.no.get()),

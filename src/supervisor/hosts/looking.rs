@@ -28,9 +28,6 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from
 /// How long before the turn by our account a tool of it may have begun: a report is a moment late.
 const TURN_SLACK: Span = Span::secs(2);
 
-/// The largest status file read, in bytes.
-const STATUS_MAX: u64 = 64 << 10;
-
 /// Programs that only run others: what they run is the better name.
 const WRAPPERS: [&str; 10] =
     ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
@@ -55,7 +52,9 @@ impl Host {
     pub(super) fn look_at_status_file(&mut self) {
         let Some(rule) = &self.voice.adapter.status_file else { return };
         let Some(path) = status_file::location(rule, &self.voice.env, self.facts.agent.pid) else { return };
-        let read = file::read_bounded(&path, STATUS_MAX).ok().and_then(|bytes| status_file::parse(&bytes).ok());
+        let read = file::read_bounded(&path, status_file::MAX_BYTES as u64)
+            .ok()
+            .and_then(|bytes| status_file::parse(&bytes).ok());
         let own = read.filter(|f| f.is_of(self.facts.agent.pid, Some(self.facts.agent.start)));
         self.weigher.observe(clock::now(), Seen::Status(own));
     }
@@ -87,7 +86,8 @@ impl Host {
     fn tool(&self, agent: u32, family: &[ProcessId], now: Now) -> Option<String> {
         let home = Stat::read(agent)?.session;
         let began = self.weigher.turn_began()?;
-        let turn = span_since(now.wall, began.wall).saturating_add(TURN_SLACK.0);
+        // By the wall clock: a process ages while the machine sleeps, and so does a turn.
+        let turn = (now.wall.since(began.wall) + TURN_SLACK).0;
         let tools: Vec<u32> = family
             .iter()
             .filter(|p| Stat::read(p.pid).is_some_and(|s| s.session != home))
@@ -121,11 +121,6 @@ impl Host {
             self.weigher.observe(now, Seen::Transcript);
         }
     }
-}
-
-/// By the wall clock: a process ages while the machine sleeps, and so does a turn.
-fn span_since(now: Wall, then: Wall) -> u64 {
-    now.since(then).0
 }
 
 /// The moment so long before.
