@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::settings::{Mode, PromptVia};
-use crate::model::state::Ask;
+use crate::model::state::{Ask, Source};
 use crate::model::usage::Told;
 
 pub use read::{AdapterError, builtin, names, parse, source};
@@ -32,6 +32,9 @@ pub struct Adapter {
     /// not, only its output, its CPU time and its end are seen.
     #[serde(default)]
     pub reports: bool,
+    /// Sources that are not believed, because a version of the CLI says by them what is not so.
+    #[serde(default)]
+    pub ignores: Vec<Source>,
     /// CPU use, in percent of one core, that an agent at rest has: it is no sign of life.
     #[serde(default)]
     pub idle_cpu_percent: u32,
@@ -52,7 +55,7 @@ pub struct Adapter {
     pub hooks: Option<HookRules>,
     /// How a notify program is configured for one invocation.
     #[serde(default)]
-    pub notify: Option<ArgsRule>,
+    pub notify: Option<NotifyRules>,
     /// How our MCP server is configured for one invocation.
     #[serde(default)]
     pub mcp: Option<McpRules>,
@@ -198,6 +201,9 @@ pub struct HookRules {
     pub flag: String,
     /// Events asked for. One that a version does not know may stop it at a dialog.
     pub events: Vec<String>,
+    /// Events that are wanted for some tools only, by the CLI's own pattern for their names.
+    #[serde(default)]
+    pub only: BTreeMap<String, String>,
     /// How long the CLI waits for one, in seconds.
     pub timeout_s: u32,
     /// Events whose hook may wait for a person, because the CLI shows its dialog meanwhile.
@@ -221,12 +227,25 @@ fn yes() -> bool {
     true
 }
 
-/// Arguments with placeholders.
+/// How a notify program is configured for one invocation, of a CLI that takes only one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ArgsRule {
-    /// The arguments.
+pub struct NotifyRules {
+    /// The arguments (`{notify}`: program and arguments, as a list).
     pub args: Vec<String>,
+    /// The key under which the user has one of his own, in `own` or after a flag of configuration;
+    /// empty: that is not looked for.
+    #[serde(default)]
+    pub key: String,
+    /// The user's settings for the CLI, as TOML.
+    #[serde(default)]
+    pub own: Option<FileRule>,
+    /// Flags that name a profile of his.
+    #[serde(default)]
+    pub profile_flags: Vec<String>,
+    /// The settings of a profile, beside those (`{profile}`); they come first.
+    #[serde(default)]
+    pub profile: String,
 }
 
 /// How our MCP server is configured for one invocation.

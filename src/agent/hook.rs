@@ -11,6 +11,10 @@ use serde_json::{Map, Value};
 
 use super::plain;
 
+mod letter;
+
+pub use letter::{Late, Letter, LetterError};
+
 /// The longest payload that is read. A tool's whole answer may be in it.
 pub const MAX_PAYLOAD: usize = 4 * 1024 * 1024;
 
@@ -25,6 +29,9 @@ const MAX_BACKGROUND: usize = 16;
 
 /// The tool by which Claude Code asks to leave planning.
 pub(super) const PLAN_TOOL: &str = "ExitPlanMode";
+
+/// The tool by which Codex asks a question, without a permission: where it starts, it asks.
+const ASK_TOOL: &str = "request_user_input";
 
 /// How Codex's hidden thread that makes a title begins; its reports are none of the agent's.
 const TITLE_THREAD: &str = "Generate a concise, single-line task title";
@@ -212,10 +219,23 @@ pub fn parse(dialect: Dialect, payload: &[u8]) -> Result<Option<HookEvent>, Hook
     }
     let fields: Map<String, Value> =
         serde_json::from_slice(payload).map_err(|e| HookError::Json { text: plain::line(&e.to_string(), 200) })?;
-    let fields = Fields(&fields);
+    event(dialect, &fields)
+}
+
+/// The same of a payload that came as a value, under its speaker's name.
+///
+/// # Errors
+/// As [`parse`].
+pub fn read(dialect: &str, payload: &Value) -> Result<Option<HookEvent>, HookError> {
+    let dialect = dialect.parse()?;
+    let none = || HookError::Json { text: plain::line(&payload.to_string(), 200) };
+    event(dialect, payload.as_object().ok_or_else(none)?)
+}
+
+fn event(dialect: Dialect, fields: &Map<String, Value>) -> Result<Option<HookEvent>, HookError> {
     match dialect {
-        Dialect::CodexNotify => notify(fields),
-        Dialect::Claude | Dialect::Codex => hook(dialect, fields),
+        Dialect::CodexNotify => notify(Fields(fields)),
+        Dialect::Claude | Dialect::Codex => hook(dialect, Fields(fields)),
     }
 }
 
@@ -237,6 +257,9 @@ fn hook(dialect: Dialect, fields: Fields<'_>) -> Result<Option<HookEvent>, HookE
     let event = match name {
         "SessionStart" => Event::SessionStart { source: fields.line("source") },
         "UserPromptSubmit" => Event::PromptSubmitted { text: fields.text("prompt").unwrap_or_default() },
+        "PreToolUse" if fields.get("tool_name") == Some(ASK_TOOL) => {
+            Event::PermissionAsked { tool: ASK_TOOL.to_owned(), what: what(fields) }
+        }
         "PreToolUse" => Event::ToolStart { tool: fields.line("tool_name") },
         "PostToolUse" | "PostToolUseFailure" => Event::ToolEnd { tool: fields.line("tool_name") },
         "PermissionRequest" => Event::PermissionAsked { tool: fields.line("tool_name"), what: what(fields) },
@@ -414,6 +437,17 @@ mod tests {
             claude("PermissionRequest", ask),
             Event::PermissionAsked { tool: "AskUserQuestion".into(), what: "Red or blue?".into() }
         );
+    }
+
+    #[test]
+    fn the_start_of_codexs_question_tool_is_its_question() {
+        let ask = r#","tool_name":"request_user_input","tool_input":{"questions":[{"question":"Which colour?"}]}"#;
+        let tool = ASK_TOOL.to_owned();
+        assert_eq!(
+            claude("PreToolUse", ask),
+            Event::PermissionAsked { tool: tool.clone(), what: "Which colour?".into() }
+        );
+        assert_eq!(claude("PostToolUse", ask), Event::ToolEnd { tool });
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! where programs lie, which environment is there.
 
 mod approvals;
+mod notify;
 mod server;
 
 use std::collections::BTreeMap;
@@ -18,10 +19,11 @@ use crate::model::name::BranchName;
 use crate::model::settings::{AgentSettings, Mode, PromptVia};
 
 pub use approvals::{plan_unenforced, unconfined};
+pub use notify::{own as own_notify, own_files as own_notify_files};
 
 use super::adapter::{Adapter, HookRules, HookStyle, ModeRules, OscAnswer};
 use super::placeholder::{self, PlaceholderError};
-use super::quote;
+use super::{plain, quote};
 
 /// The longest single argument that Linux passes to a program: 128 KiB less the closing zero.
 pub const MAX_ARG_BYTES: usize = 128 * 1024 - 1;
@@ -103,6 +105,8 @@ pub struct LaunchRequest<'a> {
     pub writable_roots: &'a [PathBuf],
     /// Whether hooks are configured. Where they are not, a notify program is, if the CLI has one.
     pub hooks: bool,
+    /// The user's own notify program and its arguments, where his settings for the CLI name one.
+    pub notify: &'a [String],
     /// Whether our MCP server is configured.
     pub mcp: bool,
 }
@@ -410,9 +414,11 @@ fn extras(
         };
     }
     if let Some(rules) = adapter.notify.as_ref().filter(|_| !hooked) {
-        let value = [("notify", quote::toml_array(&[standup, "hook", "codex-notify"]))].into();
-        for word in &rules.args {
-            argv.push(placeholder::fill(word, &value)?);
+        let own = notify::given(&rules.key, &adapter.approvals.config_flags, args);
+        let own = own.unwrap_or_else(|| request.notify.to_vec());
+        argv.extend(notify::args(rules, standup, &own)?);
+        if let Some(program) = own.first() {
+            notes.push(format!("its own notify program is called after ours: {}", plain::line(program, 200)));
         }
     }
     if let Some(rules) = adapter.mcp.as_ref().filter(|_| request.mcp) {
@@ -440,7 +446,11 @@ fn settings_json(
                 false => (&[standup, "hook", "claude"], rules.timeout_s),
             };
             let command = quote::sh_command(words);
-            json!([{"hooks": [{"type": "command", "command": command, "timeout": limit}]}])
+            let mut group = json!({"hooks": [{"type": "command", "command": command, "timeout": limit}]});
+            if let Some(tools) = rules.only.get(event) {
+                group["matcher"] = json!(tools);
+            }
+            json!([group])
         };
         let events: Map<String, Value> = rules.events.iter().map(|e| (e.clone(), hook(e))).collect();
         join(&mut all, [("hooks".to_owned(), Value::Object(events))].into_iter().collect());
@@ -495,7 +505,8 @@ fn config_toml(rules: &HookRules, standup: &str) -> Vec<String> {
     let command = quote::toml(&quote::sh_command(&[standup, "hook", "codex"]));
     let one = |event: &String| {
         let hook = format!("{{type=\"command\",command={command},timeout={}}}", rules.timeout_s);
-        [rules.flag.clone(), format!("hooks.{event}=[{{hooks=[{hook}]}}]")]
+        let tools = rules.only.get(event).map(|tools| format!("matcher={},", quote::toml(tools))).unwrap_or_default();
+        [rules.flag.clone(), format!("hooks.{event}=[{{{tools}hooks=[{hook}]}}]")]
     };
     rules.events.iter().flat_map(one).collect()
 }

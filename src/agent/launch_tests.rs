@@ -38,6 +38,7 @@ fn request<'a>(branch: &'a BranchName, prompt: &'a str) -> LaunchRequest<'a> {
         standup: Path::new("/opt/it's here/standup"),
         writable_roots: &[],
         hooks: true,
+        notify: &[],
         mcp: false,
     }
 }

@@ -1,4 +1,4 @@
-//! Conversations as the CLIs keep them: whose they are.
+//! Conversations as the CLIs keep them: whose they are, and whether something happens in them.
 //!
 //! **Invariant:** reads one line at a time and believes only what names both session and folder.
 //! Must not know: which files there are.
@@ -24,6 +24,10 @@ pub struct Owner {
     /// Whether it is the agent's own conversation. A sub-agent's lies in the same place, with the
     /// same folder in it, and must not be resumed instead.
     pub main: bool,
+    /// The agent's own conversation that a sub-agent's belongs to, where it says so.
+    pub of: Option<String>,
+    /// What a sub-agent is called; may be empty.
+    pub name: String,
 }
 
 /// Why a line names no owner.
@@ -58,6 +62,25 @@ struct Meta {
     timestamp: Option<Wall>,
     #[serde(default)]
     thread_source: Option<String>,
+    #[serde(default)]
+    session_id: Option<String>,
+    #[serde(default)]
+    agent_path: Option<String>,
+}
+
+/// A line that may tell that a turn begins or ends.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    payload: Marker<'a>,
+}
+
+#[derive(Deserialize)]
+struct Marker<'a> {
+    #[serde(rename = "type", default)]
+    kind: &'a str,
 }
 
 /// Reads the first line of a rollout file of Codex.
@@ -75,7 +98,23 @@ pub fn rollout_owner(first_line: &[u8]) -> Result<Owner, TranscriptError> {
     }
     let meta = rollout.payload;
     let main = meta.thread_source.is_none_or(|source| source == "user");
-    Ok(Owner { session: plain::line(&meta.id, 80), cwd: meta.cwd, at: meta.timestamp, main })
+    let path = meta.agent_path.unwrap_or_default();
+    let name = plain::line(path.rsplit('/').next().unwrap_or_default(), 80);
+    Ok(Owner { session: plain::line(&meta.id, 80), cwd: meta.cwd, at: meta.timestamp, main, of: meta.session_id, name })
+}
+
+/// Whether a turn runs, by the end of a rollout file of Codex: `None` where none of these lines tells.
+/// The first of them may be the rest of a line.
+#[must_use]
+pub fn rollout_runs(end: &[u8]) -> Option<bool> {
+    end.rsplit(|b| *b == b'\n').find_map(|line| {
+        let line: Line<'_> = serde_json::from_slice(line).ok()?;
+        match (line.kind, line.payload.kind) {
+            ("event_msg", "task_started") => Some(true),
+            ("event_msg", "task_complete" | "turn_aborted") => Some(false),
+            _ => None,
+        }
+    })
 }
 
 /// The folder name under which Claude Code keeps the conversations of a working directory. Paths of
@@ -104,6 +143,26 @@ mod tests {
         let part = line.replace(r#""thread_source": "user""#, r#""thread_source": "subagent""#);
         assert_ne!(part, line);
         assert!(!rollout_owner(part.as_bytes()).expect("a rollout").main);
+    }
+
+    #[test]
+    fn a_sub_agents_turn_runs_from_its_beginning_to_its_end() {
+        let lines = include_str!("../../tests/recordings/codex-rollout-subagent.jsonl");
+        let owner = rollout_owner(lines.lines().next().expect("a line").as_bytes()).expect("recorded");
+        assert_eq!((owner.main, owner.name.as_str()), (false, "inner"));
+        assert!(owner.of.is_some_and(|of| of.len() == 36 && of != owner.session));
+        assert_eq!(rollout_runs(lines.as_bytes()), Some(false));
+        let (_, end) = lines.split_at(lines.len() / 3);
+        assert_eq!(rollout_runs(end.as_bytes()), Some(false), "from the middle of a line on");
+        let without_end: Vec<&str> = lines.lines().filter(|line| !line.contains("task_complete")).collect();
+        assert_eq!(rollout_runs(without_end.join("\n").as_bytes()), Some(true));
+        // What it inherits from its parent was broken off before it began.
+        let inherited: Vec<&str> = lines.lines().take_while(|line| !line.contains("turn_aborted")).collect();
+        assert_eq!(rollout_runs(inherited.join("\n").as_bytes()), Some(true));
+        let none =
+            b"{\"type\":\"event_msg\",\"payload\":{}}\n{\"type\":\"x\",\"payload\":{\"type\":\"task_complete\"}}\n\xff";
+        assert_eq!(rollout_runs(none), None);
+        assert_eq!(rollout_runs(b""), None);
     }
 
     #[test]

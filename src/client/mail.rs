@@ -5,6 +5,8 @@
 //! **Invariant:** a report returns within [`REPORT_LIMIT`] and a disk's time, whatever has become
 //! of the supervisor. Must not know: what is done with a report, any agent's CLI.
 
+mod hook;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -147,9 +149,15 @@ impl Mail {
         self.report(question, via, true)
     }
 
-    fn report(&self, check_in: &CheckIn, via: Via, listens: bool) -> Result<Way, MailError> {
+    /// Whose and when a report is, and an id of its own.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
         let id = Some(uuid::Uuid::new_v4().to_string());
-        let stamp = Stamp { id, at: Some(clock::now().wall), attempt: self.attempt };
+        Stamp { id, at: Some(clock::now().wall), attempt: self.attempt }
+    }
+
+    fn report(&self, check_in: &CheckIn, via: Via, listens: bool) -> Result<Way, MailError> {
+        let stamp = self.stamp();
         let request = Request::CheckIn { check_in: check_in.clone(), stamp: stamp.clone(), via: Some(via), listens };
         match self.ask(request, REPORT_LIMIT) {
             Ok(_) => Ok(Way::Socket),

@@ -64,15 +64,32 @@ pub fn start<S: AsRef<OsStr>>(
     }
 }
 
+/// Starts `program`, looked up on PATH, in a session of its own without input and output, and leaves
+/// it to itself.
+///
+/// # Errors
+/// [`RunError`] where it does not start.
+#[expect(clippy::disallowed_methods, reason = "it outlives us")]
+pub fn leave(program: &OsStr, args: &[OsString]) -> Result<(), RunError> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    in_own_session(&mut command);
+    command.spawn().map(|_| ()).map_err(|source| RunError::Spawn { program: program.into(), source })
+}
+
+fn in_own_session(command: &mut Command) {
+    // SAFETY: setsid is async-signal-safe and touches no memory of this process.
+    unsafe {
+        command.pre_exec(|| rustix::process::setsid().map(|_| ()).map_err(io::Error::from));
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that starts what outlives us")]
 fn spawn(program: &Path, args: &[OsString], cwd: &Path, log: File) -> Result<impl Read + Send + 'static, RunError> {
     let wrap = |source| RunError::Spawn { program: program.to_owned(), source };
     let mut command = Command::new(program);
     command.args(args).current_dir(cwd).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-    // SAFETY: setsid is async-signal-safe and touches no memory of this process.
-    unsafe {
-        command.pre_exec(|| rustix::process::setsid().map(|_| ()).map_err(io::Error::from));
-    }
+    in_own_session(&mut command);
     let mut child = command.spawn().map_err(wrap)?;
     let stdout = child.stdout.take().ok_or_else(|| wrap(io::Error::other("no standard output")))?;
     // Reaps it, should it end while this process still lives.

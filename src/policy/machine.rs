@@ -6,7 +6,7 @@ use crate::model::event::Record;
 use crate::model::id::ActionId;
 use crate::model::input::{Input, Observation, Refusal, Reply};
 use crate::model::state::RunKind;
-use crate::model::time::{Mono, Now};
+use crate::model::time::{Mono, Now, Span};
 
 use super::turn::Turn;
 use super::{
@@ -75,9 +75,10 @@ impl Machine {
         self.board.machine = slots;
     }
 
-    /// What happened a while ago is only heard now: nothing is due before all of it is.
-    pub fn listen(&mut self, now: Now) {
-        self.board.recovered = Some(now.mono);
+    /// What happened a while ago is only heard now: nothing is due before all of it is, and whoever
+    /// stood still with us has got that time back, as far as it is no more than a minute.
+    pub fn listen(&mut self, now: Now, stood: Span) {
+        self.board.recovered = Some(now.mono + stood.min(Span::mins(1)));
     }
 
     /// Takes one stored event, in the order of the log, with the time it was stored at.

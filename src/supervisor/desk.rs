@@ -11,6 +11,7 @@ use crate::agent::hook::{self, HookEvent};
 use crate::model::action::Order;
 use crate::model::attempt::{Attempt, HostFacts, Phase};
 use crate::model::board::{Board, Task};
+use crate::model::checkin::Stamp;
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode, Reply};
 use crate::model::name::HostId;
@@ -22,7 +23,7 @@ use crate::wire::control::{Answer, Known, Request, Signal, Supervisor};
 
 use super::driver::Driver;
 use super::effects::{self, Effects, blocking};
-use super::hosts::Ask;
+use super::hosts::{self, Ask, Fired};
 use super::journal::StoreJournal;
 use super::notify::Notifier;
 use super::permissions;
@@ -112,6 +113,7 @@ impl Desk {
         for (id, facts, agent, worktree, session, plans) in live {
             let mut voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
             voice.plans = plans;
+            voice.reads_outbox = true;
             effects::adopt(&self.world, id, facts, voice);
         }
         self.tend(&mut Waiting::new());
@@ -276,10 +278,8 @@ impl Desk {
         });
     }
 
-    fn hook(&mut self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value) -> Answer {
-        let bytes = payload.to_string();
-        let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
-        match parsed {
+    fn hook(&mut self, attempt: AttemptId, dialect: &str, payload: &serde_json::Value, stamp: Stamp) -> Answer {
+        match hook::read(dialect, payload) {
             Ok(Some(event)) => {
                 if let Some(output) = self.at_stop(attempt, &event) {
                     return Answer::Say { output };
@@ -287,7 +287,8 @@ impl Desk {
                 let Some(handle) = self.world.host(attempt) else {
                     return self.unheard(attempt, "a hook fired, and the agent has ended");
                 };
-                handle.offer(Ask::Hook(event));
+                let (at, id) = (hosts::fired(stamp.at), stamp.id);
+                handle.offer(Ask::Hook(Fired { event, at, id, heard: None }));
                 Answer::Ok {}
             }
             Ok(None) => Answer::Ok {},

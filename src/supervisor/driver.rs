@@ -18,6 +18,10 @@ use crate::policy::Machine;
 /// How long a driver that cannot store waits before it tries again.
 const STORE_RETRY: Span = Span::secs(2);
 
+/// A loop that turns so much later than it was to be woken stood still: it was stopped, or frozen
+/// together with its agents. A machine that sleeps stops the clock as well, and is told of.
+const STOOD_STILL: Span = Span::secs(1);
+
 /// Inputs kept while nothing can be stored. Beyond it, sights of agents are thinned out.
 const MAX_BACKLOG: usize = 10_000;
 
@@ -126,6 +130,10 @@ impl<J: Journal, E: Effects> Driver<J, E> {
     /// # Errors
     /// [`Refusal`], for a command; nothing of it was carried out.
     pub fn turn(&mut self, input: Input, texts: &[String], now: Now) -> Result<Reply, Refusal> {
+        let overdue = self.wake_at.map_or(Span(0), |at| now.mono.since(at));
+        if overdue >= STOOD_STILL && self.trouble.is_none() {
+            self.machine.listen(now, overdue);
+        }
         if self.trouble.is_some() && !self.recover(now) {
             return self.put_off(input);
         }
@@ -214,7 +222,7 @@ impl<J: Journal, E: Effects> Driver<J, E> {
         if !self.take_back() {
             return false;
         }
-        self.machine.listen(now);
+        self.machine.listen(now, Span(0));
         while let Some(input) = self.backlog.pop_front() {
             if let Err(input) = self.step(input, &[], now) {
                 self.backlog.push_front(*input);

@@ -5,6 +5,7 @@
 //! that was weighed; and the state is looked at once more right before.
 
 mod asking;
+mod hooking;
 mod looking;
 mod spending;
 mod typing;
@@ -22,13 +23,15 @@ use tokio::time::{Instant, sleep_until};
 
 use asking::Asking;
 pub(super) use asking::{Decision, Wanted as WantedAnswer};
+use hooking::Hooks;
+pub(super) use hooking::{Fired, fired};
 use spending::Spending;
 pub(super) use typing::number;
 use typing::{Stage, Typing};
 
 use crate::agent::adapter::Adapter;
 use crate::agent::evidence::{End, Start};
-use crate::agent::hook::{Event, HookEvent, Leave};
+use crate::agent::hook::HookEvent;
 use crate::agent::signal::{Observation as Seen, Rules, SignalView, Weigher};
 use crate::agent::{message, psp};
 use crate::model::attempt::HostFacts;
@@ -42,9 +45,6 @@ use crate::wire::host::{
     VERSIONS,
 };
 
-/// The OSC number of in-band state reports.
-const PSP: u32 = 7501;
-
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
 
@@ -52,6 +52,10 @@ const QUEUE: usize = 256;
 /// moment later: a question at the end would come after the checks had begun. On a busy machine
 /// the program takes hundreds of milliseconds to start.
 const LAST_WORDS: Span = Span::secs(2);
+
+/// How long nothing is told of an agent that lived on while its outbox is read: what its hooks said
+/// meanwhile belongs to the first that is told. Reading one takes milliseconds.
+const OUTBOX_LIMIT: Duration = Duration::from_secs(3);
 
 /// Between the first two looks for a conversation whose id the CLI chose by itself; twice as long
 /// each time. Looks are made only when the agent does something.
@@ -80,6 +84,8 @@ pub(super) struct Voice {
     pub notified: bool,
     /// Whether it only plans.
     pub plans: bool,
+    /// Whether it lived on without a supervisor: nothing is told before its outbox has been read.
+    pub reads_outbox: bool,
 }
 
 /// How a typing went.
@@ -109,7 +115,9 @@ pub(super) enum Ask {
     /// The loop has recorded what became of a message: what it led to may be told now.
     Recorded(MsgId),
     /// A hook of the agent's CLI fired.
-    Hook(HookEvent),
+    Hook(Fired),
+    /// What lay in its outbox was taken.
+    OutboxRead,
     /// A hook of the agent's CLI asks for permission, and waits to be told.
     Permission(HookEvent, oneshot::Sender<Decision>),
     /// A hook that waited is gone.
@@ -210,6 +218,9 @@ struct Host {
     written: Option<Wall>,
     /// Terminals attached to it.
     attached: Arc<AtomicU32>,
+    hooks: Hooks,
+    /// Until when its outbox is waited for.
+    outbox_until: Option<Instant>,
 }
 
 /// What the loop was told last.
@@ -237,6 +248,7 @@ impl Host {
             unknown_version: voice.unknown_version.clone(),
         };
         let greeting = voice.type_after_start.clone();
+        let outbox_until = voice.reads_outbox.then(|| Instant::now() + OUTBOX_LIMIT);
         Self {
             attempt,
             facts,
@@ -263,6 +275,8 @@ impl Host {
             spending: Spending::default(),
             written: None,
             attached: Arc::default(),
+            hooks: Hooks::default(),
+            outbox_until,
         }
     }
 
@@ -320,6 +334,9 @@ impl Host {
     }
 
     fn wake_at(&self) -> Option<Instant> {
+        if self.outbox_until.is_some() {
+            return self.outbox_until;
+        }
         let now = clock::now();
         let by_state = self.weigher.wake_at(now).map(|at| Instant::now() + at.since(now.mono).to_std());
         let by_typing = self.typing.as_ref().map(|t| t.until);
@@ -342,7 +359,9 @@ impl Host {
     }
 
     async fn woken(&mut self, stream: &mut UnixStream) -> std::io::Result<()> {
-        self.sample();
+        if self.is_looked_at(&self.weigher.state(clock::now())) {
+            self.sample();
+        }
         if self.asking.take_look() {
             send(stream, &ToHost::SnapshotRequest(SnapshotRequest::default())).await?;
         }
@@ -444,7 +463,7 @@ impl Host {
     }
 
     fn osc(&mut self, number: u32, payload: &[u8], at: Now) {
-        if number != PSP {
+        if number != psp::OSC {
             return;
         }
         match psp::parse(payload) {
@@ -469,7 +488,8 @@ impl Host {
                     self.recorded().await;
                 }
             }
-            Ask::Hook(event) => self.hooked(event, now).await,
+            Ask::Hook(fired) => self.fired(fired).await,
+            Ask::OutboxRead => self.outbox_until = None,
             Ask::Permission(event, decide) => self.permission(event, decide).await,
             // The round that follows looks who is still there.
             Ask::HookGone => {}
@@ -495,37 +515,6 @@ impl Host {
         Ok(())
     }
 
-    async fn hooked(&mut self, event: HookEvent, now: Now) {
-        let mut prompts = event.prompts.clone();
-        if let Event::PromptSubmitted { text } = &event.event {
-            prompts.push(text.clone());
-        }
-        let of_part = event.agent_id.is_some();
-        let plan = event.plan.clone().filter(|_| self.voice.plans);
-        let leave = event.leave.filter(|_| self.voice.plans);
-        let foreign = self.weigher.foreign();
-        self.weigher.observe(now, Seen::Hook(event));
-        // What another conversation in the same place was told was not told to this agent.
-        if of_part || self.weigher.foreign() != foreign {
-            return;
-        }
-        for text in prompts {
-            self.observed(Observation::PromptTaken { text: Some(text) }).await;
-        }
-        if let Some(text) = plan {
-            self.observed(Observation::Plan { text }).await;
-        }
-        // Only one that was bound to planning can have been let go.
-        match leave {
-            Some(Leave::Plan) => self.heard_planning = true,
-            Some(Leave::More) if self.heard_planning => {
-                self.voice.plans = false;
-                self.observed(Observation::PlanLeft).await;
-            }
-            _ => {}
-        }
-    }
-
     /// What its turn ended with, where that is a plan: its file, else its last words.
     fn plan(&self, state: &RunState) -> Option<String> {
         if !self.voice.plans || !state.turn_over || state.kind != RunKind::Idle {
@@ -540,6 +529,10 @@ impl Host {
     }
 
     async fn tell(&mut self) {
+        if self.outbox_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        self.outbox_until = None;
         let now = clock::now();
         if !self.began
             && let Start::Started { by, .. } = self.weigher.start(now)

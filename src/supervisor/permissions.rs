@@ -10,10 +10,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::hosts::{Ask, Decision, Handle};
+use super::hosts::{Ask, Decision, Fired, Handle};
 use super::world::World;
 use crate::agent::hook::{self, Event};
 use crate::model::id::AttemptId;
+use crate::os::clock;
 use crate::wire::control::Answer;
 
 /// How long a host that was just started, or that lives on from before this supervisor, may take
@@ -32,9 +33,7 @@ pub(super) fn ask(
     payload: &serde_json::Value,
     mut answer: oneshot::Sender<Answer>,
 ) {
-    let bytes = payload.to_string();
-    let parsed = dialect.parse().and_then(|dialect| hook::parse(dialect, bytes.as_bytes()));
-    let Ok(Some(event)) = parsed else {
+    let Ok(Some(event)) = hook::read(dialect, payload) else {
         let _ = answer.send(Answer::Ok {});
         return;
     };
@@ -45,7 +44,7 @@ pub(super) fn ask(
             return;
         };
         if !matches!(event.event, Event::PermissionAsked { .. }) {
-            handle.offer(Ask::Hook(event));
+            handle.offer(Ask::Hook(Fired { event, at: clock::now(), id: None, heard: None }));
             let _ = answer.send(Answer::Ok {});
             return;
         }

@@ -224,6 +224,7 @@ mod tests {
             worktree,
             notified: false,
             plans: false,
+            reads_outbox: false,
         };
         Home { dir, voice }
     }

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::agent::hook::{self, Late};
 use crate::model::checkin::{Via, Written};
 use crate::model::id::AttemptId;
 use crate::model::input::Observation;
 use crate::model::time::Span;
 use crate::store::layout;
 use crate::watch::WatchEvent;
-use crate::watch::outbox::{self, OutboxError};
+use crate::watch::outbox::{self, Kind, OutboxError};
 
 use super::desk::BURST;
 use super::effects::{blocking, observe};
@@ -36,14 +37,22 @@ const KEPT: u32 = 100;
 /// How long a letter waits that could not be stored.
 const STORE_AGAIN: Span = Span::secs(5);
 
-/// A report that lies in an outbox until it is stored.
+/// What lies in an outbox until it is stored or heard.
 pub(super) struct Letter {
     /// Whose.
     pub(super) attempt: AttemptId,
     /// What it says.
-    pub(super) seen: Observation,
-    /// Told once it is stored, with whether it counts.
+    pub(super) says: Says,
+    /// Told once it is, with whether it counts.
     pub(super) stored: oneshot::Sender<bool>,
+}
+
+/// What a letter says.
+pub(super) enum Says {
+    /// What is stored: a report, or why it is none.
+    Seen(Observation),
+    /// A hook that no supervisor heard when it fired.
+    Hook(Late),
 }
 
 /// Hears the watcher; returns where letters come out.
@@ -53,6 +62,10 @@ pub(super) fn start(world: Arc<World>, mut events: mpsc::Receiver<WatchEvent>) -
         let (looked, mut looks) = mpsc::channel::<AttemptId>(LETTERS);
         let mut looking = Looking::default();
         let collecting = Collecting::default();
+        // Agents that lived on wait to be told of with what was said meanwhile.
+        for attempt in world.hosted() {
+            collect(&world, attempt, &letters, &collecting);
+        }
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -152,7 +165,7 @@ struct Known {
 fn collect(world: &Arc<World>, attempt: AttemptId, letters: &mpsc::Sender<Letter>, collecting: &Collecting) {
     let Some(look) = world.look(attempt) else { return };
     let outbox = layout::outbox(&look.shadow.site().worktree);
-    let letters = letters.clone();
+    let (world, letters) = (world.clone(), letters.clone());
     let own = collecting.lock().unwrap_or_else(PoisonError::into_inner).entry(attempt).or_default().clone();
     if own.awaited.swap(true, Ordering::AcqRel) {
         return;
@@ -162,7 +175,13 @@ fn collect(world: &Arc<World>, attempt: AttemptId, letters: &mpsc::Sender<Letter
         own.awaited.store(false, Ordering::Release);
         loop {
             thin_out(&outbox, attempt, &letters).await;
-            match collect_once(&outbox, attempt, &letters, &mut known).await {
+            let next = collect_once(&outbox, attempt, &letters, &mut known).await;
+            if !matches!(next, Next::AtOnce)
+                && let Some(host) = world.host(attempt)
+            {
+                host.offer(Ask::OutboxRead);
+            }
+            match next {
                 Next::AtOnce => {}
                 Next::In(later) if !letters.is_closed() => tokio::time::sleep(later.to_std()).await,
                 Next::In(_) | Next::Told => return,
@@ -186,22 +205,28 @@ async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Let
     let found = blocking(move || outbox::read(&from, AT_ONCE)).await;
     let (mut gone, mut again, mut fault) = (false, None, String::new());
     for letter in found {
-        let (file, seen) = match letter {
-            Ok(letter) => (letter.file.clone(), content(&letter)),
+        let (file, says) = match letter {
+            Ok(letter) => match content(&letter, attempt) {
+                Some(says) => (letter.file, says),
+                None => {
+                    gone |= settle(dir, letter.file, true, known).await;
+                    continue;
+                }
+            },
             Err(OutboxError::Unfinished { again_in, .. }) => {
                 again = Some(again_in);
                 continue;
             }
             Err(error) => match error.refused() {
-                Some(file) => (file.to_owned(), Observation::BadCheckIn { why: error.to_string() }),
+                Some(file) => (file.to_owned(), bad(error.to_string())),
                 None => {
                     fault = error.to_string();
                     continue;
                 }
             },
         };
-        let counts = match Some(seen).filter(|_| !known.stuck.contains(&file)) {
-            Some(seen) => match tell(attempt, seen, letters).await {
+        let counts = match Some(says).filter(|_| !known.stuck.contains(&file)) {
+            Some(says) => match tell(attempt, says, letters).await {
                 Some(counts) => counts,
                 None => {
                     again = Some(STORE_AGAIN);
@@ -214,7 +239,7 @@ async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Let
         gone |= settle(dir, file, counts, known).await;
     }
     if !fault.is_empty() && fault != known.fault {
-        tell(attempt, Observation::BadCheckIn { why: fault.clone() }, letters).await;
+        tell(attempt, bad(fault.clone()), letters).await;
     }
     known.fault = fault;
     match again {
@@ -224,23 +249,37 @@ async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Let
     }
 }
 
-fn content(letter: &outbox::Letter) -> Observation {
-    match serde_json::from_slice::<Written>(&letter.bytes) {
-        Ok(written) => {
-            let (check_in, stamp) = written.parts();
-            Observation::CheckIn { check_in, via: Via::Outbox, stamp }
-        }
-        Err(why) => Observation::BadCheckIn { why: format!("{}: {why}", letter.file.display()) },
+/// What a letter says; `None`: nothing that is of any use by now.
+fn content(letter: &outbox::Letter, attempt: AttemptId) -> Option<Says> {
+    let spoilt = |why: String| bad(format!("{}: {why}", letter.file.display()));
+    match letter.kind {
+        Kind::CheckIn => Some(match serde_json::from_slice::<Written>(&letter.bytes) {
+            Ok(written) => {
+                let (check_in, stamp) = written.parts();
+                Says::Seen(Observation::CheckIn { check_in, via: Via::Outbox, stamp })
+            }
+            Err(why) => spoilt(why.to_string()),
+        }),
+        Kind::Hook => match hook::Letter::read(&letter.bytes, attempt, letter.came) {
+            Ok(late) => late.map(Says::Hook),
+            Err(why) => Some(spoilt(why.to_string())),
+        },
     }
+}
+
+fn bad(why: String) -> Says {
+    Says::Seen(Observation::BadCheckIn { why })
 }
 
 /// Removes what is more than could ever be taken at once, the oldest first.
 async fn thin_out(outbox: &Path, attempt: AttemptId, letters: &mpsc::Sender<Letter>) {
-    let dir = outbox.to_owned();
-    let removed = blocking(move || outbox::thin(&dir, AT_MOST)).await;
-    if let Ok(removed @ 1..) = removed {
-        let why = format!("{} reports at once: the {removed} oldest were removed unread", AT_MOST + removed);
-        tell(attempt, Observation::BadCheckIn { why }, letters).await;
+    for (kind, name) in [(Kind::CheckIn, "reports"), (Kind::Hook, "hooks")] {
+        let dir = outbox.to_owned();
+        let removed = blocking(move || outbox::thin(&dir, kind, AT_MOST)).await;
+        if let Ok(removed @ 1..) = removed {
+            let why = format!("{} {name} at once: the {removed} oldest were removed unread", AT_MOST + removed);
+            tell(attempt, bad(why), letters).await;
+        }
     }
 }
 
@@ -262,8 +301,8 @@ async fn settle(dir: &Path, file: OsString, counts: bool, known: &mut Known) -> 
 }
 
 /// Hands something to the loop; says whether it counts, or nothing where it was not stored.
-async fn tell(attempt: AttemptId, seen: Observation, letters: &mpsc::Sender<Letter>) -> Option<bool> {
+async fn tell(attempt: AttemptId, says: Says, letters: &mpsc::Sender<Letter>) -> Option<bool> {
     let (stored, is_stored) = oneshot::channel();
-    letters.send(Letter { attempt, seen, stored }).await.ok()?;
+    letters.send(Letter { attempt, says, stored }).await.ok()?;
     is_stored.await.ok()
 }

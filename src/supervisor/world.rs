@@ -121,6 +121,12 @@ impl World {
         lock(&self.hosts).get(&attempt).cloned()
     }
 
+    /// The attempts whose hosts are known.
+    #[must_use]
+    pub(super) fn hosted(&self) -> Vec<AttemptId> {
+        lock(&self.hosts).keys().copied().collect()
+    }
+
     /// Takes or forgets the way to an attempt's host.
     pub(super) fn set_host(&self, attempt: AttemptId, handle: Option<Handle>) {
         let mut hosts = lock(&self.hosts);

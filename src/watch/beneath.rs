@@ -1,14 +1,15 @@
-//! Opening what lies below a directory that somebody else may rearrange meanwhile.
+//! Opening and leaving what lies below a directory that somebody else may rearrange meanwhile.
 //!
 //! **Invariant:** no symbolic link below the root is followed, whoever puts one there and when; a
 //! FIFO or device is never waited for. Must not know: what is looked for.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{CWD, Dev, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Dev, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -65,6 +66,28 @@ pub(super) fn file(root: impl AsFd, rel: &Path, max: usize) -> io::Result<Option
     let mut bytes = Vec::new();
     File::from(fd).take(max as u64 + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() <= max).then_some(bytes))
+}
+
+/// Opens a directory of one part below `at`, and makes it where there is nothing.
+pub(super) fn enter(at: impl AsFd, part: &str) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(&at, part, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => directory(at, Path::new(part)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts a file into `dir` under a name of one part, in place of what has that name: whole or not
+/// at all.
+pub(super) fn leave(dir: impl AsFd, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+    let hidden = format!(".new-{}", uuid::Uuid::new_v4().simple());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&dir, hidden.as_str(), flags, Mode::from_raw_mode(0o644))?;
+    let written =
+        File::from(file).write_all(bytes).and_then(|()| Ok(rustix::fs::renameat(&dir, hidden.as_str(), &dir, name)?));
+    if written.is_err() {
+        let _ = rustix::fs::unlinkat(&dir, hidden.as_str(), AtFlags::empty());
+    }
+    written
 }
 
 fn open(root: impl AsFd, rel: &Path, flags: OFlags) -> io::Result<OwnedFd> {

@@ -4,13 +4,8 @@
 //! the way; a note is there whole or not at all. Must not know: what notes say.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
 use std::path::Path;
-
-use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
 
 use super::beneath;
 
@@ -26,27 +21,8 @@ pub fn leave(worktree: &Path, name: &OsStr, text: &str) -> io::Result<()> {
     if Path::new(name).file_name() != Some(name) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "a name of one part is wanted"));
     }
-    let mut at = beneath::root(worktree)?;
-    for part in PARTS {
-        at = enter(&at, part)?;
-    }
-    let hidden = format!(".new-{}", uuid::Uuid::new_v4().simple());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(&at, hidden.as_str(), flags, Mode::from_raw_mode(0o644))?;
-    let written = File::from(file)
-        .write_all(text.as_bytes())
-        .and_then(|()| Ok(rustix::fs::renameat(&at, hidden.as_str(), &at, name)?));
-    if written.is_err() {
-        let _ = rustix::fs::unlinkat(&at, hidden.as_str(), AtFlags::empty());
-    }
-    written
-}
-
-fn enter(at: impl AsFd, part: &str) -> io::Result<OwnedFd> {
-    match rustix::fs::mkdirat(&at, part, Mode::from_raw_mode(0o755)) {
-        Ok(()) | Err(Errno::EXIST) => beneath::directory(at, Path::new(part)),
-        Err(error) => Err(error.into()),
-    }
+    let inbox = PARTS.iter().try_fold(beneath::root(worktree)?, |at, part| beneath::enter(at, part))?;
+    beneath::leave(&inbox, name, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What changes in worktrees: told as it happens, without looking again and again.
 //!
-//! One thread watches all attempts, by the events of another that is the library's. Directories that git does not ignore are watched one by one;
-//! writes in them come out as [`WatchEvent::Changed`], at most a few a second for each attempt. An
-//! attempt's outbox is watched wherever git stands on it.
+//! One thread watches all attempts, by the events of another that is the library's. Directories
+//! that git does not ignore are watched one by one; writes in them come out as
+//! [`WatchEvent::Changed`], at most a few a second for each attempt. An attempt's outbox is watched
+//! wherever git stands on it.
 //! **Invariant:** at rest nothing runs: no timer, no look at a file. What may have been missed is
 //! said ([`WatchEvent::Overflow`], [`WatchEvent::Degraded`]), never passed over. Symbolic links are
 //! not followed. Must not know: git commands, what check-ins mean, the event log.

@@ -1,9 +1,10 @@
 //! Reading an outbox: a folder in which an agent leaves check-ins as files, and may leave anything.
+//! The hooks of its CLI are left there too, while no supervisor hears them.
 //!
-//! A letter is a `*.json` whose name does not start with a dot. Reading takes nothing away: store
-//! what was read, then [`take`] it. Taken letters are deleted, because their bytes are stored by
-//! then and a growing folder in the worktree serves nobody; a letter that cannot be accepted is
-//! set aside under a hidden name with [`refuse`], where its writer can still find it.
+//! A letter is a `*.json`, or a hook's `*.hook`, whose name does not start with a dot. Reading takes
+//! nothing away: store what was read, then [`take`] it. Taken letters are deleted, because their
+//! bytes are stored by then and a growing folder in the worktree serves nobody; a letter that cannot
+//! be accepted is set aside under a hidden name with [`refuse`], where its writer can still find it.
 //! **Invariant:** nothing outside of the outbox is ever read or removed: no link is followed, no
 //! FIFO or device waited for; names, sizes and numbers are bounded. Must not know: what the letters
 //! say.
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
-use crate::model::time::Span;
+use crate::model::time::{Span, Wall};
 use crate::os::clock;
 
 use super::beneath;
@@ -40,11 +41,27 @@ const OWN_PARTS: [&str; 3] = [".standup", "run", "outbox"];
 /// Put in front of a refused letter's name, which hides it from [`read`].
 const REFUSED: &str = ".refused-";
 
+/// The ending of a hook's letter.
+const HOOK: &str = "hook";
+
+/// What a letter is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A check-in.
+    CheckIn,
+    /// A hook of the agent's CLI that nobody heard.
+    Hook,
+}
+
 /// One letter, as it lies there: valid JSON of at most [`MAX_BYTES`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
     /// Its name in the outbox.
     pub file: OsString,
+    /// What it is.
+    pub kind: Kind,
+    /// When its file came there, which its owner cannot set.
+    pub came: Wall,
     /// Its content.
     pub bytes: Vec<u8>,
 }
@@ -111,10 +128,49 @@ impl OutboxError {
     }
 }
 
+/// What a name in an outbox is the name of; `None`: of nothing that is read.
+#[must_use]
+pub fn kind_of(name: &OsStr) -> Option<Kind> {
+    let ending = Path::new(name).extension().filter(|_| !name.as_bytes().starts_with(b"."))?;
+    match ending.to_str()? {
+        "json" => Some(Kind::CheckIn),
+        HOOK => Some(Kind::Hook),
+        _ => None,
+    }
+}
+
 /// Whether a name in an outbox is a letter's.
 #[must_use]
 pub fn is_letter(name: &OsStr) -> bool {
-    !name.as_bytes().starts_with(b".") && Path::new(name).extension().is_some_and(|e| e == "json")
+    kind_of(name).is_some()
+}
+
+/// Leaves a hook's letter, under a name nobody has, and no more than the newest `keep` of them.
+/// An outbox that is not there is made.
+///
+/// # Errors
+/// [`OutboxError::NotOwn`], [`OutboxError::Io`].
+pub fn leave_hook(outbox: &Path, bytes: &[u8], keep: usize) -> Result<(), OutboxError> {
+    let wrong = |source| OutboxError::Io { verb: "write into", path: outbox.to_owned(), source };
+    let dir = match open(outbox)? {
+        Some(dir) => dir,
+        None => make(outbox)?,
+    };
+    let name = format!("{:013}-{}.{HOOK}", clock::now().wall.0, &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    beneath::leave(&dir, OsStr::new(&name), bytes).map_err(wrong)?;
+    thin(outbox, Kind::Hook, keep).map(|_| ())
+}
+
+fn make(outbox: &Path) -> Result<OwnedFd, OutboxError> {
+    let root = outbox.ancestors().nth(OWN_PARTS.len()).filter(|_| outbox.ends_with(own_parts()));
+    let made = root
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+        .and_then(|root| OWN_PARTS.iter().try_fold(beneath::root(root)?, |at, part| beneath::enter(at, part)));
+    made.map_err(|source| OutboxError::Io { verb: "make", path: outbox.to_owned(), source })
+}
+
+fn own_parts() -> PathBuf {
+    OWN_PARTS.iter().collect()
 }
 
 /// Reads at most `cap` letters, those that came first. An outbox that is not there is empty. Call
@@ -138,15 +194,16 @@ pub fn read(outbox: &Path, cap: usize) -> Vec<Result<Letter, OutboxError>> {
         .collect()
 }
 
-/// Removes all but the newest `keep` letters, unread; says how many. In one call, of what is
-/// listed: an outbox that holds more is thinned out again by the next.
+/// Removes all but the newest `keep` letters of a kind, unread; says how many. In one call, of what
+/// is listed: an outbox that holds more is thinned out again by the next.
 ///
 /// # Errors
 /// [`OutboxError::NotOwn`], [`OutboxError::Io`].
-pub fn thin(outbox: &Path, keep: usize) -> Result<usize, OutboxError> {
+pub fn thin(outbox: &Path, kind: Kind, keep: usize) -> Result<usize, OutboxError> {
     let Some(dir) = open(outbox)? else { return Ok(0) };
     let mut waiting =
         list(dir.as_fd()).map_err(|e| OutboxError::Io { verb: "read", path: outbox.to_owned(), source: e })?;
+    waiting.retain(|(_, name)| kind_of(name) == Some(kind));
     waiting.truncate(waiting.len().saturating_sub(keep));
     // What is no file is left for [`read`] to refuse.
     let gone = waiting.iter().filter(|(_, name)| rustix::fs::unlinkat(&dir, name, AtFlags::empty()).is_ok());
@@ -194,7 +251,7 @@ pub fn refuse(outbox: &Path, file: &OsStr) -> Result<(), OutboxError> {
 /// Opens the outbox without following a link that an agent could have put there; `None` where
 /// there is none.
 fn open(outbox: &Path) -> Result<Option<OwnedFd>, OutboxError> {
-    let own: PathBuf = OWN_PARTS.iter().collect();
+    let own = own_parts();
     let (root, rel) = match outbox.ancestors().nth(OWN_PARTS.len()) {
         Some(root) if outbox.ends_with(&own) => (root, own.as_path()),
         _ => (outbox, Path::new("")),
@@ -239,6 +296,8 @@ fn came(stat: &rustix::fs::Stat) -> Came {
 }
 
 fn letter(dir: BorrowedFd<'_>, outbox: &Path, file: OsString, came: Came) -> Result<Option<Letter>, OutboxError> {
+    let Some(kind) = kind_of(&file) else { return Ok(None) };
+    let came = Wall(came.0.saturating_mul(1_000).saturating_add(came.1 / 1_000_000));
     let Ok(stat) = rustix::fs::statat(dir, &file, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(None) };
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(OutboxError::NotRegular { file });
@@ -256,10 +315,9 @@ fn letter(dir: BorrowedFd<'_>, outbox: &Path, file: OsString, came: Came) -> Res
         }
     };
     match serde_json::from_slice::<serde::de::IgnoredAny>(&bytes) {
-        Ok(_) => Ok(Some(Letter { file, bytes })),
+        Ok(_) => Ok(Some(Letter { file, kind, came, bytes })),
         Err(e) => {
-            let age_ms = clock::now().wall.0 - (came.0 * 1_000 + came.1 / 1_000_000);
-            let left = UNFINISHED.0.saturating_sub(u64::try_from(age_ms).unwrap_or(0));
+            let left = UNFINISHED.0.saturating_sub(clock::now().wall.since(came).0);
             if left > 0 {
                 return Err(OutboxError::Unfinished { file, again_in: Span(left) });
             }
@@ -288,6 +346,8 @@ mod tests {
             ("a b.json", true),
             (".json", false),
             (".1.json", false),
+            ("1.hook", true),
+            (".1.hook", false),
             ("1.json.tmp", false),
             ("1.JSON", false),
             ("json", false),

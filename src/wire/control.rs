@@ -111,6 +111,9 @@ pub enum Request {
         dialect: String,
         /// The payload, as it came.
         payload: serde_json::Value,
+        /// When it fired, and its id: the same may lie in the outbox by the time it is read here.
+        #[serde(default)]
+        stamp: Stamp,
     },
     /// An attempt waits for an answer to what it asked.
     Hear {

@@ -1,6 +1,7 @@
 //! The real CLIs. These tests are `ignored` so that a run without npm cannot report them as
 //! passed; `scripts/check` runs them where it can.
 
+mod alone;
 mod answers;
 mod asks;
 mod deadlines;
@@ -8,6 +9,7 @@ mod faults;
 mod hands;
 mod limits;
 mod mail;
+mod notify;
 mod stage;
 mod terminal;
 mod truth;

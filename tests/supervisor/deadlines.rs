@@ -1,13 +1,16 @@
 //! Check-ins that are due, reminders by each of their ways, lateness, limits, claims beside facts.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use standup::model::attempt::{End, StopWhy};
 use standup::model::board::Board;
 use standup::model::event::{Event, NeedKind};
 use standup::model::input::{Command as Wish, Reply};
 use standup::model::message::{Delivery, From};
 use standup::model::rhythm::{LimitName, NudgeWay};
+use standup::os::process::ProcessId;
 use standup::store::layout;
 
 use crate::scene::{Scene, id, poll, resting, scripted};
@@ -214,4 +217,54 @@ fn working() -> String {
     let script = r#"printf '\033]7501;state=working\033\\'; echo begun; read line; echo "$line"; sleep 1
 printf '\033]7501;state=done\033\\'; sleep 1; printf '\033]7501;state=working\033\\'; while :; do sleep 0.2; done"#;
     format!("schema = 1\n[agents.demo]\nadapter = \"demo\"\ncommand = [\"sh\", \"-c\", '''{script}''', \"sh\"]\n")
+}
+
+/// What stands still in the tests below does so for longer than an agent has after its reminder.
+const STILL: Duration = Duration::from_secs(7);
+
+/// Settings and a script: an agent that reports once it may, after it was reminded.
+fn reminded_once() -> String {
+    let script = format!(
+        "{REPORT} while [ ! -e $STANDUP_DIR/go ]; do echo .; sleep 0.05; done; report working meanwhile one; stay"
+    );
+    scripted(&script) + "[check_in]\nevery = \"1s\"\nnudges = 1\ngrace = \"5s\"\n"
+}
+
+fn missed(scene: &Scene) -> bool {
+    scene.events(1).iter().any(|e| matches!(e, Event::CheckInMissed { .. }))
+}
+
+#[test]
+fn a_supervisor_that_stood_still_judges_nobody_before_it_has_read_what_came_meanwhile() {
+    let mut scene = Scene::new(&reminded_once());
+    scene.start();
+    scene.live(1);
+    poll("the reminder", || !nudges(&scene).is_empty());
+    let (reminded, dir) = (Instant::now(), run_dir(&scene));
+    scene.signal(Signal::STOP);
+    std::fs::write(dir.join("go"), "").expect("write");
+    poll("its report", || dir.join("outbox/one.json").exists());
+    poll("its grace is over", || reminded.elapsed() > STILL);
+    scene.signal(Signal::CONT);
+    scene.until("the report", |b| !b.tasks[&id(1)].check_ins.is_empty());
+    assert!(!missed(&scene), "it had reported in time");
+}
+
+#[test]
+fn nobody_is_late_by_time_in_which_everything_stood_still() {
+    let mut scene = Scene::new(&reminded_once());
+    scene.start();
+    let host = scene.live(1).remove(0);
+    poll("the reminder", || !nudges(&scene).is_empty());
+    let (reminded, dir) = (Instant::now(), run_dir(&scene));
+    let agent = standup::os::process::descendants(host.host.pid);
+    let all: Vec<ProcessId> =
+        agent.into_iter().chain(ProcessId::of(host.host.pid)).chain(ProcessId::of(scene.pid())).rev().collect();
+    // As a frozen container does.
+    all.iter().for_each(|process| assert!(process.signal(Signal::STOP)));
+    std::fs::write(dir.join("go"), "").expect("write");
+    poll("its grace is over", || reminded.elapsed() > STILL);
+    all.iter().rev().for_each(|process| assert!(process.signal(Signal::CONT)));
+    scene.until("the report", |b| !b.tasks[&id(1)].check_ins.is_empty());
+    assert!(!missed(&scene), "it could not have reported in time");
 }

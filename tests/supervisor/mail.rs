@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,16 +33,16 @@ fn living(count: u32) -> Scene {
 }
 
 impl Scene {
-    fn run_dir(&self, number: u32) -> PathBuf {
+    pub(crate) fn run_dir(&self, number: u32) -> PathBuf {
         standup::store::layout::run_dir(&self.attempt(number).worktree)
     }
 
-    fn outbox(&self, number: u32) -> PathBuf {
+    pub(crate) fn outbox(&self, number: u32) -> PathBuf {
         self.run_dir(number).join("outbox")
     }
 
     /// What a task's agent has of ours in its environment.
-    fn agent_env(&self, number: u32) -> BTreeMap<String, String> {
+    pub(crate) fn agent_env(&self, number: u32) -> BTreeMap<String, String> {
         let file = self.run_dir(number).join("env");
         poll("the agent's environment", || file.exists());
         let text = fs::read_to_string(file).expect("read");
@@ -51,7 +51,7 @@ impl Scene {
     }
 
     /// Our program as a task's agent would run it.
-    fn as_agent(&self, number: u32, args: &[&str]) -> Command {
+    pub(crate) fn as_agent(&self, number: u32, args: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_standup"));
         command.args(args).current_dir(self.attempt(number).worktree).envs(self.agent_env(number));
         command.stdin(Stdio::null());
@@ -59,13 +59,11 @@ impl Scene {
     }
 
     /// A letter, put into an outbox as it should be.
-    fn post(&self, number: u32, name: &str, bytes: &[u8]) {
-        let outbox = self.outbox(number);
-        fs::write(outbox.join(".part"), bytes).expect("write");
-        fs::rename(outbox.join(".part"), outbox.join(name)).expect("rename");
+    pub(crate) fn post(&self, number: u32, name: &str, bytes: &[u8]) {
+        put(&self.outbox(number), name, bytes);
     }
 
-    fn refusals(&self, number: u32) -> Vec<String> {
+    pub(crate) fn refusals(&self, number: u32) -> Vec<String> {
         let why = |event| match event {
             Event::CheckInRefused { why } => Some(why),
             _ => None,
@@ -74,7 +72,7 @@ impl Scene {
     }
 
     #[track_caller]
-    fn until_refused(&self, number: u32, words: &str) {
+    pub(crate) fn until_refused(&self, number: u32, words: &str) {
         self.until_refused_of(number, words, || {});
     }
 
@@ -91,18 +89,24 @@ impl Scene {
         }
     }
 
-    fn dids(&self, number: u32) -> Vec<String> {
+    pub(crate) fn dids(&self, number: u32) -> Vec<String> {
         self.task(number).check_ins.into_iter().map(|c| c.check_in.did).collect()
     }
 
     /// The supervisor still answers at once.
     #[track_caller]
-    fn assert_awake(&self) {
+    pub(crate) fn assert_awake(&self) {
         let began = Instant::now();
         self.board();
         // Milliseconds; the rest is for a busy machine.
         assert!(began.elapsed() < SOON, "it took {:?}", began.elapsed());
     }
+}
+
+/// A letter, put into an outbox as it should be.
+pub(crate) fn put(outbox: &Path, name: &str, bytes: &[u8]) {
+    fs::write(outbox.join(".part"), bytes).expect("write");
+    fs::rename(outbox.join(".part"), outbox.join(name)).expect("rename");
 }
 
 fn letter(did: &str, more: &Value) -> Vec<u8> {

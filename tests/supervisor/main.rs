@@ -9,6 +9,7 @@ mod scene;
 mod asks;
 mod control;
 mod deadlines;
+mod hooks;
 mod leases;
 mod mail;
 mod reports;

@@ -143,13 +143,14 @@ fn check(adapter: &Adapter) -> Result<(), AdapterError> {
 fn check_placeholders(adapter: &Adapter) -> Result<(), AdapterError> {
     let launch = &adapter.launch;
     let user = placeholder::USER;
-    let lists: [(&str, &[String], &[&str]); 7] = [
+    let lists: [(&str, &[String], &[&str]); 8] = [
         ("program", &adapter.program, user),
         ("launch.args", &launch.args, user),
         ("launch.session", &launch.session, &["session"]),
         ("launch.resume", &launch.resume, &["resume"]),
         ("launch.before_prompt", &launch.before_prompt, user),
         ("notify.args", adapter.notify.as_ref().map_or(&[], |n| &n.args), &["notify"]),
+        ("notify.profile", adapter.notify.as_ref().map_or(&[], |n| std::slice::from_ref(&n.profile)), &["profile"]),
         ("mcp.args", adapter.mcp.as_ref().map_or(&[], |m| &m.args), &["standup"]),
     ];
     let modes = adapter.mode.iter().flat_map(|(mode, rules)| {

@@ -53,7 +53,7 @@ impl ApprovalRules {
 }
 
 /// The value that `words[i]` gives to `flag` (`-f v`, `-fv`, `--flag v`, `--flag=v`), as written and as meant.
-fn given(flag: &str, words: &[String], i: usize) -> Option<(String, String)> {
+pub(super) fn given(flag: &str, words: &[String], i: usize) -> Option<(String, String)> {
     let word = &words[i];
     if word == flag {
         let value = words.get(i + 1)?;

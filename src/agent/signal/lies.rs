@@ -117,6 +117,32 @@ fn done_is_a_lie_while_a_tool_of_the_turn_runs_on() {
 }
 
 #[test]
+fn done_is_a_lie_while_a_sub_agent_works_that_nothing_reports() {
+    let mut s = Scene::of("codex");
+    let works = |s: &mut Scene, size| {
+        s.see(Observation::Parts(Some(("inner".to_owned(), size))));
+    };
+    s.psp("state=working:app=codex").psp("state=done:app=codex");
+    works(&mut s, 1);
+    s.is(RunKind::Working, Source::Osc7501);
+    assert_eq!((s.state().turn_over, s.state().text.as_str()), (false, "sub-agent inner works on"));
+    assert!(s.weigher.is_held(at(s.ms)) && s.weigher.says_over(at(s.ms)));
+    // For as long as it gets on, and not for ever.
+    for size in 2..6 {
+        s.after(Span::mins(9));
+        works(&mut s, size);
+        s.is(RunKind::Working, Source::Osc7501);
+    }
+    s.psp("state=idle:app=codex").is(RunKind::Working, Source::Osc7501);
+    let stuck = s.weigher.clone();
+    s.see(Observation::Parts(None));
+    assert!(s.state().turn_over);
+    s.weigher = stuck;
+    s.after(Span::mins(10));
+    assert!(s.state().turn_over, "one that stands still does not hold the checks back");
+}
+
+#[test]
 fn done_is_a_lie_whether_the_hook_that_knows_comes_before_or_after_it() {
     let task = r#","background_tasks":[{"id":"b","type":"shell","status":"running","description":"make all"}]"#;
     for hook_first in [true, false] {
@@ -220,4 +246,16 @@ fn an_unknown_version_is_believed_where_it_speaks_and_unknown_where_it_does_not(
     assert_eq!(s.state().text, "version 9.9.9 is unknown here and reports nothing");
     unknown(&mut s);
     s.psp("state=working:app=claude-code").is(RunKind::Working, Source::Osc7501);
+}
+
+#[test]
+fn a_source_that_lies_in_a_version_is_switched_off_by_its_adapter() {
+    let text = include_str!("../builtin/claude.toml").replacen("schema = 1", "schema = 1\nignores = [\"osc7501\"]", 1);
+    let adapter = Arc::new(crate::agent::adapter::parse(&text).expect("an adapter"));
+    let mut s = Scene::of("claude");
+    s.weigher = Weigher::new(Rules { adapter, ..rules("claude") }, at(0));
+    s.psp("state=working:app=c").is(RunKind::Starting, Source::Process);
+    s.status("\"busy\"").is(RunKind::Working, Source::StatusFile);
+    s.psp("state=done:app=c").is(RunKind::Working, Source::StatusFile);
+    assert!(s.weigher.explain(at(s.ms)).iter().all(|view| view.source != Source::Osc7501));
 }

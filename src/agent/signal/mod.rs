@@ -52,6 +52,9 @@ pub enum Observation {
     ToolChild(Option<String>),
     /// The file of its conversation grew.
     Transcript,
+    /// The sub-agents that are at work although nothing reports them, by name, and how much they have
+    /// written in all; `None` where none is.
+    Parts(Option<(String, u64)>),
     /// We interrupted its turn.
     Interrupted,
     /// Its conversation, as the file that its process holds open says.
@@ -60,6 +63,24 @@ pub enum Observation {
     Exited(End),
     /// Its host is gone, and with it the terminal.
     Lost,
+}
+
+impl Observation {
+    /// Whose word it is, where it is one about the state.
+    fn source(&self) -> Option<Source> {
+        match self {
+            Self::Psp(_) => Some(Source::Osc7501),
+            Self::Status(_) => Some(Source::StatusFile),
+            Self::Hook(event) if event.dialect == Dialect::CodexNotify => Some(Source::Notify),
+            Self::Hook(_) => Some(Source::Hook),
+            Self::Title(_) => Some(Source::Title),
+            Self::Screen(_) => Some(Source::Screen),
+            Self::Output | Self::Cpu { .. } | Self::Files | Self::ToolChild(_) | Self::Transcript | Self::Parts(_) => {
+                Some(Source::Activity)
+            }
+            Self::Interrupted | Self::Session(_) | Self::Exited(_) | Self::Lost => None,
+        }
+    }
 }
 
 /// What a weigher is told once.
@@ -167,6 +188,8 @@ pub struct Weigher {
     /// When the status file last began to say `busy`, if it ever did.
     status_busy: Option<Now>,
     hook: Option<HookClaim>,
+    /// When the newest hook fired of which was heard.
+    hooked: Option<Now>,
     /// When a hook last said that the turn ended.
     stopped: Option<Now>,
     background: Option<(Vec<String>, Now)>,
@@ -179,6 +202,8 @@ pub struct Weigher {
     /// When each kind of sign was last seen.
     signs: BTreeMap<Sign, Now>,
     tool_child: Option<String>,
+    /// Sub-agents at work, how much they have written, and since when not more.
+    parts: Option<(String, u64, Now)>,
     /// When the turn began that runs, or that ran last.
     turn_began: Option<Now>,
     interrupted: Option<Now>,
@@ -204,6 +229,7 @@ impl Weigher {
             status: None,
             status_busy: None,
             hook: None,
+            hooked: None,
             stopped: None,
             background: None,
             last_message: None,
@@ -214,6 +240,7 @@ impl Weigher {
             last_sign: launched,
             signs: BTreeMap::new(),
             tool_child: None,
+            parts: None,
             turn_began: None,
             interrupted: None,
             evidence,
@@ -231,6 +258,9 @@ impl Weigher {
 
     /// Takes what was seen at `now`.
     pub fn observe(&mut self, now: Now, seen: Observation) {
+        if seen.source().is_some_and(|source| self.rules.adapter.ignores.contains(&source)) {
+            return;
+        }
         match seen {
             Observation::Psp(report) => self.psp(report, now),
             Observation::Status(file) => self.status_file(file, now),
@@ -262,6 +292,7 @@ impl Weigher {
                 }
                 self.tool_child = name;
             }
+            Observation::Parts(parts) => self.parts(parts, now),
             Observation::Interrupted => self.interrupted = Some(now),
             Observation::Session(id) => {
                 self.session.get_or_insert(id);
@@ -326,8 +357,10 @@ impl Weigher {
     }
 
     fn sign(&mut self, sign: Sign, now: Now) {
-        self.last_sign = now;
-        self.signs.insert(sign, now);
+        // A hook may be heard of later than what happened since.
+        let newer = |before: Now| if before.mono > now.mono { before } else { now };
+        self.last_sign = newer(self.last_sign);
+        self.signs.insert(sign, self.signs.get(&sign).map_or(now, |before| newer(*before)));
         self.evidence.acted.get_or_insert(now);
     }
 
@@ -413,6 +446,17 @@ impl Weigher {
         self.status = Some((file, at));
     }
 
+    fn parts(&mut self, parts: Option<(String, u64)>, now: Now) {
+        let before = self.parts.take();
+        self.parts = parts.map(|(names, size)| {
+            let since = before.filter(|(_, then, _)| *then == size).map_or(now, |(_, _, since)| since);
+            (plain::line(&names, 200), size, since)
+        });
+        if self.parts.as_ref().is_some_and(|(_, _, since)| *since == now) {
+            self.sign(Sign::Transcript, now);
+        }
+    }
+
     fn on_title(&mut self, text: &str, now: Now) {
         // A spinner turns many times a second; only its being there is news.
         self.title = title::says(&self.rules.adapter.title, text).map(|says| (says, now));
@@ -445,7 +489,9 @@ impl Weigher {
     }
 
     fn hook(&mut self, event: HookEvent, now: Now) {
-        let moved = matches!(&event.event, Event::SessionStart { source } if source != "compact");
+        // One that was on its way while a newer one came says nothing of how things stand now.
+        let overtaken = self.hooked.is_some_and(|newest| newest.mono > now.mono);
+        let moved = !overtaken && matches!(&event.event, Event::SessionStart { source } if source != "compact");
         if self.session.as_deref().is_some_and(|own| own != event.session) && !moved {
             self.foreign += 1;
             return;
@@ -453,16 +499,19 @@ impl Weigher {
         self.session = Some(event.session);
         self.transcript = event.transcript.or(self.transcript.take());
         self.sign(Sign::Report, now);
-        if event.agent_id.is_some() {
-            // A part's acts are signs of life; only the whole says what the whole does.
+        // A part's acts are signs of life; only the whole says what the whole does.
+        if event.agent_id.is_some() || overtaken || self.is_outlived(&event.event, now) {
             return;
         }
+        self.hooked = Some(now);
         let source = if event.dialect == Dialect::CodexNotify { Source::Notify } else { Source::Hook };
         let (says, text) = match event.event {
             Event::SessionStart { source } if source == "compact" => return,
             Event::SessionStart { .. } => (Says::AtRest, String::new()),
             Event::PromptSubmitted { .. } => {
-                self.begin(now);
+                if !self.began_after(now) {
+                    self.begin(now);
+                }
                 (Says::Working, String::new())
             }
             Event::ToolStart { tool } | Event::ToolEnd { tool } => (Says::Working, tool),
@@ -487,6 +536,16 @@ impl Weigher {
             self.turn(source, now);
         }
         self.hook = Some(HookClaim { source, says, text, at: now });
+    }
+
+    /// Whether a turn is known to have begun after `at`.
+    fn began_after(&self, at: Now) -> bool {
+        self.turn_began.is_some_and(|began| began.mono > at.mono)
+    }
+
+    /// Whether what a hook told at `at` is of a turn before the one that began since.
+    fn is_outlived(&self, event: &Event, at: Now) -> bool {
+        !matches!(event, Event::PromptSubmitted { .. }) && self.began_after(at)
     }
 
     fn ended(&mut self, last: Option<String>, background: Vec<String>, now: Now) -> (Says, String) {
@@ -532,6 +591,8 @@ pub fn prose_question(message: &str) -> Option<String> {
     (bare.ends_with('?') || bare.ends_with('？')).then(|| plain::line(line, 500))
 }
 
+#[cfg(test)]
+mod late;
 #[cfg(test)]
 mod lies;
 #[cfg(test)]

@@ -117,6 +117,7 @@ impl Weigher {
         let silence = self.rules.silence;
         let mut times = vec![self.launched.mono + START_GRACE, self.last_sign.mono + silence];
         times.extend(self.title.map(|(_, at)| at.mono + TITLE_FRESH));
+        times.extend(self.parts.as_ref().map(|(_, _, since)| since.mono + silence));
         times.extend(self.background.as_ref().map(|(_, at)| at.mono + silence));
         times.extend(self.board.root().map(|record| record.at.mono + silence));
         times.extend(self.status.as_ref().map(|(_, at)| at.mono + silence));
@@ -140,6 +141,12 @@ impl Weigher {
     #[must_use]
     pub fn is_held(&self, now: Now) -> bool {
         self.holder(now).is_some_and(|claim| claim.says == Says::Background)
+    }
+
+    /// Whether its turn is said to be over, with or without work that it left running.
+    #[must_use]
+    pub fn says_over(&self, now: Now) -> bool {
+        self.holder(now).is_some_and(|claim| matches!(claim.says, Says::TurnOver | Says::Background))
     }
 
     /// What is wrong with the last turn, while nothing newer happened.
@@ -196,11 +203,13 @@ impl Weigher {
             psp::State::Error => Says::Failed,
             psp::State::Done | psp::State::Idle if part.is_some() => Says::Background,
             psp::State::Done if self.background_holds(now) => Says::Background,
-            psp::State::Done if self.tool_holds(record.at, now) => Says::Background,
+            psp::State::Done if self.tool_holds(record.at, now) || self.parts_hold(now) => Says::Background,
             psp::State::Done => Says::TurnOver,
             // Codex goes from done to idle at the next key: the turn is over all the same.
             psp::State::Idle if self.psp_finished && self.background_holds(now) => Says::Background,
-            psp::State::Idle if self.psp_finished && self.tool_holds(record.at, now) => Says::Background,
+            psp::State::Idle if self.psp_finished && (self.tool_holds(record.at, now) || self.parts_hold(now)) => {
+                Says::Background
+            }
             psp::State::Idle if self.psp_finished => Says::TurnOver,
             psp::State::Idle | psp::State::Clear => Says::AtRest,
         };
@@ -209,7 +218,8 @@ impl Weigher {
             let part = part.map(|(_, r)| r.report.title.clone());
             let listed = self.background.as_ref().map(|(b, _)| b.join(", "));
             let tool = || self.tool_child.as_ref().map(|tool| format!("{tool} runs on"));
-            text = part.or(listed).or_else(tool).unwrap_or_default();
+            let parts = || self.parts.as_ref().map(|(names, ..)| format!("sub-agent {names} works on"));
+            text = part.or(listed).or_else(tool).or_else(parts).unwrap_or_default();
         }
         Some(Claim { source: Source::Osc7501, says, text, at: record.at, void: None })
     }
@@ -235,6 +245,11 @@ impl Weigher {
         self.tool_child.is_some() && now.mono.since(ended.mono) < self.rules.silence
     }
 
+    /// So do sub-agents, for as long as they get on.
+    fn parts_hold(&self, now: Now) -> bool {
+        self.parts.as_ref().is_some_and(|(_, _, since)| now.mono.since(since.mono) < self.rules.silence)
+    }
+
     fn status_claim(&self, now: Now) -> Option<Claim> {
         let (file, at) = self.status.as_ref()?;
         let says = match file.status {
@@ -250,10 +265,13 @@ impl Weigher {
     /// Idle after busy is the end of a turn, unless we know better: we interrupted it, or hooks are
     /// there and none told of an end (an interrupt by hand fires none).
     fn status_turn_over(&self) -> bool {
-        let Some(busy) = self.status_busy else { return false };
         if self.interrupted.is_some() || self.failure.is_some() {
             return false;
         }
+        // Where its turn was not seen, a hook may have told of its end before we came.
+        let Some(busy) = self.status_busy else {
+            return self.hook.as_ref().is_some_and(|hook| hook.says == Says::TurnOver);
+        };
         match self.hook {
             Some(_) => self.stopped.is_some_and(|stopped| stopped.mono >= busy.mono) && self.background.is_none(),
             None => true,

@@ -1,4 +1,5 @@
-//! What attempts report and ask, from their outboxes and over the socket.
+//! What attempts report and ask, and what their hooks tell late, from their outboxes and over the
+//! socket.
 //!
 //! **Invariant:** whatever an attempt sends, it costs no more than its share: of reports a burst
 //! and then a few a minute are stored, and of refusals likewise; what is beyond that is counted.
@@ -6,6 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use tokio::sync::oneshot;
+
+use crate::agent::hook::Late;
 use crate::model::attempt::Attempt;
 use crate::model::checkin::Via;
 use crate::model::id::{AttemptId, CheckRun};
@@ -14,7 +18,8 @@ use crate::model::time::{Mono, Now};
 use crate::os::clock;
 use crate::wire::control::{Answer, Request};
 
-use super::super::watching::Letter;
+use super::super::hosts::{self, Ask, Fired};
+use super::super::watching::{Letter, Says};
 use super::{Desk, refused};
 
 /// Reports that may come at once: what an agent writes in two days, one every quarter of an hour,
@@ -31,13 +36,35 @@ const REFUSALS: u64 = 20;
 const REFUSAL_MS: u64 = 60_000;
 
 impl Desk {
-    /// A report from an outbox: acknowledged once it is stored, with whether it counts.
+    /// What lay in an outbox: acknowledged once it is stored or heard, with whether it counts.
     pub(in super::super) fn letter(&mut self, letter: Letter) {
-        let Letter { attempt, seen, stored } = letter;
+        let Letter { attempt, says, stored } = letter;
+        let seen = match says {
+            Says::Seen(seen) => seen,
+            Says::Hook(late) => return self.late_hook(attempt, late, stored),
+        };
         let counts = self.report(attempt, seen);
         if self.driver.trouble().is_none() {
             let _ = stored.send(counts.is_ok());
         }
+    }
+
+    /// A hook that fired while nobody heard it. The task of its host weighs it at its age; while
+    /// there is none yet, the letter stays where it is. Of an agent that has ended it can only say
+    /// which conversation it was, for whoever goes on with it.
+    fn late_hook(&mut self, attempt: AttemptId, late: Late, stored: oneshot::Sender<bool>) {
+        let Late { event, at, id } = late;
+        if let Some(handle) = self.world.host(attempt) {
+            let fired = Fired { event, at: hosts::fired(Some(at)), id, heard: Some(stored) };
+            return handle.offer(Ask::Hook(fired));
+        }
+        let Some(ended) = self.driver.board().attempt(attempt).filter(|a| !a.is_active()) else { return };
+        let is_news = ended.session.is_none() && at >= ended.planned_at;
+        if is_news {
+            self.input(Input::Observed { attempt, seen: Observation::Session { session: event.session } });
+        }
+        tracing::info!(%attempt, is_news, "a hook fired while no supervisor ran, and its agent has ended");
+        let _ = stored.send(true);
     }
 
     /// What an attempt wants over the socket.
@@ -54,12 +81,12 @@ impl Desk {
                 }
                 // Before anybody can have answered: what was just asked cannot be typed meanwhile.
                 if listens {
-                    let _ = self.turn_over(Command::Hear { attempt });
+                    let _ = self.turn(Input::Command(Command::Hear { attempt }), &[]);
                 }
                 Answer::Ok {}
             }
-            Request::Hook { dialect, payload } => self.hook(attempt, &dialect, &payload),
-            Request::Hear { .. } => match self.turn_over(Command::Hear { attempt }) {
+            Request::Hook { dialect, payload, stamp } => self.hook(attempt, &dialect, &payload, stamp),
+            Request::Hear { .. } => match self.turn(Input::Command(Command::Hear { attempt }), &[]) {
                 Ok(Reply::Heard { text, open }) => Answer::Heard { text, open },
                 Ok(_) => refused("the answer makes no sense"),
                 Err(refusal) => Answer::Refused(refusal),
@@ -67,10 +94,6 @@ impl Desk {
             Request::Check { run, .. } => self.checks(attempt, run),
             _ => refused("this request does not belong here"),
         }
-    }
-
-    fn turn_over(&mut self, command: Command) -> Result<Reply, Refusal> {
-        self.driver.turn(Input::Command(command), &[], clock::now())
     }
 
     /// One report, as far as there is room for it.
@@ -86,7 +109,7 @@ impl Desk {
             self.refused(attempt, &why, now);
             return refuse(RefusalCode::Policy, why);
         }
-        self.driver.turn(Input::Observed { attempt, seen }, &[], now)?;
+        self.turn(Input::Observed { attempt, seen }, &[])?;
         match self.driver.trouble() {
             // It waits here as well; by its id it counts once.
             Some(why) => refuse(RefusalCode::Failure, format!("nothing can be stored: {why}")),
@@ -115,7 +138,7 @@ impl Desk {
             return self.unheard(attempt, "it is not the newest attempt");
         }
         if run.is_none()
-            && let Err(refusal) = self.turn_over(Command::Verify { task: attempt.task })
+            && let Err(refusal) = self.turn(Input::Command(Command::Verify { task: attempt.task }), &[])
         {
             return Answer::Refused(refusal);
         }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::agent::adapter;
-use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of};
+use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of, own_notify, own_notify_files};
 use crate::agent::preamble::{self, Preamble};
+use crate::agent::psp;
 use crate::agent::stage::{self, Stage};
+use crate::agent::status_file;
 use crate::git::grant;
 use crate::host::registry::{self, HostRecord};
 use crate::host::{self, StartError, transcript};
@@ -38,9 +40,6 @@ use super::prepare::{run_dir, site_of};
 use super::survey::{plan_file, plan_in};
 use super::{blocking, chain};
 
-/// The OSC number of in-band state reports: they are kept from attached terminals.
-const PSP: u32 = 7501;
-
 /// The terminal an agent starts in, before anybody attaches.
 const SIZE: Size = Size { rows: 40, cols: 120 };
 
@@ -62,6 +61,9 @@ const TAKEN: &str = "taken";
 
 /// The user's own preamble, in the folder of settings.
 const PREAMBLE: &str = "preamble.md";
+
+/// The longest settings of a CLI that are read, in bytes.
+const SETTINGS_MAX: u64 = 1 << 20;
 
 /// The longest preamble read, in bytes.
 const PREAMBLE_MAX: u64 = 256 << 10;
@@ -286,6 +288,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
     let roots = grant::roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
     let brief = crate::store::layout::run_dir(&wanted.worktree).join("brief.md");
     let resume = wanted.session.as_deref().filter(|_| wanted.resume);
+    let notify = notify_of(world, wanted, found);
     let request = LaunchRequest {
         task: wanted.attempt.task,
         attempt: wanted.attempt.no,
@@ -300,6 +303,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         standup: &world.exe,
         writable_roots: &roots,
         hooks: found.adapter.hooks.as_ref().is_some_and(|hooks| hooks.by_default),
+        notify: &notify,
         mcp: found.adapter.mcp.is_some(),
     };
     let command = command_of(&found.adapter, &found.settings, &request).map_err(|e| ("launch", chain(&e)))?;
@@ -307,6 +311,20 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         tracing::info!(attempt = %wanted.attempt, "{note}");
     }
     Ok((command, program))
+}
+
+/// The user's own notify program, by the settings that his CLI would read.
+fn notify_of(world: &World, wanted: &Wanted, found: &FoundAgent) -> Vec<String> {
+    let Some(rules) = &found.adapter.notify else { return Vec::new() };
+    let mut env = environment::of_checks(world, wanted.attempt, &wanted.worktree, &[]);
+    for (name, value) in found.adapter.env.set.iter().chain(&found.settings.env) {
+        environment::set(&mut env, name.as_ref(), value.into());
+    }
+    let root = rules.own.as_ref().and_then(|own| status_file::root(own, &text_env(&env)));
+    let read = |file: String| file::read_bounded(&root.as_ref()?.join(file), SETTINGS_MAX).ok();
+    let named = |text: Vec<u8>| own_notify(rules, &String::from_utf8_lossy(&text));
+    let files = own_notify_files(rules, &found.settings.args);
+    files.into_iter().find_map(|file| read(file).and_then(named)).unwrap_or_default()
 }
 
 /// What the agent is told first: how to report, where it may work, and the brief.
@@ -379,6 +397,7 @@ fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -
         worktree: wanted.worktree.clone(),
         notified: found.adapter.notify.is_some() && !command.hooks,
         plans: wanted.plans,
+        reads_outbox: false,
     }
 }
 
@@ -418,7 +437,8 @@ fn host_spec(
                 reply: Bytes(a.reply.clone().into_bytes()),
             })
             .collect(),
-        reports: vec![PSP],
+        // They are kept from attached terminals.
+        reports: vec![psp::OSC],
         fence: Some(Fence {
             path: bytes(&world.place.layout.fence(wanted.attempt.task)),
             number: u64::from(wanted.attempt.no.get()),
@@ -454,6 +474,7 @@ async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voi
             tokio::time::sleep(RECONNECT).await;
             // What it takes by typing was handed over by the first connection.
             voice.type_after_start = None;
+            voice.reads_outbox = false;
             return adopt(world, attempt, facts, voice);
         }
         Ok((false, Some(ended))) => Observation::Exited { host: facts.id, ended },
@@ -523,5 +544,6 @@ pub(in super::super) fn voice_of(
         worktree: worktree.to_owned(),
         notified,
         plans: false,
+        reads_outbox: false,
     }
 }

@@ -1,17 +1,18 @@
 //! What no agent reports of itself: the CPU time of its processes, the tool that runs, the growth
-//! of its conversation.
+//! of its conversation and of those of its sub-agents.
 //!
 //! **Invariant:** a look costs a walk over /proc and is made when something else gives reason to,
 //! or at long intervals while a turn runs; never while an agent rests. Must not know: what follows
 //! from what is seen.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::super::effects::blocking;
 use super::super::sessions;
-use super::{Host, SESSION_LOOK_MAX};
+use super::Host;
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
 use crate::model::state::{RunKind, RunState};
@@ -29,9 +30,6 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from
 /// How long before the turn by our account a tool of it may have begun: a report is a moment late.
 const TURN_SLACK: Span = Span::secs(2);
 
-/// The largest status file read, in bytes.
-const STATUS_MAX: u64 = 64 << 10;
-
 /// Programs that only run others: what they run is the better name.
 const WRAPPERS: [&str; 10] =
     ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
@@ -48,6 +46,7 @@ impl Host {
         self.sample_cpu(agent, &family, now);
         let tool = self.tool(agent, &family, now);
         self.weigher.observe(now, Seen::ToolChild(tool));
+        self.sample_parts(agent, now);
         self.sample_transcript(now);
         // The end of what holds a finished turn back is waited for; silence may be told later.
         let calm = (self.voice.silence.to_std() / 20).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
@@ -58,7 +57,9 @@ impl Host {
     pub(super) fn look_at_status_file(&mut self) {
         let Some(rule) = &self.voice.adapter.status_file else { return };
         let Some(path) = status_file::location(rule, &self.voice.env, self.facts.agent.pid) else { return };
-        let read = file::read_bounded(&path, STATUS_MAX).ok().and_then(|bytes| status_file::parse(&bytes).ok());
+        let read = file::read_bounded(&path, status_file::MAX_BYTES as u64)
+            .ok()
+            .and_then(|bytes| status_file::parse(&bytes).ok());
         let own = read.filter(|f| f.is_of(self.facts.agent.pid, Some(self.facts.agent.start)));
         self.weigher.observe(clock::now(), Seen::Status(own));
     }
@@ -76,7 +77,7 @@ impl Host {
 
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
     pub(super) async fn look_for_session(&mut self) {
-        if self.weigher.session().is_some() || !self.voice.adapter.launch.session.is_empty() {
+        if self.weigher.session().is_some() {
             return;
         }
         // One that has begun no turn has no conversation.
@@ -85,8 +86,7 @@ impl Host {
             return;
         }
         self.session_look = (Instant::now() + pause, (pause * 2).min(SESSION_LOOK_MAX));
-        let Some(rule) = &self.voice.adapter.transcripts else { return };
-        let Some(root) = status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path)) else { return };
+        let Some(root) = self.conversations() else { return };
         let (agent, worktree) = (self.facts.agent.pid, self.voice.worktree.clone());
         if let Some(id) = blocking(move || sessions::held(agent, &root, &worktree)).await {
             self.weigher.observe(clock::now(), Seen::Session(id));
@@ -115,7 +115,8 @@ impl Host {
     fn tool(&self, agent: u32, family: &[ProcessId], now: Now) -> Option<String> {
         let home = Stat::read(agent)?.session;
         let began = self.weigher.turn_began()?;
-        let turn = span_since(now.wall, began.wall).saturating_add(TURN_SLACK.0);
+        // By the wall clock: a process ages while the machine sleeps, and so does a turn.
+        let turn = (now.wall.since(began.wall) + TURN_SLACK).0;
         let tools: Vec<u32> = family
             .iter()
             .filter(|p| Stat::read(p.pid).is_some_and(|s| s.session != home))
@@ -127,6 +128,21 @@ impl Host {
         names.into_iter().find(|name| !WRAPPERS.contains(&name.as_str())).or(first)
     }
 
+    /// Sub-agents that outlive the turn which started them, where only their conversations tell.
+    fn sample_parts(&mut self, agent: u32, now: Now) {
+        let Some(root) = self.conversations().filter(|_| self.weigher.says_over(now)) else { return };
+        let Some(session) = self.weigher.session() else { return };
+        let parts = sessions::parts_at_work(agent, &root, &self.voice.worktree, session);
+        self.weigher.observe(now, Seen::Parts(parts));
+    }
+
+    /// Where a CLI that chooses its conversations by itself keeps them.
+    pub(super) fn conversations(&self) -> Option<PathBuf> {
+        let adapter = &self.voice.adapter;
+        let rule = adapter.transcripts.as_ref().filter(|_| adapter.launch.session.is_empty())?;
+        status_file::root(rule, &self.voice.env).map(|root| root.join(&rule.path))
+    }
+
     fn sample_transcript(&mut self, now: Now) {
         let Some(path) = self.weigher.transcript() else { return };
         let Ok(length) = std::fs::metadata(path).map(|meta| meta.len()) else { return };
@@ -134,11 +150,6 @@ impl Host {
             self.weigher.observe(now, Seen::Transcript);
         }
     }
-}
-
-/// By the wall clock: a process ages while the machine sleeps, and so does a turn.
-fn span_since(now: Wall, then: Wall) -> u64 {
-    now.since(then).0
 }
 
 /// The moment so long before.

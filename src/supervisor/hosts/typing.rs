@@ -218,6 +218,7 @@ mod tests {
         let facts = HostFacts { id, nonce: String::new(), host: nobody, agent: nobody };
         let voice = Voice {
             plans: false,
+            reads_outbox: false,
             adapter: Arc::new(builtin("codex").expect("built in")),
             silence: Span::mins(10),
             prompted: true,

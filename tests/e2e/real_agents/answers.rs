@@ -15,16 +15,7 @@ use crate::support::rig::Cli;
 
 /// A task whose agent asks whether it may make a file; returns the file too.
 fn asking(stage: &Stage, cli: Cli, name: &str) -> (TaskId, std::path::PathBuf) {
-    let file = stage.home().path().join(format!("{name}-was-here"));
-    let prompt = format!(
-        "[[steps:[{{\"gate\":\"{name}\",\"bash\":{{\"cmd\":\"touch {}\",\"escalate\":true,\"why\":\"to see\"}}}},{{\"say\":\"went on\"}}]]]",
-        file.display()
-    );
-    let id = stage.add(cli, &prompt);
-    stage.model.wait(name);
-    stage.until_state(id, RunKind::Working);
-    let asked = Instant::now();
-    stage.model.open(name);
+    let (id, file, asked) = stage.add_asking(cli, name);
     let task = stage.until_task(id, "asks with options", |t| {
         t.needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Permission && n.options.len() >= 2)
     });

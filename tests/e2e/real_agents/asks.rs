@@ -16,16 +16,7 @@ fn asks_a_permission_and_goes_on_once_it_is_given() {
     let stage = Stage::new(&Setting::default());
     for (cli, yes, words) in [(Cli::Claude, "1", "touch"), (Cli::Codex, "y", "touch")] {
         let name = cli.name();
-        let file = stage.home().path().join(format!("{name}-was-here"));
-        let prompt = format!(
-            "[[steps:[{{\"gate\":\"{name}\",\"bash\":{{\"cmd\":\"touch {}\",\"escalate\":true,\"why\":\"to see\"}}}},{{\"say\":\"touched\"}}]]]",
-            file.display()
-        );
-        let id = stage.add(cli, &prompt);
-        stage.model.wait(name);
-        stage.until_state(id, RunKind::Working);
-        let asked = Instant::now();
-        stage.model.open(name);
+        let (id, file, asked) = stage.add_asking(cli, name);
         let state = stage.until_state(id, RunKind::Waiting);
         stage.timed(id, "permission", asked, |s| s.kind == RunKind::Waiting);
         assert_eq!(state.ask, Some(Ask::Permission));

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -44,11 +44,19 @@ pub(super) struct Setting<'a> {
     pub(super) codex: &'a [&'a str],
     /// Whether the first questions were answered and the folder is trusted.
     pub(super) trusted: bool,
+    /// The user's own adapters, by name.
+    pub(super) adapters: Vec<(&'a str, String)>,
 }
 
 impl Default for Setting<'_> {
     fn default() -> Self {
-        Self { settings: "", claude: &["--allowedTools", "Bash(git:*)"], codex: &[], trusted: true }
+        Self {
+            settings: "",
+            claude: &["--allowedTools", "Bash(git:*)"],
+            codex: &[],
+            trusted: true,
+            adapters: Vec::new(),
+        }
     }
 }
 
@@ -101,6 +109,11 @@ impl Stage {
             data: under.join("data"),
             runtime: under.join("run"),
         };
+        for (name, text) in &setting.adapters {
+            let adapters = dirs.config.join("adapters");
+            std::fs::create_dir_all(&adapters).expect("a folder");
+            std::fs::write(adapters.join(format!("{name}.toml")), text).expect("write");
+        }
         let git = |line: &str| super::git(&repo, line);
         git("git init -q -b main && git config user.name T && git config user.email t@localhost");
         git("git add -A && git commit -qm 'A repository with a fault'");
@@ -217,6 +230,18 @@ impl Stage {
             Reply::Tasks { added, .. } => added[0],
             other => panic!("unexpected reply {other:?}"),
         }
+    }
+
+    /// Adds a task whose agent asks whether it may make a file; returns the file too, and since when
+    /// it asks.
+    pub(super) fn add_asking(&self, cli: Cli, gate: &str) -> (TaskId, PathBuf, Instant) {
+        let file = self.home().path().join(format!("{gate}-was-here"));
+        let id = self.add(cli, &format!("[[steps:[{},{{\"say\":\"went on\"}}]]]", touch(gate, &file)));
+        self.model.wait(gate);
+        self.until_state(id, RunKind::Working);
+        let asked = Instant::now();
+        self.model.open(gate);
+        (id, file, asked)
     }
 
     pub(super) fn send(&self, task: TaskId, text: &str, now: bool) -> MsgId {
@@ -436,4 +461,10 @@ impl Drop for Stage {
 /// The run state of a task's newest attempt.
 pub(super) fn run(task: &Task) -> Option<&RunState> {
     task.attempt().map(|a| &a.run)
+}
+
+/// A step behind a gate that makes a file, for which both CLIs want permission.
+pub(super) fn touch(gate: &str, file: &Path) -> String {
+    let cmd = format!("touch {}", file.display());
+    format!("{{\"gate\":\"{gate}\",\"bash\":{{\"cmd\":\"{cmd}\",\"escalate\":true,\"why\":\"to see\"}}}}")
 }

@@ -9,7 +9,7 @@ use standup::model::state::{Ask, RunKind, Source};
 use standup::model::task::Column;
 use standup::os::process::ProcessId;
 
-use super::stage::{Setting, Stage, run};
+use super::stage::{Setting, Stage, run, touch};
 use super::terminal::Terminal;
 use crate::support::rig::Cli;
 
@@ -80,6 +80,30 @@ fn a_turn_is_not_over_while_a_command_it_left_runs_on() {
 
 #[test]
 #[ignore = "needs npm; scripts/check runs it"]
+fn a_turn_is_not_over_while_a_sub_agent_of_it_works() {
+    let stage = Stage::new(&Setting::default());
+    for cli in BOTH {
+        let name = cli.name();
+        stage.model.close("g");
+        let id = stage.add(cli, "[[script:subagent inner=gate]]");
+        stage.model.wait("g");
+        if cli == Cli::Codex {
+            // It says itself that it is done; its sub-agent's conversation says otherwise.
+            stage.until_task(id, "held back by it", |t| run(t).is_some_and(|r| r.text == "sub-agent inner works on"));
+            println!("{name}\n{}", explain(&stage, id));
+        }
+        stage.until_state(id, RunKind::Working);
+        let over = |stage: &Stage| stage.task(id).attempt().is_some_and(|a| a.run.turn_over || a.checking.is_some());
+        assert!(!over(&stage), "{name}: {:?}", run(&stage.task(id)));
+        let since = Instant::now();
+        stage.model.open("g");
+        stage.until_task(id, "in review", |t| t.column == Column::Review);
+        println!("measured the end of {name}'s sub-agent: after {} ms", since.elapsed().as_millis());
+    }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
 fn every_state_of_claude_is_told_by_these_sources_so_soon() {
     every_state(Cli::Claude);
 }
@@ -106,10 +130,7 @@ fn every_state(cli: Cli) {
 /// Permission, question and the end of a turn, of one task.
 fn asked_and_done(stage: &Stage, cli: Cli, table: &mut Table) {
     let file = stage.home().path().join("asked");
-    let touch = format!(
-        "{{\"gate\":\"p\",\"bash\":{{\"cmd\":\"touch {}\",\"escalate\":true,\"why\":\"to see\"}}}}",
-        file.display()
-    );
+    let touch = touch("p", &file);
     let ask = "{\"question\":\"Which colour?\",\"header\":\"Choice\",\"options\":[\"Red\",\"Blue\"]}";
     let steps = format!("[[steps:[{touch},{{\"gate\":\"q\",\"ask\":{ask}}},{{\"gate\":\"e\",\"say\":\"Done.\"}}]]]");
     let since = Instant::now();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use standup::watch::WatchEvent;
-use standup::watch::outbox::{self, MAX_BYTES, OutboxError, UNFINISHED};
+use standup::watch::outbox::{self, Kind, MAX_BYTES, OutboxError, UNFINISHED};
 
 use super::{DEADLINE, Watched, key, write};
 
@@ -227,7 +227,7 @@ fn an_outbox_that_leads_elsewhere_is_not_read() {
 #[test]
 fn thinning_out_keeps_the_newest_and_removes_only_letters() {
     let (dir, outbox) = place();
-    assert_eq!(outbox::thin(&super::outbox(&dir.path().join("nowhere")), 3).expect("nothing there"), 0);
+    assert_eq!(outbox::thin(&super::outbox(&dir.path().join("nowhere")), Kind::CheckIn, 3).expect("nothing there"), 0);
     for n in 0..20 {
         fs::write(outbox.join(format!("{n:02}.json")), LETTER).expect("write");
     }
@@ -236,11 +236,35 @@ fn thinning_out_keeps_the_newest_and_removes_only_letters() {
     }
     fs::write(dir.path().join("kept"), "x").expect("write");
     symlink(dir.path().join("kept"), outbox.join("zz.json")).expect("link");
-    assert_eq!(outbox::thin(&outbox, 30).expect("thin"), 0);
+    assert_eq!(outbox::thin(&outbox, Kind::CheckIn, 30).expect("thin"), 0);
     // The link is the newest of the four that stay.
-    assert_eq!(outbox::thin(&outbox, 4).expect("thin"), 17);
+    assert_eq!(outbox::thin(&outbox, Kind::CheckIn, 4).expect("thin"), 17);
     assert_eq!(names_of_letters(&outbox), ["17.json", "18.json", "19.json"]);
-    assert_eq!(outbox::thin(&outbox, 0).expect("thin"), 4);
+    assert_eq!(outbox::thin(&outbox, Kind::CheckIn, 0).expect("thin"), 4);
     assert!(outbox.join(".refused-1.json").exists() && outbox.join("notes.txt").exists());
     assert!(dir.path().join("kept").exists(), "what a link leads to is not removed");
+}
+
+#[test]
+fn hooks_that_are_left_are_few_whole_and_nowhere_else() {
+    let (dir, outbox) = place();
+    fs::write(outbox.join("1.json"), LETTER).expect("write");
+    for n in 0..5 {
+        outbox::leave_hook(&outbox, format!("[{n}]").as_bytes(), 3).expect("left");
+    }
+    let left: Vec<outbox::Letter> = outbox::read(&outbox, 9).into_iter().flatten().collect();
+    let hooks: Vec<&[u8]> = left.iter().filter(|l| l.kind == Kind::Hook).map(|l| l.bytes.as_slice()).collect();
+    assert_eq!(hooks, [b"[2]", b"[3]", b"[4]"], "the newest, in order");
+    assert_eq!(left.iter().filter(|l| l.kind == Kind::CheckIn).count(), 1, "and no check-in is lost for them");
+    assert_eq!(fs::read_dir(&outbox).expect("list").count(), 4, "nothing half-written lies there");
+    // It is made where it is missing, and no link is followed.
+    fs::remove_dir_all(&outbox).expect("remove");
+    outbox::leave_hook(&outbox, b"{}", 3).expect("left");
+    assert_eq!(outbox::read(&outbox, 9).len(), 1);
+    fs::remove_dir_all(&outbox).expect("remove");
+    symlink(dir.path(), &outbox).expect("link");
+    let before = fs::read_dir(dir.path()).expect("list").count();
+    assert!(matches!(outbox::leave_hook(&outbox, b"{}", 3), Err(OutboxError::NotOwn { .. })));
+    assert_eq!(fs::read_dir(dir.path()).expect("list").count(), before);
+    assert!(outbox::leave_hook(&dir.path().join("no/where"), b"{}", 3).is_err(), "and only in an outbox");
 }

@@ -1,54 +1,67 @@
 //! A hook that asks for permission and waits, while the CLI shows its own dialog beside it.
 //!
 //! **Invariant:** whatever happens to the supervisor, this ends without a decision: at once where
-//! none answers, with the connection where one is killed. The dialog stays usable all the while.
+//! none runs, soon where none answers, with the connection where one is killed. The dialog stays
+//! usable all the while.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
-use super::LIMIT;
+use super::{LIMIT, Report, within};
 use crate::agent::hook;
 use crate::client::control::{Client, ClientError};
 use crate::wire::control::{Answer, Request};
 
+/// How long a supervisor that is busy may take to be reached: the dialog waits for nobody.
+const REACHED: Duration = Duration::from_secs(5);
+
+/// What becomes of a question: it is read, somebody hears it or not, and it ends.
+enum Step {
+    Read(Report),
+    Heard(bool),
+    Ended(Result<Option<bool>, ClientError>),
+}
+
 /// What to print: a person's decision, if one comes.
 pub(super) fn decided(dialect: &str, given: Option<OsString>) -> Option<String> {
-    let (tell, told) = mpsc::sync_channel(1);
+    let until = Instant::now() + REACHED;
+    let (tell, told) = mpsc::sync_channel(3);
     let of = dialect.to_owned();
     std::thread::spawn(move || {
-        let asked = connect(&of, given);
-        let waits = asked.is_some();
-        let _ = tell.send(None);
-        if let (true, Some((client, request))) = (waits, asked) {
-            let _ = tell.send(wait(client, &request));
+        let Some(report) = Report::read(of, given) else { return };
+        let _ = tell.send(Step::Read(report.clone()));
+        let client = report.mail.connect().ok();
+        let _ = tell.send(Step::Heard(client.is_some()));
+        if let Some(client) = client {
+            let _ = tell.send(Step::Ended(wait(client, &report)));
         }
     });
     // Reading the payload and being welcomed is a matter of milliseconds; a person's decision is not.
-    told.recv_timeout(LIMIT).ok()?;
-    let allow: bool = told.recv().ok()??;
-    hook::decision(dialect.parse().ok()?, allow)
-}
-
-fn connect(dialect: &str, given: Option<OsString>) -> Option<(Client, Request)> {
-    let socket = std::env::var_os("STANDUP_SOCKET")?;
-    let token = std::env::var("STANDUP_TOKEN").ok()?;
-    let payload = super::read(given)?;
-    let client = Client::open(Path::new(&socket), &token).ok()?;
-    Some((client, Request::Permission { dialect: dialect.to_owned(), payload }))
-}
-
-fn wait(mut client: Client, request: &Request) -> Option<bool> {
-    match client.ask(request) {
-        Ok(Answer::Decided { allow }) => Some(allow),
-        // An older supervisor knows reports alone.
-        Err(ClientError::Refused(_)) => {
-            if let Request::Permission { dialect, payload } = request {
-                let report = Request::Hook { dialect: dialect.clone(), payload: payload.clone() };
-                let _ = client.ask(&report);
-            }
+    let Some(Step::Read(report)) = within(&told, until) else { return None };
+    if !matches!(within(&told, until), Some(Step::Heard(true))) {
+        report.keep(Instant::now() + LIMIT);
+        return None;
+    }
+    match told.recv() {
+        Ok(Step::Ended(Ok(allow))) => hook::decision(dialect.parse().ok()?, allow?),
+        // Nobody has let it go: its supervisor is gone, and the dialog still stands.
+        _ => {
+            report.keep(Instant::now() + LIMIT);
             None
         }
-        _ => None,
+    }
+}
+
+fn wait(mut client: Client, report: &Report) -> Result<Option<bool>, ClientError> {
+    let (dialect, payload) = (report.dialect.clone(), report.payload.clone());
+    match client.ask(&Request::Permission { dialect, payload }) {
+        Ok(Answer::Decided { allow }) => Ok(Some(allow)),
+        // An older supervisor knows reports alone.
+        Err(ClientError::Refused(_)) => {
+            let _ = report.send();
+            Ok(None)
+        }
+        other => other.map(|_| None),
     }
 }
