@@ -34,7 +34,7 @@ const TABLE: Table = Table {
         room("wire", 1, &["base64", "serde_json"]),
         room("report", 1, &["quick_xml", "serde_json"]),
         room("store", 2, &["rusqlite"]),
-        room("git", 2, &["git2", "globset", "strsim"]),
+        room("git", 2, &["git2", "globset", "libz_sys", "strsim"]),
         room("host", 2, &["alacritty_terminal", "memchr", "portable_pty", "unicode_width", "zstd"]),
         room("watch", 2, &["globset", "ignore", "notify"]),
         room("verify", 2, &[]),

@@ -134,7 +134,8 @@ fn verbs_report_over_the_socket_and_say_so() {
     let answer: Value = serde_json::from_slice(&out.stdout).expect("JSON");
     assert_eq!((&answer["kind"], &answer["via"], &answer["answer"]), (&json!("asked"), &json!("socket"), &Value::Null));
     let need = scene.task(1).needs_you.expect("a need");
-    assert_eq!((need.kind, need.question.as_str()), (NeedKind::Question, "Left? [yes | no]"));
+    assert_eq!((need.kind, need.question.as_str()), (NeedKind::Question, "Left?"));
+    assert_eq!(need.options.iter().map(|o| o.text.as_str()).collect::<Vec<_>>(), ["yes", "no"]);
     let out = said(&mut scene.as_agent(1, &["done", "--did", "all of it", "--json"]));
     assert_eq!(serde_json::from_slice::<Value>(&out.stdout).expect("JSON")["via"], "socket");
     let task = scene.task(1);
