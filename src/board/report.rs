@@ -364,13 +364,12 @@ impl Seen<'_> {
 impl Happened {
     /// What was observed, a piece each.
     fn told(&self) -> Vec<String> {
-        let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
         let mut told = Vec::new();
         if let Some(no) = self.attempts.last().filter(|no| no.get() > 1) {
             told.push(format!("attempt {no}"));
         }
         if let Some((commits, files)) = self.progress() {
-            told.extend((commits > 0).then(|| plural(commits, "new commit")));
+            told.extend((commits > 0).then(|| view::plural(commits, "new commit")));
             told.extend(files.map(|diff| view::diff_text(&diff)));
         }
         let times = |n: u32, name: &str| match n {
@@ -387,7 +386,7 @@ impl Happened {
             let why = if moved.reason.is_empty() { String::new() } else { format!(" ({})", moved.reason) };
             told.push(format!("{} → {}{why}", moved.from, moved.to));
         }
-        told.extend((self.check_ins > 1).then(|| plural(u64::from(self.check_ins), "check-in")));
+        told.extend((self.check_ins > 1).then(|| view::plural(u64::from(self.check_ins), "check-in")));
         told
     }
 

@@ -385,7 +385,7 @@ fn names(by: By, agent: Option<&AgentName>, mode: Mode, labels: &[String], score
     let none = || "–".to_owned();
     match by {
         By::Agent => vec![agent.map_or_else(none, ToString::to_string)],
-        By::Mode => vec![mode_name(mode).to_owned()],
+        By::Mode => vec![mode.name().to_owned()],
         By::Label if labels.is_empty() => vec![none()],
         By::Label => {
             let labels: BTreeSet<&String> = labels.iter().collect();
@@ -401,14 +401,6 @@ fn band(score: u32) -> &'static str {
         86.. => "86–100",
         56..=85 => "56–85",
         _ => "0–55",
-    }
-}
-
-fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Delegate => "delegate",
-        Mode::Checkpoint => "checkpoint",
-        Mode::Own => "own",
     }
 }
 

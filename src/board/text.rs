@@ -484,10 +484,8 @@ fn deadline_text(c: &doc::CheckIn, now: Now) -> Option<String> {
         Some(at) => parts.push(format!("due for {}", age(now, at))),
         None => {}
     }
-    match c.nudges {
-        0 => {}
-        1 => parts.push("1 reminder so far".to_owned()),
-        n => parts.push(format!("{n} reminders so far")),
+    if c.nudges > 0 {
+        parts.push(format!("{} so far", view::plural(u64::from(c.nudges), "reminder")));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -474,13 +474,18 @@ fn sentence_of_hands(event: &Event) -> String {
     }
 }
 
+/// `1 file`, `2 files`
+#[must_use]
+pub(super) fn plural(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
 /// What changed, on one line.
 #[must_use]
 pub fn changes_text(changes: &Changes) -> String {
     if changes.is_empty() {
         return "nothing changed".into();
     }
-    let plural = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     let files = format!("{} +{} -{}", plural(changes.files, "file"), changes.insertions, changes.deletions);
     format!("{files}, {}", plural(changes.commits, "commit"))
 }
@@ -548,7 +553,6 @@ pub fn diff_text(diff: &DiffStat) -> String {
     if diff.files == 0 && diff.commits == 0 {
         return "no change".into();
     }
-    let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let mut text = format!("{} +{} −{}", plural(diff.files, "file"), diff.insertions, diff.deletions);
     if diff.commits > 0 {
         text.push_str(&format!(", {}", plural(diff.commits, "commit")));
