@@ -388,7 +388,9 @@ pub struct Criterion {
     pub text: String,
     /// Whether the agent says so.
     pub met_claimed: bool,
-    /// The check that shows it.
+    /// The check that is to show it, where the brief names one.
+    pub check: Option<CheckName>,
+    /// The check that shows it: the named one, where it passed on the bytes as they are.
     pub shown_by: Option<CheckName>,
 }
 

@@ -571,8 +571,14 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         out.heading("criteria", Tone::Bold);
     }
     for c in &doc.criteria {
-        let mark = if c.met_claimed { "claimed" } else { "open" };
-        out.note(&format!("#{} {mark:<8} {}", c.n, clean_line(&c.text)));
+        let (mark, tone) = match (&c.shown_by, c.met_claimed) {
+            (Some(_), _) => ("shown", Tone::Good),
+            (None, true) => ("claimed", Tone::Warn),
+            (None, false) => ("open", Tone::Plain),
+        };
+        let mark = out.paint.paint(tone, &format!("{mark:<8}"));
+        let by = c.check.as_ref().map(|check| out.paint.paint(Tone::Dim, &format!("  ({check})"))).unwrap_or_default();
+        out.note(&format!("#{} {mark} {}{by}", c.n, clean_line(&c.text)));
     }
 }
 

@@ -237,12 +237,16 @@ fn seconds(ms: u64) -> f64 {
 #[must_use]
 pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logged]) -> Option<doc::Show> {
     let found = board.tasks.get(&id)?;
-    let last = found.check_ins.last().map(|c| c.check_in.met.clone()).unwrap_or_default();
+    // What an earlier attempt claimed says nothing of this one; a report without a word on criteria
+    // takes nothing back.
+    let own = found.check_ins.iter().rev().filter(|c| found.attempt().is_some_and(|a| a.no == c.attempt));
+    let claimed = own.map(|c| &c.check_in.met).find(|met| !met.is_empty()).cloned().unwrap_or_default();
     let criteria = found.spec.criteria.iter().map(|c| doc::Criterion {
         n: c.n,
         text: c.text.clone(),
-        met_claimed: last.contains(&c.n),
-        shown_by: None,
+        met_claimed: claimed.contains(&c.n),
+        check: c.check.clone(),
+        shown_by: c.check.clone().filter(|check| found.attempt().is_some_and(|attempt| attempt.shows(check))),
     });
     let facts = found.attempt().and_then(|a| board.surroundings.as_ref()?.agents.get(&a.agent));
     let mode = found.attempt().map_or(found.spec.mode, |a| a.mode);
@@ -296,7 +300,7 @@ fn facts(facts: &Facts) -> serde_json::Map<String, serde_json::Value> {
     };
     let checks = facts.checks.as_ref().map(|c| {
         serde_json::json!({
-            "outcome": c.outcome, "failed": c.failed, "of_these_files": c.current, "since_then": c.new,
+            "outcome": c.outcome, "failed": c.failed, "passed": c.passed, "of_these_files": c.current, "since_then": c.new,
         })
     });
     let all = serde_json::json!({

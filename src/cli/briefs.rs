@@ -17,6 +17,7 @@ use crate::model::time::Span;
 use crate::os::run::Run;
 use crate::os::{file, locate};
 use crate::store::log::TextDigest;
+use crate::supervisor::surroundings;
 
 use super::context::Context;
 use super::error::{Code, Failure};
@@ -170,7 +171,7 @@ pub(super) fn changed(old: &TaskSpec, was: &Front, brief: &Brief) -> TaskSpec {
 }
 
 fn criteria(brief: &Brief) -> Vec<Criterion> {
-    brief.criteria.iter().map(|c| Criterion { n: c.n, text: c.text.clone() }).collect()
+    brief.criteria.iter().map(|c| Criterion { n: c.n, text: c.text.clone(), check: c.check.clone() }).collect()
 }
 
 /// The checks that a brief brings along. A script of several lines ends at the first that fails,
@@ -179,8 +180,7 @@ fn checks(brief: &Brief) -> Vec<CheckSettings> {
     let check = |(n, block): (usize, &brief::VerifyBlock)| {
         let script = block.run.trim();
         let run = if script.lines().count() > 1 { format!("set -e\n{script}") } else { script.to_owned() };
-        let name = CheckName::new(format!("brief-{n}")).expect("letters, a dash and digits");
-        CheckSettings { name, run, report: ReportFormat::Exit, timeout: CHECK_TIMEOUT }
+        CheckSettings { name: brief::own_check(n), run, report: ReportFormat::Exit, timeout: CHECK_TIMEOUT }
     };
     (1..).zip(&brief.verification).map(check).collect()
 }
@@ -190,6 +190,18 @@ pub(super) fn warn(ctx: &Context, brief: &Brief) {
     for warning in brief.warnings() {
         ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&warning)));
     }
+    if brief.criteria.iter().any(|criterion| criterion.check.is_some()) {
+        for finding in brief::unknown_checks(brief, configured(ctx).as_deref()) {
+            ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&finding.text)));
+        }
+    }
+}
+
+/// The checks that run for every task; `None` outside a repository, or where its settings cannot
+/// be read: that is said elsewhere.
+pub(super) fn configured(ctx: &Context) -> Option<Vec<CheckName>> {
+    let loaded = surroundings::look(ctx.place().ok()?).ok()?;
+    Some(loaded.effective.settings.verify.checks.iter().map(|check| check.name.clone()).collect())
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::dialog::{Answering, Choice, Dialog};
 use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::lease::{Approval, Plan};
-use super::name::{AgentName, BranchName, HostId, Oid};
+use super::name::{AgentName, BranchName, CheckName, HostId, Oid};
 use super::rhythm::{Rhythm, Tripped};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
 use super::time::{Mono, Now, Wall};
 use super::usage::Usage;
-use super::verdict::Verdict;
+use super::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 
 /// A process of one boot: number and start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -432,5 +432,14 @@ impl Attempt {
             (Some(judged), Some(tree)) => judged.verdict.tree.as_ref().is_some_and(|t| t != tree),
             _ => false,
         }
+    }
+
+    /// Whether a check has passed on the bytes that are in the worktree now. A run under which they
+    /// changed, or that could not be carried through, shows nothing.
+    #[must_use]
+    pub fn shows(&self, check: &CheckName) -> bool {
+        let Some(verdict) = self.judged.as_ref().map(|judged| &judged.verdict) else { return false };
+        let speaks = matches!(verdict.outcome, VerdictOutcome::Green | VerdictOutcome::Red) && !self.is_stale();
+        speaks && verdict.checks.iter().any(|c| c.name == *check && c.outcome == CheckOutcome::Pass)
     }
 }

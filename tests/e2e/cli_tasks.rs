@@ -55,6 +55,36 @@ fn the_same_list_again_changes_what_changed_and_adds_nothing_twice() {
 }
 
 #[test]
+fn a_criterion_is_shown_by_its_check_and_by_nothing_else() {
+    let trial = Trial::with_agent();
+    let brief = "---\ntitle: Nothing to ask\n---\n## Acceptance criteria\n- [ ] #1 It greets (check: greets)\n\
+                 - [ ] #2 It is documented (check: docs)\n- [ ] #3 It is short\n";
+    trial.write("brief.md", brief);
+    let added = trial.run(&["add", "--brief", "brief.md"]).ok();
+    assert!(added.err.contains("warning: criterion #2: there is no check docs"), "{added:?}");
+    let lint = trial.run(&["lint", "brief.md"]).ok();
+    assert!(lint.out.contains("brief.md:7: note: no check shows #3\n"), "{lint:?}");
+    let criteria = || trial.run(&["show", "T1", "--json"]).ok().json()["criteria"].clone();
+    assert_eq!(criteria()[0]["shown_by"], serde_json::Value::Null, "nothing has run");
+    trial.run(&["up"]).ok();
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    let shown: Vec<_> = criteria().as_array().expect("a list").iter().map(|c| c["shown_by"].clone()).collect();
+    assert_eq!(shown, [serde_json::json!("greets"), serde_json::Value::Null, serde_json::Value::Null]);
+    assert_eq!(criteria()[1]["check"], "docs");
+    // One byte more, and the same check shows nothing any more.
+    let task = trial.run(&["show", "T1", "--json"]).ok().json();
+    let worktree = std::path::PathBuf::from(task["attempt"]["worktree"].as_str().expect("a path"));
+    fs::write(worktree.join("more"), "x").expect("a file");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while criteria()[0]["shown_by"] != serde_json::Value::Null {
+        assert!(std::time::Instant::now() < until, "the verdict is not stale");
+    }
+    trial.run(&["verify", "T1"]).ok();
+    assert_eq!(criteria()[0]["shown_by"], "greets");
+    assert!(trial.run(&["show", "T1"]).ok().out.contains("#1 shown    It greets  (greets)\n"));
+}
+
+#[test]
 fn run_goes_to_where_nothing_goes_on_without_a_person() {
     let trial = Trial::with_agent();
     trial.run(&["add", "Nothing to ask"]).ok();

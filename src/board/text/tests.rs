@@ -210,6 +210,11 @@ impl Paint for Bare {
     }
 }
 
+fn criterion(n: u32, text: &str, met_claimed: bool, check: Option<&str>, shown: bool) -> doc::Criterion {
+    let check = check.map(|name| crate::model::name::CheckName::new(name).expect("a name"));
+    doc::Criterion { n, text: text.into(), met_claimed, shown_by: check.clone().filter(|_| shown), check }
+}
+
 #[test]
 fn one_task_is_shown_with_its_evidence() {
     let mut tasks = tasks();
@@ -223,8 +228,10 @@ fn one_task_is_shown_with_its_evidence() {
         task: red,
         brief: "# Colour\n\nMake it \x1b[31mred\x1b[0m.\n".into(),
         criteria: vec![
-            doc::Criterion { n: 1, text: "`pager x` is red".into(), met_claimed: true, shown_by: None },
-            doc::Criterion { n: 2, text: "`pager` is not".into(), met_claimed: false, shown_by: None },
+            criterion(1, "`pager x` is red", true, None, false),
+            criterion(2, "`pager` is not", false, None, false),
+            criterion(3, "`pager --help` says so", true, Some("test"), true),
+            criterion(4, "`pager --plain` is not", true, Some("plain"), false),
         ],
         checkins: vec![doc::ShownCheckIn {
             at: Wall(9_900_000),

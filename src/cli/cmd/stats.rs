@@ -65,7 +65,7 @@ fn scores(ctx: &Context) -> Result<BTreeMap<TaskId, u32>, Failure> {
     for (id, task) in &ctx.seen()?.board.tasks {
         let Ok(source) = ctx.text(&task.spec.brief) else { continue };
         if let Ok(brief) = brief::parse(&id.to_string(), source.as_bytes(), Some(&task.spec.title)) {
-            scores.insert(*id, brief::score(&brief::lint(&brief)));
+            scores.insert(*id, brief::score(&brief::lint(&brief, None)));
         }
     }
     Ok(scores)
