@@ -85,6 +85,30 @@ fn a_criterion_is_shown_by_its_check_and_by_nothing_else() {
 }
 
 #[test]
+fn the_output_of_a_check_is_followed_until_it_ends() {
+    let trial = Trial::with_agent();
+    // It writes, waits for a file beside the repository, and writes again.
+    let go = trial.repo().join("../go");
+    let run = format!("echo begun; until test -e {}; do sleep 0.05; done; echo ended", go.display());
+    let settings = fs::read_to_string(trial.repo().join("agents.toml")).expect("settings");
+    let check = format!("[[verify.check]]\nname = \"slow\"\nrun = \"{run}\"\n\n[[verify.check]]");
+    trial.write("agents.toml", &settings.replacen("[[verify.check]]", &check, 1));
+    trial.run(&["trust", "--yes"]).ok();
+    trial.run(&["add", "Nothing to ask"]).ok();
+    trial.run(&["up"]).ok();
+    trial.run(&["wait", "T1", "--for", "checking", "--timeout", "60s"]).ok();
+    let mut follow = trial.on_terminal(&["logs", "T1", "-f", "--check", "slow"], &[]);
+    follow.wait_for("begun");
+    fs::write(&go, "").expect("a file");
+    follow.wait_for("ended");
+    assert_eq!(follow.wait().exit_code(), 0, "{}", follow.text());
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    // What runs no more is printed whole; what never ran is no check.
+    assert_eq!(trial.run(&["logs", "T1", "-f", "--check", "slow"]).ok().out, "begun\nended\n");
+    trial.run(&["logs", "T1", "-f", "--check", "none"]).failed(1, "these have: greets, slow");
+}
+
+#[test]
 fn run_goes_to_where_nothing_goes_on_without_a_person() {
     let trial = Trial::with_agent();
     trial.run(&["add", "Nothing to ask"]).ok();
@@ -104,6 +128,13 @@ fn run_goes_to_where_nothing_goes_on_without_a_person() {
     assert!(trial.run(&["logs", "T1", "--raw"]).ok().out.contains('\x1b'));
     let cast = trial.run(&["logs", "T1", "--cast"]).ok();
     assert!(cast.out.starts_with("{\"") && cast.out.lines().count() > 1, "{cast:?}");
+    // An agent that is started again writes on in the same recording.
+    trial.run(&["up"]).ok();
+    trial.run(&["send", "T1", "and again"]).ok();
+    trial.run(&["wait", "T1", "--for", "working,idle", "--timeout", "60s"]).ok();
+    trial.run(&["down", "--all"]).ok();
+    let cast = trial.run(&["logs", "T1", "--cast"]).ok();
+    assert_eq!(cast.out.lines().filter(|line| line.contains("\"m\", \"start 2\"")).count(), 1, "{cast:?}");
     trial.run(&["logs", "T1", "--check", "none"]).failed(1, "these have: greets");
     trial.run(&["logs", "T1", "--check", "greets"]).ok();
     trial.run(&["attach", "T1"]).failed(1, "the agent of T1 runs no more: stopped\nhint: standup logs T1\n");
