@@ -11,3 +11,4 @@ mod story;
 pub mod text;
 pub mod usage;
 pub mod view;
+pub mod when;

@@ -1,5 +1,7 @@
 //! The board as text: first who needs you, then who works, what is ready, and why the rest waits.
 
+use jiff::tz::TimeZone;
+
 use crate::model::board::HoldKind;
 use crate::model::event::{By, NeedKind};
 use crate::model::state::{RunKind, Source};
@@ -16,8 +18,7 @@ use facts::seen_text;
 use lines::{Lines, Part};
 
 use super::doc;
-use super::usage;
-use super::view;
+use super::{usage, view, when};
 
 /// How a word is set off. The caller turns it into colour, or into nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,10 @@ pub trait Paint {
     fn paint(&self, tone: Tone, text: &str) -> String;
     /// Columns of a line.
     fn columns(&self) -> usize;
+    /// Where the reader's clock goes.
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
 }
 
 /// The narrowest terminal that lines are laid out for.
@@ -75,13 +80,13 @@ pub fn status(doc: &doc::Status, now: Now, paint: &dyn Paint) -> String {
     }
     needs_you(doc, now, &mut out);
     let calm = |t: &doc::Task| t.needs_you.is_none();
-    let with_source = paint.columns() >= WIDE;
-    section(doc, "works", &mut out, |t| is_at_work(t) && calm(t), |t| work_line(doc, t, with_source));
+    let board = Seen { doc, now, with_source: paint.columns() >= WIDE, zone: paint.zone() };
+    section(doc, "works", &mut out, |t| is_at_work(t) && calm(t), |t| board.work_line(t));
     section(doc, "ready for review", &mut out, |t| t.column == Column::Review && calm(t), review_line);
     section(doc, "in your hands", &mut out, |t| t.column == Column::Takeover && calm(t), |t| taken_line(t, now));
     let waits =
         |t: &doc::Task| t.needs_you.is_none() && (t.column == Column::Backlog || (!is_at_work(t) && in_work(t)));
-    section(doc, "waits", &mut out, waits, |t| vec![wait_line(doc, t)]);
+    section(doc, "waits", &mut out, waits, |t| vec![board.wait_line(t)]);
     closed(doc, &mut out);
     out.text
 }
@@ -217,13 +222,43 @@ fn section(
     }
 }
 
-fn work_line(doc: &doc::Status, t: &doc::Task, with_source: bool) -> Vec<Part> {
-    let state = if with_source { state_text(&t.state) } else { bare_state_text(&t.state) };
-    let mut parts = vec![Part::new(Tone::Plain, state)];
-    parts.extend(hold(doc, t).map(|h| Part::new(Tone::Warn, clean_line(&h.text))));
-    parts.extend(t.verdict.as_ref().map(verdict_part));
-    parts.extend(diff_parts(t));
-    parts
+/// A board, and who looks at it when.
+struct Seen<'a> {
+    doc: &'a doc::Status,
+    now: Now,
+    with_source: bool,
+    zone: TimeZone,
+}
+
+impl Seen<'_> {
+    fn work_line(&self, t: &doc::Task) -> Vec<Part> {
+        let state = if self.with_source { state_text(&t.state) } else { bare_state_text(&t.state) };
+        let mut parts = vec![Part::new(Tone::Plain, state)];
+        parts.extend(self.hold(t).map(|(_, text)| Part::new(Tone::Warn, text)));
+        parts.extend(t.verdict.as_ref().map(verdict_part));
+        parts.extend(diff_parts(t));
+        parts
+    }
+
+    fn wait_line(&self, t: &doc::Task) -> Part {
+        let hold = self.hold(t);
+        let tone = match &hold {
+            Some((HoldKind::Trust | HoldKind::Agent | HoldKind::Asks, _)) => Tone::Warn,
+            _ => Tone::Dim,
+        };
+        let why = match (hold, t.state.kind) {
+            (Some((_, text)), _) => text,
+            (None, RunKind::None) => "next".to_owned(),
+            (None, _) => state_text(&t.state),
+        };
+        Part::new(tone, why)
+    }
+
+    /// Why a task does not go on, by the clock of whoever reads it.
+    fn hold(&self, t: &doc::Task) -> Option<(HoldKind, String)> {
+        let hold = self.doc.holds.iter().find(|h| h.task == t.id)?;
+        Some((hold.because, clean_line(&when::told(&hold.text, self.now, &self.zone))))
+    }
 }
 
 fn review_line(t: &doc::Task) -> Vec<Part> {
@@ -248,23 +283,6 @@ fn taken_line(t: &doc::Task, now: Now) -> Vec<Part> {
     }
     parts.push(Part::new(Tone::Dim, bare_state_text(&t.state)));
     parts
-}
-
-fn wait_line(doc: &doc::Status, t: &doc::Task) -> Part {
-    let why = match (hold(doc, t), t.state.kind) {
-        (Some(hold), _) => clean_line(&hold.text),
-        (None, RunKind::None) => "next".to_owned(),
-        (None, _) => state_text(&t.state),
-    };
-    let tone = match hold(doc, t).map(|h| h.because) {
-        Some(HoldKind::Trust | HoldKind::Agent | HoldKind::Asks) => Tone::Warn,
-        _ => Tone::Dim,
-    };
-    Part::new(tone, why)
-}
-
-fn hold<'a>(doc: &'a doc::Status, t: &doc::Task) -> Option<&'a doc::Hold> {
-    doc.holds.iter().find(|h| h.task == t.id)
 }
 
 fn closed(doc: &doc::Status, out: &mut Lines<'_>) {
@@ -403,7 +421,8 @@ fn show_timeline(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     }
     let room = out.paint.columns().max(NARROWEST) - 12;
     for m in &moments[left_out..] {
-        out.note(&format!("{:>7}  {}", age(now, m.at), clean(&m.text, room)));
+        let text = when::told(&m.text, now, &out.paint.zone());
+        out.note(&format!("{:>7}  {}", age(now, m.at), clean(&text, room)));
     }
 }
 

@@ -6,6 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::board::doc::Document;
+use crate::board::text::Paint;
+use crate::board::when;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::ui::{self, Ui};
@@ -136,7 +138,7 @@ fn status(ctx: &Context) -> Result<Code, Failure> {
         "A supervisor runs: pid {}, version {}, since {}; it {dispatch}.\nsocket  {}\nlog     {}\n",
         who.process.pid,
         who.version,
-        who.since.wall,
+        when::short(who.since.wall, ctx.now().wall, &ctx.ui.zone()),
         socket.display(),
         layout.supervisor_log().display(),
     );
