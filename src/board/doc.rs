@@ -89,6 +89,19 @@ pub struct Wip {
     pub review: Used,
     /// Agents on this machine.
     pub machine: Used,
+    /// Whose they are, the most first; empty where the machine has no limit.
+    pub machine_holders: Vec<Holder>,
+}
+
+/// A repository with agents on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// Its main checkout.
+    pub repo: PathBuf,
+    /// Slots it holds.
+    pub used: u32,
+    /// The tasks that have them, as far as that is known.
+    pub tasks: Vec<TaskId>,
 }
 
 /// One limit.

@@ -1,9 +1,9 @@
 //! The board as documents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
-use crate::model::board::{Board, Task};
+use crate::model::board::{Board, Hold, HoldKind, Task};
 use crate::model::dialog::{Choice, Says, Way};
 use crate::model::event::Event;
 use crate::model::id::TaskId;
@@ -32,6 +32,10 @@ pub struct Scene {
     pub supervisor: Option<Supervisor>,
     /// What must be said above everything else.
     pub banners: Vec<String>,
+    /// Who holds the slots of this machine, the most first; empty where that was not looked at.
+    pub holders: Vec<doc::Holder>,
+    /// The person's home, for short paths.
+    pub home: Option<PathBuf>,
     /// Now.
     pub now: Now,
 }
@@ -54,15 +58,43 @@ pub fn status(board: &Board, scene: &Scene) -> doc::Status {
         wip: doc::Wip {
             build: doc::Used { used: board.build_used(), limit: limit(wip.map(|w| w.build)) },
             review: doc::Used { used: board.review_used(), limit: limit(wip.map(|w| w.review)) },
-            machine: doc::Used { used: board.machine.used, limit: limit(wip.map(|w| w.machine)) },
+            machine: doc::Used { used: machine_used(board, scene), limit: limit(wip.map(|w| w.machine)) },
+            machine_holders: scene.holders.clone(),
         },
         tasks: board.tasks.values().map(|t| task(board, t, scene)).collect(),
         holds: board
             .holds
             .iter()
-            .map(|h| doc::Hold { task: h.task, because: h.because, text: h.text.clone() })
+            .map(|h| doc::Hold { task: h.task, because: h.because, text: hold_text(h, scene) })
             .collect(),
     }
+}
+
+/// Slots of the machine that are held: as they are now, where they were looked at.
+fn machine_used(board: &Board, scene: &Scene) -> u32 {
+    let held: u32 = scene.holders.iter().map(|holder| holder.used).sum();
+    if scene.holders.is_empty() { board.machine.used } else { held }
+}
+
+/// Why a task is held; who fills the machine is said, for it may be another repository.
+fn hold_text(hold: &Hold, scene: &Scene) -> String {
+    if hold.because != HoldKind::Machine || scene.holders.is_empty() {
+        return hold.text.clone();
+    }
+    let holders: Vec<String> = scene.holders.iter().map(|holder| holder_text(holder, scene.home.as_deref())).collect();
+    format!("{}: {}", hold.text, holders.join(", "))
+}
+
+/// `4 in ~/src/app (T1 T4 T7 T9)`
+fn holder_text(holder: &doc::Holder, home: Option<&Path>) -> String {
+    let path = match home.and_then(|home| holder.repo.strip_prefix(home).ok()) {
+        Some(below) if below.as_os_str().is_empty() => "~".to_owned(),
+        Some(below) => format!("~/{}", below.display()),
+        None => holder.repo.display().to_string(),
+    };
+    let tasks: Vec<String> = holder.tasks.iter().map(ToString::to_string).collect();
+    let tasks = if tasks.is_empty() { String::new() } else { format!(" ({})", tasks.join(" ")) };
+    format!("{} in {path}{tasks}", holder.used)
 }
 
 /// One task.
@@ -571,4 +603,35 @@ pub fn diff_text(diff: &DiffStat) -> String {
         text.push_str(", uncommitted changes");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_machine_says_whose_it_is() {
+        let id = |n| TaskId::new(n).expect("from 1");
+        let holder = |repo: &str, used, tasks: &[u32]| doc::Holder {
+            repo: PathBuf::from(repo),
+            used,
+            tasks: tasks.iter().map(|n| id(*n)).collect(),
+        };
+        let holders =
+            vec![holder("/home/me/src/app", 4, &[1, 4, 7, 9]), holder("/srv/lib", 1, &[]), holder("/home/me", 1, &[2])];
+        let hold = |because| Hold { task: id(3), because, text: "machine is full 6/6".to_owned() };
+        let scene = Scene {
+            repo: PathBuf::from("/srv/lib"),
+            base: None,
+            supervisor: None,
+            banners: Vec::new(),
+            holders,
+            home: Some(PathBuf::from("/home/me")),
+            now: Now::default(),
+        };
+        let said = "machine is full 6/6: 4 in ~/src/app (T1 T4 T7 T9), 1 in /srv/lib, 1 in ~ (T2)";
+        assert_eq!(hold_text(&hold(HoldKind::Machine), &scene), said);
+        assert_eq!(hold_text(&hold(HoldKind::Build), &scene), "machine is full 6/6", "another reason stays as it is");
+        assert_eq!(machine_used(&Board::default(), &scene), 6);
+    }
 }

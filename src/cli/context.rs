@@ -4,6 +4,7 @@
 //! folded, without a log the board is empty. Must not know: any verb.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::os::clock;
 use crate::policy::Machine;
 use crate::store::StoreError;
 use crate::store::log::{Log, TextDigest};
+use crate::store::slots::{HeldSlot, Slots};
 use crate::supervisor::journal;
 use crate::supervisor::place::Place;
 use crate::supervisor::surroundings;
@@ -27,6 +29,7 @@ use super::args::Global;
 use super::error::{Code, Failure};
 use super::task;
 use super::ui::Ui;
+use crate::board::doc::Holder;
 use crate::board::view::Scene;
 
 /// How long an answer of the supervisor is waited for; one that carries out a command answers
@@ -178,7 +181,31 @@ impl Context {
         let wanted = seen.board.surroundings.as_ref().and_then(|s| s.settings.base.clone());
         let base = place.repo.resolve_base(&place.git, wanted.as_deref()).ok().map(|base| base.name);
         let (supervisor, banners) = (seen.supervisor.clone(), seen.banners.clone());
-        Ok(Scene { repo: place.root(), base, supervisor, banners, now: self.now() })
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let holders = self.holders(&seen.board)?;
+        Ok(Scene { repo: place.root(), base, supervisor, banners, holders, home, now: self.now() })
+    }
+
+    /// Who holds the slots of this machine, where it has a limit; what cannot be read is not said.
+    fn holders(&self, board: &Board) -> Result<Vec<Holder>, Failure> {
+        let dir = self.place()?.layout.slots_dir();
+        let limited = board.surroundings.as_ref().is_some_and(|s| s.settings.wip.machine.max().is_some());
+        // Before the first start there is no folder, and a look does not make one.
+        if !limited || !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let held = Slots::open(&dir).and_then(|slots| slots.held()).unwrap_or_default();
+        let mut holders: BTreeMap<PathBuf, Holder> = BTreeMap::new();
+        for (repo, task) in held.iter().map(HeldSlot::owner) {
+            let repo = PathBuf::from(repo);
+            let holder = holders.entry(repo.clone()).or_insert(Holder { repo, used: 0, tasks: Vec::new() });
+            holder.used += 1;
+            holder.tasks.extend(task);
+        }
+        let mut holders: Vec<Holder> = holders.into_values().collect();
+        holders.iter_mut().for_each(|holder| holder.tasks.sort());
+        holders.sort_by_key(|holder| std::cmp::Reverse(holder.used));
+        Ok(holders)
     }
 
     /// Now.

@@ -68,6 +68,13 @@ struct Held {
     by_attempt: BTreeMap<AttemptId, Slot>,
 }
 
+/// Says in a slot whose it is; who holds it does not hang on that.
+fn give(slot: &Slot, attempt: AttemptId) {
+    if let Err(error) = slot.give(attempt.task) {
+        tracing::debug!(%error, "a slot does not say whose it is");
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -207,6 +214,7 @@ impl World {
         if !held.by_attempt.contains_key(&attempt)
             && let Some(slot) = held.in_hand.take()
         {
+            give(&slot, attempt);
             held.by_attempt.insert(attempt, slot);
         }
     }
@@ -259,7 +267,10 @@ impl World {
         while !self.is_stopping(attempt) {
             let limit = self.loaded().effective.settings.wip.machine;
             match self.slots.reserve(limit, &self.place.root().display().to_string()) {
-                Ok(Some(slot)) => return Ok(Some(slot)),
+                Ok(Some(slot)) => {
+                    give(&slot, attempt);
+                    return Ok(Some(slot));
+                }
                 Ok(None) => std::thread::sleep(SLOT_RETRY),
                 Err(error) => {
                     tracing::warn!(%error, "starting without a slot");

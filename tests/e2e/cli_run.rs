@@ -87,3 +87,29 @@ fn a_full_review_stops_new_starts_and_status_says_so() {
         assert!(hold["text"].as_str().is_some_and(|text| text.contains('2')), "{hold}");
     }
 }
+
+#[test]
+fn a_full_machine_says_whose_agents_fill_it() {
+    let trial = Trial::with_agent();
+    trial.run(&["config", "set", "--user", "wip.machine", "1"]).ok();
+    trial.run(&["add", "First come"]).ok();
+    trial.run(&["up"]).ok();
+    // In review its agent lives on, and counts.
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    trial.run(&["add", "Next to it"]).ok();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let status = loop {
+        let status = trial.run(&["status", "--json"]).ok().json();
+        if status["holds"][0]["because"] == "machine" {
+            break status;
+        }
+        assert!(std::time::Instant::now() < until, "{status}");
+    };
+    assert_eq!(status["holds"][0]["text"], "machine is full 1/1: 1 in ~/repo (T1)", "{status}");
+    assert_eq!(status["wip"]["machine"], serde_json::json!({"used": 1, "limit": 1}));
+    let holders = serde_json::json!([{"repo": trial.repo(), "used": 1, "tasks": ["T1"]}]);
+    assert_eq!(status["wip"]["machine_holders"], holders);
+    let text = trial.run(&["status"]).ok().out;
+    assert!(text.contains("machine 1/1") && text.contains("machine is full 1/1: 1 in ~/repo (T1)"), "{text}");
+    trial.run(&["start", "T2"]).failed(6, "machine is full 1/1");
+}

@@ -32,6 +32,8 @@ fn scene(supervised: bool) -> Scene {
         base: None,
         supervisor: supervised.then_some(supervisor),
         banners: vec![],
+        holders: vec![],
+        home: None,
         now: at(HOURS_48),
     }
 }

@@ -148,6 +148,7 @@ fn board() -> doc::Status {
             build: doc::Used { used: 4, limit: Some(4) },
             review: doc::Used { used: 2, limit: Some(4) },
             machine: doc::Used { used: 5, limit: None },
+            machine_holders: vec![],
         },
         tasks: tasks(),
         holds: vec![
