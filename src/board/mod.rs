@@ -5,6 +5,7 @@
 
 pub mod doc;
 pub mod report;
+pub mod sentence;
 pub mod stats;
 #[cfg(test)]
 mod story;

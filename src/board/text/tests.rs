@@ -8,6 +8,7 @@ use crate::model::id::TaskId;
 use crate::model::name::{AgentName, BranchName, CheckName, Oid, Slug};
 use crate::model::task::{Mode, Priority};
 use crate::model::text::width;
+use crate::model::verdict::CheckOutcome;
 
 /// Tones as marks, so that a snapshot shows them.
 struct Marked(usize);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::board::text::Paint;
-use crate::board::{doc, view, when};
+use crate::board::{doc, sentence, when};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
@@ -84,6 +84,6 @@ fn as_text(event: &StoredEvent, zone: &TimeZone) -> String {
         (Some(task), None) => task.to_string(),
         (None, _) => "–".to_owned(),
     };
-    let said = journal::logged(event).map_or_else(|| event.event.clone(), |l| view::sentence(&l.record.event));
+    let said = journal::logged(event).map_or_else(|| event.event.clone(), |l| sentence::sentence(&l.record.event));
     format!("{:>5}  {}  {of:<6} {}\n", event.seq, when::stamp(event.at.wall, zone), clean_line(&said))
 }
