@@ -223,7 +223,7 @@ fn what_became_of_the_work_is_counted_by_whatever_is_asked_for() {
     trial.run(&["cancel", "T1", "--reason", "nobody uses it"]).ok();
     trial.run(&["down", "--all"]).ok();
     let stats = trial.run(&["stats"]).ok();
-    for told in ["0 of 1", "1×  canceled    nobody uses it", "1×  sent back   no tests for it"] {
+    for told in ["0 of 1", "1×  canceled       nobody uses it", "1×  sent back      no tests for it"] {
         assert!(stats.out.contains(told), "{told}: {stats:?}");
     }
     let json = trial.run(&["stats", "--by", "label", "--json"]).ok().json();
