@@ -15,6 +15,7 @@ mod lines;
 mod show;
 mod unmet;
 
+pub use lines::broken;
 use lines::{Lines, Part};
 pub use show::{evidence, show};
 
@@ -136,9 +137,13 @@ fn needs_you(doc: &doc::Status, now: Now, out: &mut Lines<'_>) {
             task,
             &[Part::new(Tone::Warn, format!("{} {since}", need_name(need.kind), since = age(now, need.since)))],
         );
-        for line in need.question.lines().filter(|l| !l.trim().is_empty()).take(QUESTION_SHOWN) {
-            let room = out.paint.columns().max(NARROWEST) - BELOW;
-            out.line(&format!("{:BELOW$}{}", "", clean(line, room)));
+        let room = out.paint.columns().max(NARROWEST) - BELOW;
+        let lines = need.question.lines().filter(|l| !l.trim().is_empty());
+        let lines: Vec<String> = lines.flat_map(|line| broken(&clean_line(line), room)).collect();
+        for (n, line) in lines.iter().take(QUESTION_SHOWN).enumerate() {
+            let more = n + 1 == QUESTION_SHOWN && lines.len() > QUESTION_SHOWN;
+            let line = if more { clean(&format!("{line} {}", lines[n + 1]), room) } else { line.clone() };
+            out.line(&format!("{:BELOW$}{line}", ""));
         }
         for option in &need.options {
             let room = out.paint.columns().max(NARROWEST) - BELOW;
@@ -178,6 +183,9 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         }
         NeedKind::Question if task.column == Column::Takeover => {
             vec![format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
+        }
+        NeedKind::Limit | NeedKind::OffLimits if task.column == Column::Takeover => {
+            vec![show, format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
         }
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
         NeedKind::Question => vec![attach, send],

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** what agents and checks wrote is cleaned line by line. Must not know: the board.
 
+use crate::board::report::claim_name;
 use crate::board::{doc, usage, view, when};
 use crate::model::event::By;
 use crate::model::task::Column;
@@ -33,7 +34,8 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     if let Some(need) = &t.needs_you {
         out.heading(&format!("needs you: {} {}", need_name(need.kind), age(now, need.since)), Tone::Warn);
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
-        next_steps(t, need.kind).iter().for_each(|step| out.hint(step));
+        let here = format!("standup show {}", t.id);
+        next_steps(t, need.kind).iter().filter(|step| **step != here).for_each(|step| out.hint(step));
     }
     show_hands(doc, now, &mut out);
     show_attempt(doc, now, &mut out);
@@ -48,7 +50,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
 }
 
 /// What a person need not read again to know what happened; the document has it all.
-const PASSING: [&str; 7] = [
+const PASSING: [&str; 9] = [
     "state-changed",
     "diff-observed",
     "usage-observed",
@@ -56,6 +58,9 @@ const PASSING: [&str; 7] = [
     "session-learned",
     "message-typing",
     "message-typed",
+    // What came of it stands beside the check-in.
+    "facts-sought",
+    "check-in-compared",
 ];
 
 /// The end of a long timeline is what is of interest.
@@ -209,7 +214,15 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         out.heading("check-ins", Tone::Bold);
     }
     for c in &doc.checkins {
-        out.note(&format!("{:>7}  did: {}", age(now, c.at), clean_line(&c.did)));
+        let met: Vec<String> = c.met.iter().map(|n| format!("#{n}")).collect();
+        let met = if met.is_empty() { String::new() } else { format!(", says {} met", met.join(" ")) };
+        out.note(&format!("{:>7}  {}{met}", age(now, c.at), claim_name(c.state)));
+        if !c.did.is_empty() {
+            out.note(&format!("         did: {}", clean_line(&c.did)));
+        }
+        for blocker in &c.blockers {
+            out.note(&format!("         in its way: {}", clean_line(blocker)));
+        }
         if !c.next.is_empty() {
             out.note(&format!("         next: {}", clean_line(&c.next)));
         }
@@ -231,7 +244,8 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         out.heading("messages", Tone::Bold);
     }
     for m in &doc.messages {
-        let held = m.held.as_ref().map(|h| format!(" ({})", clean_line(h))).unwrap_or_default();
+        let held = m.held.as_ref().map(|h| when::told(h, now, &out.paint.zone()));
+        let held = held.map(|h| format!(" ({})", clean_line(&h))).unwrap_or_default();
         let first = m.text.lines().next().unwrap_or("");
         out.note(&format!("{:>7}  {}{held}: {}", age(now, m.at), m.delivery, clean_line(first)));
     }

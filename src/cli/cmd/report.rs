@@ -2,6 +2,7 @@
 
 use crate::board::doc::Document;
 use crate::board::report::{self, Window, markdown, text};
+use crate::board::text::Paint;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::since::Since;
@@ -33,7 +34,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if ctx.ui.json {
         ctx.ui.json(&Document::new("report", report))?;
     } else if args.markdown {
-        ctx.ui.answer(&markdown::markdown(&report))?;
+        ctx.ui.answer(&markdown::markdown(&report, &ctx.ui.zone()))?;
     } else {
         ctx.ui.answer(&text::text(&report, &ctx.ui))?;
     }
