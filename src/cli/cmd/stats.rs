@@ -21,7 +21,7 @@ use crate::supervisor::journal;
 /// you waits for you, whatever its agent does meanwhile; a machine that sleeps takes no time.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// From when on (24h, yesterday, 2026-01-31, 2026-01-31T09:00:00Z); else everything stored
+    /// From when on (24h, 18:00, yesterday, friday, 2026-01-31, 2026-01-31T09:00:00Z); else everything stored
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
     /// What to group by
