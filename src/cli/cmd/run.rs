@@ -31,7 +31,7 @@ const REST_LIMIT: Duration = Duration::from_secs(60);
 /// Columns of a title in a line of progress.
 const TITLE: usize = 28;
 
-/// Run the tasks to where nothing goes on without you, and say how it went
+/// Run tasks until nothing goes on without you; say how it went
 ///
 /// Ends with 0 when all are in Review, Done or Canceled, 4 when checks stayed red, 5 when
 /// something waits for a person. ^C ends with 130; agents go on.

@@ -19,7 +19,7 @@ use crate::store::record::SupervisorRecord;
 use crate::supervisor::run::{self, RunError};
 use crate::wire::control::Request;
 
-/// Look at the process that supervises this repository, restart it, end it
+/// Look at what supervises this repository, restart it, end it
 #[derive(Debug, clap::Args)]
 #[command(long_about = "Look at the process that supervises this repository, restart it, end it.\n\n\
     Agents do not need it: each lives in a host process of its own and goes on while no supervisor runs. The next \
