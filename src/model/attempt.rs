@@ -443,3 +443,62 @@ impl Attempt {
         speaks && verdict.checks.iter().any(|c| c.name == *check && c.outcome == CheckOutcome::Pass)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::{AttemptId, TaskId};
+    use crate::model::name::Slug;
+    use crate::model::verdict::CheckResult;
+
+    fn oid(digit: char) -> Oid {
+        Oid::new(digit.to_string().repeat(40)).expect("an object id")
+    }
+
+    fn name(text: &str) -> CheckName {
+        CheckName::new(text).expect("a name")
+    }
+
+    fn check(text: &str, outcome: CheckOutcome) -> CheckResult {
+        CheckResult {
+            name: name(text),
+            outcome,
+            exit_code: None,
+            duration_ms: 0,
+            tests: None,
+            failures: Vec::new(),
+            why: String::new(),
+            tail: String::new(),
+            command: String::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn judged(outcome: VerdictOutcome) -> Attempt {
+        let id = AttemptId { task: TaskId::new(1).expect("from 1"), no: AttemptNo::FIRST };
+        let branch = BranchName::of_attempt(id, &Slug::from_title("sample"));
+        let agent = AgentName::new("claude").expect("a name");
+        let mode = Mode::default();
+        let mut attempt = Attempt::planned(id.no, &agent, mode, &branch, PathBuf::new(), ActionId(1), Now::default());
+        let checks = vec![check("test", CheckOutcome::Pass), check("lint", CheckOutcome::Fail)];
+        let verdict = Verdict { outcome, tree: Some(oid('a')), checks, why: String::new() };
+        attempt.judged = Some(Judged { run: CheckRun(1), at: Wall(0), verdict });
+        attempt.tree = Some(oid('a'));
+        attempt
+    }
+
+    #[test]
+    fn a_check_shows_what_it_passed_on_and_no_other_bytes() {
+        let mut attempt = judged(VerdictOutcome::Red);
+        assert!(attempt.shows(&name("test")), "another check failed, this one did not");
+        assert!(!attempt.shows(&name("lint")) && !attempt.shows(&name("docs")));
+        attempt.tree = Some(oid('b'));
+        assert!(!attempt.shows(&name("test")), "a byte has changed");
+        for outcome in [VerdictOutcome::Stale, VerdictOutcome::Error, VerdictOutcome::None] {
+            assert!(!judged(outcome).shows(&name("test")), "{outcome:?}");
+        }
+        assert!(judged(VerdictOutcome::Green).shows(&name("test")));
+        attempt.judged = None;
+        assert!(!attempt.shows(&name("test")));
+    }
+}
