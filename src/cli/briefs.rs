@@ -10,14 +10,13 @@ use std::path::Path;
 
 use crate::brief::{self, Brief, Front};
 use crate::model::id::TaskId;
-use crate::model::name::{AgentName, CheckName, Pattern};
+use crate::model::name::{AgentName, Pattern};
 use crate::model::settings::{CheckSettings, Mode, Priority, ReportFormat};
 use crate::model::task::{Criterion, TaskSpec, TextRef};
 use crate::model::time::Span;
 use crate::os::run::Run;
 use crate::os::{file, locate};
 use crate::store::log::TextDigest;
-use crate::supervisor::surroundings;
 
 use super::context::Context;
 use super::error::{Code, Failure};
@@ -191,17 +190,10 @@ pub(super) fn warn(ctx: &Context, brief: &Brief) {
         ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&warning)));
     }
     if brief.criteria.iter().any(|criterion| criterion.check.is_some()) {
-        for finding in brief::unknown_checks(brief, configured(ctx).as_deref()) {
+        for finding in brief::unknown_checks(brief, ctx.checks()) {
             ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&finding.text)));
         }
     }
-}
-
-/// The checks that run for every task; `None` outside a repository, or where its settings cannot
-/// be read: that is said elsewhere.
-pub(super) fn configured(ctx: &Context) -> Option<Vec<CheckName>> {
-    let loaded = surroundings::look(ctx.place().ok()?).ok()?;
-    Some(loaded.effective.settings.verify.checks.iter().map(|check| check.name.clone()).collect())
 }
 
 #[cfg(test)]

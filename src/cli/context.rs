@@ -13,6 +13,7 @@ use crate::model::board::{Board, Hold, HoldKind};
 use crate::model::id::{Seq, TaskId};
 use crate::model::input::{Command, Reply};
 use crate::model::message::Delivery;
+use crate::model::name::CheckName;
 use crate::model::task::{Column, TextRef};
 use crate::model::time::Now;
 use crate::os::clock;
@@ -43,6 +44,7 @@ pub(super) struct Context {
     /// The folder we act in.
     pub(super) dir: PathBuf,
     place: OnceCell<Place>,
+    checks: OnceCell<Option<Vec<CheckName>>>,
 }
 
 /// What is known, and by whom.
@@ -60,7 +62,7 @@ impl Context {
         let ui = Ui::from(&global);
         let current = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let dir = global.dir.map_or(current.clone(), |dir| current.join(dir));
-        Self { ui, dir, place: OnceCell::new() }
+        Self { ui, dir, place: OnceCell::new(), checks: OnceCell::new() }
     }
 
     /// The repository around us.
@@ -125,6 +127,16 @@ impl Context {
             Err(StoreError::Absent { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The checks that run for every task; `None` outside a repository, or where its settings
+    /// cannot be read: that is said elsewhere.
+    pub(super) fn checks(&self) -> Option<&[CheckName]> {
+        let look = || {
+            let loaded = surroundings::look(self.place().ok()?).ok()?;
+            Some(loaded.effective.settings.verify.checks.iter().map(|check| check.name.clone()).collect())
+        };
+        self.checks.get_or_init(look).as_deref()
     }
 
     /// A text of the log: a brief.

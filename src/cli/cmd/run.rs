@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::doc::Document;
 use crate::board::text::{self, Paint};
-use crate::board::{sentence, view};
+use crate::board::{sentence, view, when};
 use crate::cli::context::{Context, Seen};
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
@@ -156,7 +156,8 @@ impl Session<'_> {
         let pad = " ".repeat(TITLE.saturating_sub(crate::model::text::width(&title)));
         let age = Span::secs(self.began.elapsed().as_secs().max(1)).to_string();
         let room = self.ctx.ui.columns().saturating_sub(TITLE + 18).max(TITLE);
-        let said = clean(&sentence::sentence(&logged.record.event), room);
+        let told = when::told(&sentence::sentence(&logged.record.event), self.ctx.now(), &self.ctx.ui.zone());
+        let said = clean(&told, room);
         self.ctx.ui.say(&format!("{age:>7}  {:<4} {title}{pad}  {said}", id.to_string()));
     }
 
