@@ -295,12 +295,15 @@ impl Tally {
     }
 
     /// Lays the counts together. `scores` are those of the briefs, as far as they can be judged.
+    /// Where nobody supervises, nobody knows what went on after the last event.
     #[must_use]
-    pub fn stats(mut self, by: By, scores: &BTreeMap<TaskId, u32>, until: Now) -> Stats {
-        self.cross_boot(until);
+    pub fn stats(mut self, by: By, scores: &BTreeMap<TaskId, u32>, until: Now, supervised: bool) -> Stats {
+        let seen = if supervised { until } else { self.last.unwrap_or(until) };
+        self.cross_boot(seen);
         let ids: Vec<TaskId> = self.tasks.keys().copied().collect();
         for id in ids {
-            self.close(id, until);
+            self.spend(id, seen);
+            self.close(id, until.wall);
         }
         let mut groups: BTreeMap<String, Sum> = BTreeMap::new();
         let mut all = Sum::default();
@@ -319,13 +322,11 @@ impl Tally {
         Stats { since: self.since, until: until.wall, by, groups, all: all.group("all".to_owned()), reasons }
     }
 
-    /// Counts what holds of a task in the end: the time in its last column and state, and how it
-    /// closed.
-    fn close(&mut self, id: TaskId, until: Now) {
-        self.spend(id, until);
+    /// Counts what holds of a task in the end: the time in its last column, and how it closed.
+    fn close(&mut self, id: TaskId, until: Wall) {
         let Some(task) = self.tasks.get(&id).cloned() else { return };
         if !task.column.is_closed() {
-            self.leave(id, until.wall);
+            self.leave(id, until);
             return;
         }
         // Closed, and in the time that is told of.

@@ -25,7 +25,7 @@ fn of(story: &Story, since: Option<i64>, by: By) -> Stats {
     story.log.iter().for_each(|logged| tally.take(logged));
     let scores = [(1, 100), (2, 85), (3, 20), (9, 90)];
     let scores = scores.into_iter().filter_map(|(n, score)| Some((TaskId::new(n)?, score))).collect();
-    tally.stats(by, &scores, at(HOURS_48))
+    tally.stats(by, &scores, at(HOURS_48), true)
 }
 
 #[test]
@@ -180,6 +180,20 @@ fn a_machine_that_slept_or_went_down_takes_nobodys_time() {
     let seconds: Vec<(RunKind, u64)> =
         of(&s, None, By::Agent).all.states.iter().map(|held| (held.state, held.total_s)).collect();
     assert_eq!(seconds, [(RunKind::Working, 60 * 60 + 10 * 60)]);
+}
+
+#[test]
+fn what_nobody_saw_is_nobodys_time() {
+    let mut s = Story::default();
+    s.added(0, 1, "Task", &[]).moved(0, 1, "backlog", "build", "rule", "").begun(0, 1, 1, "claude");
+    s.diff(30, 1, 1, 1, 0);
+    let spent = |supervised| {
+        let mut tally = Tally::new(None);
+        s.log.iter().for_each(|logged| tally.take(logged));
+        let stats = tally.stats(By::Agent, &BTreeMap::new(), at(HOURS_48), supervised);
+        stats.all.states.iter().map(|held| held.total_s / 60).sum::<u64>()
+    };
+    assert_eq!((spent(true), spent(false)), (48 * 60, 30));
 }
 
 #[test]

@@ -50,7 +50,8 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         By::Label => (stats::By::Label, BTreeMap::new()),
         By::Brief => (stats::By::Brief, scores(ctx)?),
     };
-    let stats = tally.stats(by, &scores, ctx.now());
+    let supervised = ctx.running()?.is_some();
+    let stats = tally.stats(by, &scores, ctx.now(), supervised);
     if ctx.ui.json {
         ctx.ui.json(&Document::new("stats", stats))?;
     } else {
