@@ -202,6 +202,13 @@ impl World {
         (held.in_hand.is_some(), self.slots.used().unwrap_or(0))
     }
 
+    /// Whether one more slot could be had right now. Where they cannot be counted, the reservation
+    /// says why.
+    pub(super) fn has_free_slot(&self) -> bool {
+        let limit = self.loaded().effective.settings.wip.machine;
+        self.slots.used().map_or(true, |used| limit.admits(used))
+    }
+
     /// Gives the slot in hand back.
     pub(super) fn release(&self) {
         lock(&self.held).in_hand = None;
