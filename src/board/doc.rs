@@ -265,6 +265,8 @@ pub struct CheckIn {
     pub late: bool,
     /// Reminders issued.
     pub nudges: u32,
+    /// Where what was observed says otherwise than the last one.
+    pub contradictions: Vec<String>,
 }
 
 /// What the checks showed.

@@ -245,6 +245,7 @@ impl Seen<'_> {
         let mut parts = vec![Part::new(Tone::Plain, state)];
         parts.extend(self.hold(t).map(|(_, text)| Part::new(Tone::Warn, text)));
         parts.extend(t.verdict.as_ref().map(verdict_part));
+        parts.extend(contradicted(t));
         parts.extend(diff_parts(t));
         parts
     }
@@ -273,8 +274,15 @@ impl Seen<'_> {
 fn review_line(t: &doc::Task) -> Vec<Part> {
     let unverified = || Part::new(Tone::Warn, "unverified".to_owned());
     let mut parts = vec![t.verdict.as_ref().map_or_else(unverified, verdict_part)];
+    parts.extend(contradicted(t));
     parts.extend(diff_parts(t));
     parts
+}
+
+/// That what its agent says of itself is not so; `show` says where.
+fn contradicted(t: &doc::Task) -> Option<Part> {
+    let said = t.checkin.as_ref().is_some_and(|c| !c.contradictions.is_empty());
+    said.then(|| Part::new(Tone::Bad, "contradicted".to_owned()))
 }
 
 /// A diff in pieces, so that what does not fit is left out whole.

@@ -227,7 +227,8 @@ fn live_boot(attempt: &Attempt) -> Option<crate::model::time::Boot> {
 }
 
 fn check_in(board: &Board, task: &Task, attempt: &Attempt, scene: &Scene) -> doc::CheckIn {
-    let last_at = task.check_ins.iter().rev().find(|c| c.attempt == attempt.no).map(|c| c.at);
+    let last = task.check_ins.iter().rev().find(|c| c.attempt == attempt.no);
+    let contradictions = last.map(|c| c.beside.contradictions.clone()).unwrap_or_default();
     let rhythm = &attempt.rhythm;
     let every = board.surroundings.as_ref().map(|s| interval(&s.settings, &task.spec, attempt.mode));
     let runs = rhythm.clock.since.is_some_and(|since| since.boot == scene.now.boot);
@@ -237,7 +238,13 @@ fn check_in(board: &Board, task: &Task, attempt: &Attempt, scene: &Scene) -> doc
         let ms = |span: u64| i64::try_from(span).unwrap_or(i64::MAX);
         Wall(scene.now.wall.0.saturating_add(ms(left)).saturating_sub(ms(over)))
     });
-    doc::CheckIn { last_at, due_at, late: rhythm.late.is_some(), nudges: rhythm.nudges }
+    doc::CheckIn {
+        last_at: last.map(|c| c.at),
+        due_at,
+        late: rhythm.late.is_some(),
+        nudges: rhythm.nudges,
+        contradictions,
+    }
 }
 
 fn verdict(attempt: &Attempt) -> Option<doc::Verdict> {

@@ -121,7 +121,12 @@ fn tasks() -> Vec<doc::Task> {
         diff: diff(7, 2, false),
         ..task(5, "Show the version", Column::Review, RunKind::Idle, Some(Source::Osc7501))
     };
-    let unverified = doc::Task { diff: diff(0, 0, false), ..task(6, "Docs", Column::Review, RunKind::Stopped, None) };
+    let said = vec!["it says that #2 holds; its check docs has not run".to_owned()];
+    let unverified = doc::Task {
+        diff: diff(0, 0, false),
+        checkin: Some(doc::CheckIn { last_at: None, due_at: None, late: false, nudges: 0, contradictions: said }),
+        ..task(6, "Docs", Column::Review, RunKind::Stopped, None)
+    };
     vec![
         asks,
         red,
