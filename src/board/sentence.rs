@@ -7,7 +7,6 @@ use crate::model::dialog::Way;
 use crate::model::event::Event;
 use crate::model::lease::Changes;
 use crate::model::rhythm::NudgeWay;
-use crate::model::time::Wall;
 
 use super::usage;
 use super::view::{diff_text, outcome_name, plural, run_name};
@@ -74,7 +73,7 @@ pub fn sentence(event: &Event) -> String {
         Event::AnswerWritten { .. } => "the answer is handed over".into(),
         Event::AnswerTaken { .. } => "the answer arrived".into(),
         Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),
-        Event::LimitReached { until } => format!("out of quota until {}", minute(*until)),
+        Event::LimitReached { until } => format!("out of quota until {}", until.minute()),
         Event::LimitWaited { .. } => "the usage limit has ended".into(),
         Event::LimitEnded {} => "no longer held up by a usage limit".into(),
         Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {} tasks", tasks.len()),
@@ -90,12 +89,6 @@ fn compared_sentence(contradictions: &[String], hollow: bool) -> String {
         ([], true) => "the same words again and nothing new: the check-in does not count".into(),
         (said, _) => format!("the facts say otherwise: {}", said.join("; ")),
     }
-}
-
-/// `2026-11-21 15:00 UTC`, as policy writes it: whoever shows a sentence to people tells it by
-/// their own clock (see [`super::when::told`]).
-fn minute(at: Wall) -> String {
-    format!("{} UTC", at.to_string().get(..16).unwrap_or_default().replace('T', " "))
 }
 
 /// How a reminder goes, for people.

@@ -6,13 +6,10 @@
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-use crate::model::time::{Now, Wall};
+use crate::model::time::{self, Now, Wall};
 
 /// Within so many days a day is known by its name.
 const NAMED_DAYS: i32 = 6;
-
-/// The text of an instant in what policy says: `2026-11-21 15:00 UTC`.
-const WRITTEN: &str = "2026-11-21 15:00 UTC";
 
 /// `15:04` today, `Fri 15:04` this week, `20 Nov 15:04` this year, else with the year.
 #[must_use]
@@ -43,29 +40,7 @@ pub fn whole(at: Wall, zone: &TimeZone) -> String {
 /// A sentence of ours with its instants as [`short`] tells them.
 #[must_use]
 pub fn told(text: &str, now: Now, zone: &TimeZone) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(" UTC") {
-        let end = at + " UTC".len();
-        let begin = end.checked_sub(WRITTEN.len()).filter(|begin| rest.is_char_boundary(*begin));
-        match begin.and_then(|begin| Some((begin, instant(&rest[begin..at])?))) {
-            Some((begin, at)) => {
-                out.push_str(&rest[..begin]);
-                out.push_str(&short(at, now.wall, zone));
-            }
-            None => out.push_str(&rest[..end]),
-        }
-        rest = &rest[end..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// `2026-11-21 15:00`
-fn instant(text: &str) -> Option<Wall> {
-    let (day, time) = text.split_once(' ')?;
-    let at: Timestamp = format!("{day}T{time}:00Z").parse().ok()?;
-    Some(Wall(at.as_millisecond()))
+    time::localized(text, |at| short(at, now.wall, zone))
 }
 
 fn local(at: Wall, zone: &TimeZone) -> Zoned {

@@ -12,7 +12,6 @@ use crate::client::control::{Begin, Client, ClientError};
 use crate::model::board::{Board, Hold, HoldKind};
 use crate::model::id::{Seq, TaskId};
 use crate::model::input::{Command, Reply};
-use crate::model::message::Delivery;
 use crate::model::name::CheckName;
 use crate::model::task::{Column, TextRef};
 use crate::model::time::Now;
@@ -77,17 +76,8 @@ impl Context {
         Ok(self.place.get_or_init(|| found))
     }
 
-    /// What is known: by the supervisor that runs, else by the log. What a person reads of it names
-    /// the times of this place.
+    /// What is known: by the supervisor that runs, else by the log.
     pub(super) fn seen(&self) -> Result<Seen, Failure> {
-        let mut seen = self.known()?;
-        if !self.ui.json {
-            say_times_of_here(&mut seen.board);
-        }
-        Ok(seen)
-    }
-
-    fn known(&self) -> Result<Seen, Failure> {
         let place = self.place()?;
         match Client::connect(&place.layout) {
             Ok(mut client) => {
@@ -228,17 +218,5 @@ impl Context {
     /// A path that was written on the command line.
     pub(super) fn path(&self, written: &Path) -> PathBuf {
         self.dir.join(written)
-    }
-}
-
-/// Says the times in what is written of waiting as this place has them.
-fn say_times_of_here(board: &mut Board) {
-    for hold in &mut board.holds {
-        hold.text = clock::local_times(&hold.text);
-    }
-    for message in board.tasks.values_mut().flat_map(|task| &mut task.messages) {
-        if let Delivery::Queued { held, .. } = &mut message.delivery {
-            *held = clock::local_times(held);
-        }
     }
 }

@@ -64,7 +64,10 @@ pub fn text(report: &Report, paint: &dyn Paint) -> String {
     let queues = queues(report);
     if !queues.is_empty() {
         out.heading("waiting");
-        queues.iter().for_each(|(why, tasks)| out.line(&format!("  {}", queue(why, tasks, columns - 2))));
+        for (why, tasks) in &queues {
+            let why = when::told(why, now, &paint.zone());
+            out.line(&format!("  {}", queue(&why, tasks, columns - 2)));
+        }
     }
     if summary(report).is_empty() && report.did.is_empty() {
         out.line(NOTHING);
