@@ -89,6 +89,19 @@ pub struct Wip {
     pub review: Used,
     /// Agents on this machine.
     pub machine: Used,
+    /// Whose they are, the most first; empty where the machine has no limit.
+    pub machine_holders: Vec<Holder>,
+}
+
+/// A repository with agents on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// Its main checkout.
+    pub repo: PathBuf,
+    /// Slots it holds.
+    pub used: u32,
+    /// The tasks that have them, as far as that is known.
+    pub tasks: Vec<TaskId>,
 }
 
 /// One limit.
@@ -252,6 +265,8 @@ pub struct CheckIn {
     pub late: bool,
     /// Reminders issued.
     pub nudges: u32,
+    /// Where what was observed says otherwise than the last one.
+    pub contradictions: Vec<String>,
 }
 
 /// What the checks showed.
@@ -388,7 +403,9 @@ pub struct Criterion {
     pub text: String,
     /// Whether the agent says so.
     pub met_claimed: bool,
-    /// The check that shows it.
+    /// The check that is to show it, where the brief names one.
+    pub check: Option<CheckName>,
+    /// The check that shows it: the named one, where it passed on the bytes as they are.
     pub shown_by: Option<CheckName>,
 }
 

@@ -5,9 +5,11 @@
 
 pub mod doc;
 pub mod report;
+pub mod sentence;
 pub mod stats;
 #[cfg(test)]
 mod story;
 pub mod text;
 pub mod usage;
 pub mod view;
+pub mod when;

@@ -17,7 +17,7 @@ use crate::model::id::{AttemptNo, TaskId};
 use crate::model::name::AgentName;
 use crate::model::state::RunKind;
 use crate::model::task::Column;
-use crate::model::time::Wall;
+use crate::model::time::{Span, Wall};
 use crate::model::verdict::VerdictOutcome;
 use crate::wire::control::Logged;
 
@@ -242,11 +242,11 @@ impl Seen<'_> {
                 if late { question.to_owned() } else { format!("{}: {question}", super::text::need_name(need.kind)) };
             let entry = self.entry(Some(why), Some(need.since), Part::Did);
             if late { &mut report.late } else { &mut report.needs_you }.push(entry);
-        } else if self.shown.checkin.as_ref().is_some_and(|c| c.late) {
+        } else if self.shown.flags.contains(&"late") {
             let since = self.shown.checkin.as_ref().and_then(|c| c.due_at);
             report.late.push(self.entry(Some("no check-in in time".into()), since, Part::Did));
         } else if column == Column::Review {
-            report.ready.push(self.entry(None, Some(self.task.moved_at), Part::Did));
+            report.ready.push(self.entry(Some(self.verdict_due()), Some(self.task.moved_at), Part::Did));
         } else if let Some((why, part)) = self.blocked() {
             report.blocked.push(self.entry(Some(why), None, part));
         } else if column == Column::Backlog {
@@ -255,6 +255,17 @@ impl Seen<'_> {
             let why = (column == Column::Takeover).then(|| "in your hands".to_owned());
             report.doing.push(self.entry(why.or_else(|| self.hold.map(|h| h.text.clone())), None, Part::Next));
         }
+    }
+
+    /// What finished work waits for.
+    fn verdict_due(&self) -> String {
+        let approved = self.shown.attempt.as_ref().and_then(|attempt| attempt.approval.as_ref());
+        match approved {
+            Some(approval) if !approval.stale => "you approved it; it waits to be landed",
+            Some(_) => "you approved it, and its files have changed since",
+            None => "waits for your verdict",
+        }
+        .to_owned()
     }
 
     fn closed(&self) -> Entry {
@@ -347,10 +358,21 @@ impl Seen<'_> {
         let mut facts: Vec<String> = self.shown.diff.iter().map(|d| view::diff_text(&d.stat)).collect();
         match &self.shown.verdict {
             Some(verdict) => facts.push(format!("checks {}", verdict_text(verdict))),
-            None if self.task.attempt().is_some() => facts.push("unverified".to_owned()),
+            // Of nothing there is nothing to verify.
+            None if self.shown.diff.as_ref().is_some_and(|d| changed(&d.stat)) => facts.push("unverified".to_owned()),
             None => {}
         }
+        facts.extend(self.criteria());
         facts
+    }
+
+    /// How many criteria are shown by the checks that the brief names for them.
+    fn criteria(&self) -> Option<String> {
+        let criteria = &self.task.spec.criteria;
+        let attempt = self.task.attempt()?;
+        let named = || criteria.iter().filter_map(|criterion| criterion.check.as_ref());
+        let shown = named().filter(|check| attempt.shows(check)).count();
+        named().next().map(|_| format!("{shown} of {} criteria shown", criteria.len()))
     }
 
     fn state(&self) -> String {
@@ -364,13 +386,12 @@ impl Seen<'_> {
 impl Happened {
     /// What was observed, a piece each.
     fn told(&self) -> Vec<String> {
-        let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
         let mut told = Vec::new();
         if let Some(no) = self.attempts.last().filter(|no| no.get() > 1) {
             told.push(format!("attempt {no}"));
         }
         if let Some((commits, files)) = self.progress() {
-            told.extend((commits > 0).then(|| plural(commits, "new commit")));
+            told.extend((commits > 0).then(|| view::plural(commits, "new commit")));
             told.extend(files.map(|diff| view::diff_text(&diff)));
         }
         let times = |n: u32, name: &str| match n {
@@ -384,10 +405,12 @@ impl Happened {
         // A card that a rule put to work tells nothing that its work does not.
         let dull = |m: &&Moved| !(m.by == By::Rule && m.from == Column::Backlog);
         for moved in self.moves.iter().filter(dull) {
-            let why = if moved.reason.is_empty() { String::new() } else { format!(" ({})", moved.reason) };
+            // What the checks showed is said just before.
+            let said = moved.by == By::Rule && !verdicts.is_empty() && moved.to == Column::Review;
+            let why = if moved.reason.is_empty() || said { String::new() } else { format!(" ({})", moved.reason) };
             told.push(format!("{} → {}{why}", moved.from, moved.to));
         }
-        told.extend((self.check_ins > 1).then(|| plural(u64::from(self.check_ins), "check-in")));
+        told.extend((self.check_ins > 1).then(|| view::plural(u64::from(self.check_ins), "check-in")));
         told
     }
 
@@ -399,6 +422,11 @@ impl Happened {
         let changed = size(&now) != size(&before);
         changed.then(|| (now.commits.saturating_sub(before.commits), Some(DiffStat { commits: 0, ..now })))
     }
+}
+
+/// Whether anything differs from the base.
+fn changed(stat: &DiffStat) -> bool {
+    stat.files > 0 || stat.commits > 0 || stat.dirty
 }
 
 /// Which part of a check-in belongs beside a fact.
@@ -453,7 +481,7 @@ fn tells_why(kind: RunKind) -> bool {
 fn sections(report: &Report) -> [(&'static str, &[Entry]); 8] {
     [
         ("needs you", &report.needs_you),
-        ("did", &report.did),
+        (DID, &report.did),
         ("doing", &report.doing),
         ("blocked", &report.blocked),
         ("late", &report.late),
@@ -476,6 +504,39 @@ fn queues(report: &Report) -> Vec<(String, Vec<TaskId>)> {
     queues
 }
 
+/// `6 need you · 1 doing · 2 blocked`: how much stands where, in the order of the sections.
+fn summary(report: &Report) -> String {
+    let count = |(name, entries): (&str, &[Entry])| {
+        let name = if name == "needs you" && entries.len() != 1 { "need you" } else { name };
+        (!entries.is_empty()).then(|| format!("{} {name}", entries.len()))
+    };
+    let standing = sections(report).into_iter().filter(|(name, _)| *name != DID).filter_map(count);
+    let waiting = (!report.waiting.is_empty()).then(|| format!("{} waiting", report.waiting.len()));
+    standing.chain(waiting).collect::<Vec<_>>().join(" · ")
+}
+
+/// What happened, less what has been said where a task stands: the entries that tell anything.
+fn told<'a>(report: &'a Report, said: &BTreeMap<TaskId, Option<String>>) -> Vec<(&'a Entry, bool)> {
+    let claims =
+        |entry: &Entry| entry.claim.is_some() && said.get(&entry.task) != Some(&claim_line(entry, report.until));
+    let told = report.did.iter().map(|entry| (entry, claims(entry)));
+    told.filter(|(entry, claims)| *claims || !facts_line(entry).is_empty()).collect()
+}
+
+/// What was said of each task where it stands: it is not said again where it is told what happened.
+fn said(report: &Report) -> BTreeMap<TaskId, Option<String>> {
+    let standing = sections(report).into_iter().filter(|(name, _)| *name != DID);
+    standing.flat_map(|(_, entries)| entries).map(|entry| (entry.task, claim_line(entry, report.until))).collect()
+}
+
+/// How long something has lasted; never nothing.
+fn lasted(from: Wall, until: Wall) -> Span {
+    Span::secs(until.since(from).as_secs().max(1))
+}
+
+/// The section that tells what happened; every other says where a task stands.
+const DID: &str = "did";
+
 /// What a report without any section says.
 const NOTHING: &str = "Nothing to report.";
 
@@ -484,11 +545,17 @@ fn claim_line(entry: &Entry, until: Wall) -> Option<String> {
     let begun = entry.state.kind != RunKind::None;
     match &entry.claim {
         Some(claim) => {
-            let age = crate::model::time::Span::secs(until.since(claim.at).as_secs().max(1));
+            let age = lasted(claim.at, until);
             Some(format!("{} ({age} ago): {}", claim_name(claim.state), claim.text))
         }
         None => begun.then(|| "no check-in".to_owned()),
     }
+}
+
+/// What was observed of an entry as one line, less what it stands there for.
+fn facts_line(entry: &Entry) -> String {
+    let facts = entry.facts.iter().filter(|fact| Some(*fact) != entry.because.as_ref());
+    facts.map(String::as_str).collect::<Vec<_>>().join(" · ")
 }
 
 /// Where the facts say otherwise than the claim, as one line.

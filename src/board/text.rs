@@ -1,23 +1,26 @@
 //! The board as text: first who needs you, then who works, what is ready, and why the rest waits.
 
+use jiff::tz::TimeZone;
+
 use crate::model::board::HoldKind;
-use crate::model::event::{By, NeedKind};
+use crate::model::event::NeedKind;
 use crate::model::state::{RunKind, Source};
 use crate::model::task::Column;
-use crate::model::text::{clean, clean_line, clean_lines};
+use crate::model::text::{clean, clean_line};
 use crate::model::time::{Now, Span, Wall};
-use crate::model::verdict::{CheckOutcome, TestCounts, Verdict, VerdictOutcome};
+use crate::model::verdict::{TestCounts, VerdictOutcome};
 
 mod facts;
 mod lines;
+mod show;
 mod unmet;
 
-use facts::seen_text;
+pub use lines::broken;
 use lines::{Lines, Part};
+pub use show::{evidence, show};
 
 use super::doc;
-use super::usage;
-use super::view;
+use super::{view, when};
 
 /// How a word is set off. The caller turns it into colour, or into nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,10 @@ pub trait Paint {
     fn paint(&self, tone: Tone, text: &str) -> String;
     /// Columns of a line.
     fn columns(&self) -> usize;
+    /// Where the reader's clock goes.
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
 }
 
 /// The narrowest terminal that lines are laid out for.
@@ -75,13 +82,13 @@ pub fn status(doc: &doc::Status, now: Now, paint: &dyn Paint) -> String {
     }
     needs_you(doc, now, &mut out);
     let calm = |t: &doc::Task| t.needs_you.is_none();
-    let with_source = paint.columns() >= WIDE;
-    section(doc, "works", &mut out, |t| is_at_work(t) && calm(t), |t| work_line(doc, t, with_source));
+    let board = Seen { doc, now, with_source: paint.columns() >= WIDE, zone: paint.zone() };
+    section(doc, "works", &mut out, |t| is_at_work(t) && calm(t), |t| board.work_line(t));
     section(doc, "ready for review", &mut out, |t| t.column == Column::Review && calm(t), review_line);
     section(doc, "in your hands", &mut out, |t| t.column == Column::Takeover && calm(t), |t| taken_line(t, now));
     let waits =
         |t: &doc::Task| t.needs_you.is_none() && (t.column == Column::Backlog || (!is_at_work(t) && in_work(t)));
-    section(doc, "waits", &mut out, waits, |t| vec![wait_line(doc, t)]);
+    section(doc, "waits", &mut out, waits, |t| vec![board.wait_line(t)]);
     closed(doc, &mut out);
     out.text
 }
@@ -130,9 +137,13 @@ fn needs_you(doc: &doc::Status, now: Now, out: &mut Lines<'_>) {
             task,
             &[Part::new(Tone::Warn, format!("{} {since}", need_name(need.kind), since = age(now, need.since)))],
         );
-        for line in need.question.lines().filter(|l| !l.trim().is_empty()).take(QUESTION_SHOWN) {
-            let room = out.paint.columns().max(NARROWEST) - BELOW;
-            out.line(&format!("{:BELOW$}{}", "", clean(line, room)));
+        let room = out.paint.columns().max(NARROWEST) - BELOW;
+        let lines = need.question.lines().filter(|l| !l.trim().is_empty());
+        let lines: Vec<String> = lines.flat_map(|line| broken(&clean_line(line), room)).collect();
+        for (n, line) in lines.iter().take(QUESTION_SHOWN).enumerate() {
+            let more = n + 1 == QUESTION_SHOWN && lines.len() > QUESTION_SHOWN;
+            let line = if more { clean(&format!("{line} {}", lines[n + 1]), room) } else { line.clone() };
+            out.line(&format!("{:BELOW$}{line}", ""));
         }
         for option in &need.options {
             let room = out.paint.columns().max(NARROWEST) - BELOW;
@@ -172,6 +183,9 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         }
         NeedKind::Question if task.column == Column::Takeover => {
             vec![format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
+        }
+        NeedKind::Limit | NeedKind::OffLimits if task.column == Column::Takeover => {
+            vec![show, format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
         }
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
         NeedKind::Question => vec![attach, send],
@@ -217,20 +231,58 @@ fn section(
     }
 }
 
-fn work_line(doc: &doc::Status, t: &doc::Task, with_source: bool) -> Vec<Part> {
-    let state = if with_source { state_text(&t.state) } else { bare_state_text(&t.state) };
-    let mut parts = vec![Part::new(Tone::Plain, state)];
-    parts.extend(hold(doc, t).map(|h| Part::new(Tone::Warn, clean_line(&h.text))));
-    parts.extend(t.verdict.as_ref().map(verdict_part));
-    parts.extend(diff_parts(t));
-    parts
+/// A board, and who looks at it when.
+struct Seen<'a> {
+    doc: &'a doc::Status,
+    now: Now,
+    with_source: bool,
+    zone: TimeZone,
+}
+
+impl Seen<'_> {
+    fn work_line(&self, t: &doc::Task) -> Vec<Part> {
+        let state = if self.with_source { state_text(&t.state) } else { bare_state_text(&t.state) };
+        let mut parts = vec![Part::new(Tone::Plain, state)];
+        parts.extend(self.hold(t).map(|(_, text)| Part::new(Tone::Warn, text)));
+        parts.extend(t.verdict.as_ref().map(verdict_part));
+        parts.extend(contradicted(t));
+        parts.extend(diff_parts(t));
+        parts
+    }
+
+    fn wait_line(&self, t: &doc::Task) -> Part {
+        let hold = self.hold(t);
+        let tone = match &hold {
+            Some((HoldKind::Trust | HoldKind::Agent | HoldKind::Asks, _)) => Tone::Warn,
+            _ => Tone::Dim,
+        };
+        let why = match (hold, t.state.kind) {
+            (Some((_, text)), _) => text,
+            (None, RunKind::None) => "next".to_owned(),
+            (None, _) => state_text(&t.state),
+        };
+        Part::new(tone, why)
+    }
+
+    /// Why a task does not go on, by the clock of whoever reads it.
+    fn hold(&self, t: &doc::Task) -> Option<(HoldKind, String)> {
+        let hold = self.doc.holds.iter().find(|h| h.task == t.id)?;
+        Some((hold.because, clean_line(&when::told(&hold.text, self.now, &self.zone))))
+    }
 }
 
 fn review_line(t: &doc::Task) -> Vec<Part> {
     let unverified = || Part::new(Tone::Warn, "unverified".to_owned());
     let mut parts = vec![t.verdict.as_ref().map_or_else(unverified, verdict_part)];
+    parts.extend(contradicted(t));
     parts.extend(diff_parts(t));
     parts
+}
+
+/// That what its agent says of itself is not so; `show` says where.
+fn contradicted(t: &doc::Task) -> Option<Part> {
+    let said = t.checkin.as_ref().is_some_and(|c| !c.contradictions.is_empty());
+    said.then(|| Part::new(Tone::Bad, "contradicted".to_owned()))
 }
 
 /// A diff in pieces, so that what does not fit is left out whole.
@@ -248,23 +300,6 @@ fn taken_line(t: &doc::Task, now: Now) -> Vec<Part> {
     }
     parts.push(Part::new(Tone::Dim, bare_state_text(&t.state)));
     parts
-}
-
-fn wait_line(doc: &doc::Status, t: &doc::Task) -> Part {
-    let why = match (hold(doc, t), t.state.kind) {
-        (Some(hold), _) => clean_line(&hold.text),
-        (None, RunKind::None) => "next".to_owned(),
-        (None, _) => state_text(&t.state),
-    };
-    let tone = match hold(doc, t).map(|h| h.because) {
-        Some(HoldKind::Trust | HoldKind::Agent | HoldKind::Asks) => Tone::Warn,
-        _ => Tone::Dim,
-    };
-    Part::new(tone, why)
-}
-
-fn hold<'a>(doc: &'a doc::Status, t: &doc::Task) -> Option<&'a doc::Hold> {
-    doc.holds.iter().find(|h| h.task == t.id)
 }
 
 fn closed(doc: &doc::Status, out: &mut Lines<'_>) {
@@ -344,238 +379,6 @@ pub(super) fn verdict_text(v: &doc::Verdict) -> String {
     };
     let name = if v.outcome == VerdictOutcome::None { "unverified" } else { view::outcome_name(v.outcome) };
     format!("{name}{tests}")
-}
-
-/// `standup show`
-#[must_use]
-pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
-    let mut out = Lines::new(paint);
-    let t = &doc.task;
-    let title = clean_line(&t.title);
-    out.line(&format!("{} {}", paint.paint(Tone::Bold, &t.id.to_string()), paint.paint(Tone::Bold, &title)));
-    let mut facts = vec![t.column.name().to_owned(), state_text(&t.state)];
-    facts.extend(t.agent.as_ref().map(|a| format!("by {a}")));
-    facts.extend(t.flags.iter().map(|f| (*f).to_owned()));
-    out.line(&paint.paint(Tone::Dim, &facts.join(" · ")));
-    if let Some(why) = &doc.unconfined {
-        out.line(&paint.paint(Tone::Warn, &format!("unconfined: {}", clean_line(why))));
-    }
-    if let Some(why) = doc.plan_unenforced.as_ref().filter(|_| t.column == Column::Design || t.attempt.is_none()) {
-        out.line(&paint.paint(Tone::Warn, &format!("it is only asked to plan first: {}", clean_line(why))));
-    }
-    if let Some(need) = &t.needs_you {
-        out.heading(&format!("needs you: {} {}", need_name(need.kind), age(now, need.since)), Tone::Warn);
-        need.question.lines().for_each(|l| out.note(&clean_line(l)));
-        next_steps(t, need.kind).iter().for_each(|step| out.hint(step));
-    }
-    show_hands(doc, now, &mut out);
-    show_attempt(doc, now, &mut out);
-    show_plan(doc, now, &mut out);
-    show_verdict(t, &mut out);
-    unmet::show(doc, &mut out);
-    show_reports(doc, now, &mut out);
-    out.heading("brief", Tone::Bold);
-    doc.brief.lines().for_each(|l| out.note(&clean_line(l)));
-    show_timeline(doc, now, &mut out);
-    out.text
-}
-
-/// What a person need not read again to know what happened; the document has it all.
-const PASSING: [&str; 7] = [
-    "state-changed",
-    "diff-observed",
-    "usage-observed",
-    "turn-began",
-    "session-learned",
-    "message-typing",
-    "message-typed",
-];
-
-/// The end of a long timeline is what is of interest.
-const TIMELINE_SHOWN: usize = 40;
-
-fn show_timeline(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
-    let moments: Vec<&doc::Moment> = doc.timeline.iter().filter(|m| !PASSING.contains(&m.event.as_str())).collect();
-    let left_out = moments.len().saturating_sub(TIMELINE_SHOWN);
-    out.heading("timeline", Tone::Bold);
-    if left_out > 0 {
-        out.note(&format!("… {left_out} before: standup events --task {}", doc.task.id));
-    }
-    let room = out.paint.columns().max(NARROWEST) - 12;
-    for m in &moments[left_out..] {
-        out.note(&format!("{:>7}  {}", age(now, m.at), clean(&m.text, room)));
-    }
-}
-
-/// What a person holds of the task.
-fn show_hands(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
-    let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {}", clean_line(reason)) };
-    if let Some(taken) = &doc.task.takeover {
-        let whose = if taken.by == By::Rule { "taken over for you" } else { "in your hands" };
-        out.heading(&format!("{whose} {}{}", age(now, taken.since), because(&taken.reason)), Tone::Warn);
-        out.hint(&format!("standup handback {} --note \"…\"", doc.task.id));
-    }
-    if let Some(paused) = &doc.task.paused {
-        out.heading(&format!("paused {}{}", age(now, paused.since), because(&paused.reason)), Tone::Warn);
-        out.hint(&format!("standup resume {}", doc.task.id));
-    }
-    if let Some(approval) = doc.task.attempt.as_ref().and_then(|a| a.approval.as_ref()) {
-        let stale = if approval.stale { ", but the files have changed since" } else { "" };
-        let text = format!("approved {} at tree {}{stale}", age(now, approval.at), approval.tree.short());
-        out.heading(&text, if approval.stale { Tone::Warn } else { Tone::Good });
-    }
-}
-
-fn show_plan(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
-    let Some(plan) = &doc.plan else { return };
-    let stands = match plan.approved_at {
-        Some(at) => format!("approved {}", age(now, at)),
-        None if plan.open => "waits for your verdict".to_owned(),
-        None => "being worked on".to_owned(),
-    };
-    out.heading(&format!("plan, {stands}"), Tone::Bold);
-    clean_lines(&plan.text).lines().for_each(|line| out.note(line));
-    if plan.open {
-        out.hint(&format!("standup approve {}", doc.task.id));
-        out.hint(&format!("standup reject {} --note \"…\"", doc.task.id));
-    }
-}
-
-fn show_attempt(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
-    let Some(a) = &doc.task.attempt else { return };
-    out.heading(&format!("attempt {}", a.number), Tone::Bold);
-    out.note(&format!("branch    {}", clean_line(a.branch.as_str())));
-    out.note(&format!("worktree  {}", clean_line(&a.worktree.display().to_string())));
-    if let Some(oid) = &a.base_oid {
-        let stat = doc.task.diff.as_ref().map(|d| d.stat);
-        let old = stat.and_then(|s| s.base_at).map(|at| format!(", {} old", age(now, at))).unwrap_or_default();
-        let lies = stat.map(|s| format!(", {} ahead, {} behind", s.ahead, s.behind)).unwrap_or_default();
-        out.note(&format!("base      {}{old}{lies}", oid.short()));
-    }
-    if let Some(d) = &doc.task.diff {
-        out.note(&format!("diff      {}", view::diff_text(&d.stat)));
-    }
-    if let Some(used) = doc.task.usage.as_ref().map(usage::used_text).filter(|text| !text.is_empty()) {
-        out.note(&format!("used      {used}"));
-    }
-    for gap in &doc.task.unmeasured {
-        let agent = doc.task.agent.as_ref().map_or("its agent", |agent| agent.as_str());
-        out.note(&out.paint.paint(Tone::Warn, &usage::unmeasured_text(gap.limit, gap.told, agent)));
-    }
-    if let Some(session) = &a.agent_session {
-        out.note(&format!("session   {}", clean_line(session)));
-    }
-    if let Some(text) = doc.task.checkin.as_ref().and_then(|c| deadline_text(c, now)) {
-        out.note(&format!("check-in  {text}"));
-    }
-    for past in doc.attempts.iter().filter(|p| p.number != a.number) {
-        out.note(&format!("before    {} by {}: {}", past.number, past.agent, clean_line(&past.end)));
-    }
-}
-
-/// When the next check-in is due; `None` while nothing is, and nothing was said about it.
-fn deadline_text(c: &doc::CheckIn, now: Now) -> Option<String> {
-    let mut parts = Vec::new();
-    if c.late {
-        parts.push("late".to_owned());
-    }
-    match c.due_at {
-        Some(at) if at > now.wall => parts.push(format!("due in {}", age(Now { wall: at, ..now }, now.wall))),
-        Some(at) => parts.push(format!("due for {}", age(now, at))),
-        None => {}
-    }
-    match c.nudges {
-        0 => {}
-        1 => parts.push("1 reminder so far".to_owned()),
-        n => parts.push(format!("{n} reminders so far")),
-    }
-    (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-/// The lines of a failed check's output that are repeated below it.
-const TAIL_SHOWN: usize = 20;
-
-/// `standup verify`: what the checks showed, and the end of what failed ones wrote.
-#[must_use]
-pub fn evidence(t: &doc::Task, verdict: Option<&Verdict>, paint: &dyn Paint) -> String {
-    let mut out = Lines::new(paint);
-    out.line(&format!("{} {}", paint.paint(Tone::Bold, &t.id.to_string()), clean_line(&t.title)));
-    show_verdict(t, &mut out);
-    if let Some(why) = verdict.map(|v| v.why.as_str()).filter(|why| !why.is_empty()) {
-        out.note(&clean_line(why));
-    }
-    for check in verdict.into_iter().flat_map(|v| &v.checks).filter(|c| c.outcome != CheckOutcome::Pass) {
-        let lines: Vec<&str> = check.tail.lines().collect();
-        if lines.is_empty() {
-            continue;
-        }
-        out.heading(&format!("the end of {}", check.name), Tone::Dim);
-        lines.iter().skip(lines.len().saturating_sub(TAIL_SHOWN)).for_each(|line| out.note(&clean_line(line)));
-    }
-    out.text
-}
-
-fn show_verdict(t: &doc::Task, out: &mut Lines<'_>) {
-    let Some(v) = &t.verdict else { return };
-    let head = verdict_part(v).painted(out.paint);
-    let tree = v.tree.as_ref().map(|t| format!(" of tree {}", t.short())).unwrap_or_default();
-    out.blank();
-    out.line(&format!("{} {head}{tree}", out.paint.paint(Tone::Bold, "evidence")));
-    for c in &v.checks {
-        let (mark, tone) = match c.outcome {
-            CheckOutcome::Pass => ("pass", Tone::Good),
-            CheckOutcome::Fail => ("fail", Tone::Bad),
-            CheckOutcome::Timeout => ("timeout", Tone::Bad),
-            CheckOutcome::Error => ("error", Tone::Bad),
-        };
-        let tests = c.tests.map(|n| format!("  {} of {} tests passed", n.passed, n.total)).unwrap_or_default();
-        let mark = out.paint.paint(tone, &format!("{mark:<7}"));
-        out.note(&format!("{mark} {:<12} {:>6.1}s{tests}", c.name.to_string(), c.duration_s));
-        if !c.why.is_empty() {
-            out.note(&format!("        {}", clean_line(&c.why)));
-        }
-        c.new_failures.iter().take(10).for_each(|f| out.note(&format!("        {}", clean_line(f))));
-    }
-}
-
-fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
-    if !doc.checkins.is_empty() {
-        out.heading("check-ins", Tone::Bold);
-    }
-    for c in &doc.checkins {
-        out.note(&format!("{:>7}  did: {}", age(now, c.at), clean_line(&c.did)));
-        if !c.next.is_empty() {
-            out.note(&format!("         next: {}", clean_line(&c.next)));
-        }
-        if let Some(q) = &c.question {
-            let offers = if c.options.is_empty() { String::new() } else { format!(" [{}]", c.options.join(" | ")) };
-            out.note(&format!("         asks: {}", clean_line(&format!("{q}{offers}"))));
-        }
-        if let Some(seen) = seen_text(&c.facts) {
-            out.note(&format!("         seen: {seen}"));
-        }
-        if c.hollow {
-            out.note("         the same words again and nothing new: it does not count");
-        }
-        for said in &c.contradictions {
-            out.note(&out.paint.paint(Tone::Bad, &format!("         but: {}", clean_line(said))));
-        }
-    }
-    if !doc.messages.is_empty() {
-        out.heading("messages", Tone::Bold);
-    }
-    for m in &doc.messages {
-        let held = m.held.as_ref().map(|h| format!(" ({})", clean_line(h))).unwrap_or_default();
-        let first = m.text.lines().next().unwrap_or("");
-        out.note(&format!("{:>7}  {}{held}: {}", age(now, m.at), m.delivery, clean_line(first)));
-    }
-    if !doc.criteria.is_empty() {
-        out.heading("criteria", Tone::Bold);
-    }
-    for c in &doc.criteria {
-        let mark = if c.met_claimed { "claimed" } else { "open" };
-        out.note(&format!("#{} {mark:<8} {}", c.n, clean_line(&c.text)));
-    }
 }
 
 /// How long ago, in one or two units.

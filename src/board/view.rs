@@ -1,16 +1,14 @@
 //! The board as documents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
-use crate::model::board::{Board, Task};
-use crate::model::dialog::{Choice, Says, Way};
-use crate::model::event::Event;
+use crate::model::board::{Board, Hold, HoldKind, Task};
+use crate::model::dialog::{Choice, Says};
 use crate::model::id::TaskId;
-use crate::model::lease::Changes;
 use crate::model::message::Delivery;
 use crate::model::name::AgentName;
-use crate::model::rhythm::{Facts, LimitName, NudgeWay, Tripped};
+use crate::model::rhythm::{Facts, LimitName, Tripped};
 use crate::model::settings::Limit;
 use crate::model::state::RunKind;
 use crate::model::task::{Column, Mode};
@@ -19,6 +17,7 @@ use crate::model::verdict::VerdictOutcome;
 use crate::policy::{interval, required, unmet};
 use crate::wire::control::{Logged, Supervisor};
 
+use super::sentence::sentence;
 use super::{doc, usage};
 
 /// What surrounds a board that is shown.
@@ -32,6 +31,10 @@ pub struct Scene {
     pub supervisor: Option<Supervisor>,
     /// What must be said above everything else.
     pub banners: Vec<String>,
+    /// Who holds the slots of this machine, the most first; empty where that was not looked at.
+    pub holders: Vec<doc::Holder>,
+    /// The person's home, for short paths.
+    pub home: Option<PathBuf>,
     /// Now.
     pub now: Now,
 }
@@ -54,15 +57,43 @@ pub fn status(board: &Board, scene: &Scene) -> doc::Status {
         wip: doc::Wip {
             build: doc::Used { used: board.build_used(), limit: limit(wip.map(|w| w.build)) },
             review: doc::Used { used: board.review_used(), limit: limit(wip.map(|w| w.review)) },
-            machine: doc::Used { used: board.machine.used, limit: limit(wip.map(|w| w.machine)) },
+            machine: doc::Used { used: machine_used(board, scene), limit: limit(wip.map(|w| w.machine)) },
+            machine_holders: scene.holders.clone(),
         },
         tasks: board.tasks.values().map(|t| task(board, t, scene)).collect(),
         holds: board
             .holds
             .iter()
-            .map(|h| doc::Hold { task: h.task, because: h.because, text: h.text.clone() })
+            .map(|h| doc::Hold { task: h.task, because: h.because, text: hold_text(h, scene) })
             .collect(),
     }
+}
+
+/// Slots of the machine that are held: as they are now, where they were looked at.
+fn machine_used(board: &Board, scene: &Scene) -> u32 {
+    let held: u32 = scene.holders.iter().map(|holder| holder.used).sum();
+    if scene.holders.is_empty() { board.machine.used } else { held }
+}
+
+/// Why a task is held; who fills the machine is said, for it may be another repository.
+fn hold_text(hold: &Hold, scene: &Scene) -> String {
+    if hold.because != HoldKind::Machine || scene.holders.is_empty() {
+        return hold.text.clone();
+    }
+    let holders: Vec<String> = scene.holders.iter().map(|holder| holder_text(holder, scene.home.as_deref())).collect();
+    format!("{}: {}", hold.text, holders.join(", "))
+}
+
+/// `4 in ~/src/app (T1 T4 T7 T9)`
+fn holder_text(holder: &doc::Holder, home: Option<&Path>) -> String {
+    let path = match home.and_then(|home| holder.repo.strip_prefix(home).ok()) {
+        Some(below) if below.as_os_str().is_empty() => "~".to_owned(),
+        Some(below) => format!("~/{}", below.display()),
+        None => holder.repo.display().to_string(),
+    };
+    let tasks: Vec<String> = holder.tasks.iter().map(ToString::to_string).collect();
+    let tasks = if tasks.is_empty() { String::new() } else { format!(" ({})", tasks.join(" ")) };
+    format!("{} in {path}{tasks}", holder.used)
 }
 
 /// One task.
@@ -196,7 +227,8 @@ fn live_boot(attempt: &Attempt) -> Option<crate::model::time::Boot> {
 }
 
 fn check_in(board: &Board, task: &Task, attempt: &Attempt, scene: &Scene) -> doc::CheckIn {
-    let last_at = task.check_ins.iter().rev().find(|c| c.attempt == attempt.no).map(|c| c.at);
+    let last = task.check_ins.iter().rev().find(|c| c.attempt == attempt.no);
+    let contradictions = last.map(|c| c.beside.contradictions.clone()).unwrap_or_default();
     let rhythm = &attempt.rhythm;
     let every = board.surroundings.as_ref().map(|s| interval(&s.settings, &task.spec, attempt.mode));
     let runs = rhythm.clock.since.is_some_and(|since| since.boot == scene.now.boot);
@@ -206,7 +238,13 @@ fn check_in(board: &Board, task: &Task, attempt: &Attempt, scene: &Scene) -> doc
         let ms = |span: u64| i64::try_from(span).unwrap_or(i64::MAX);
         Wall(scene.now.wall.0.saturating_add(ms(left)).saturating_sub(ms(over)))
     });
-    doc::CheckIn { last_at, due_at, late: rhythm.late.is_some(), nudges: rhythm.nudges }
+    doc::CheckIn {
+        last_at: last.map(|c| c.at),
+        due_at,
+        late: rhythm.late.is_some(),
+        nudges: rhythm.nudges,
+        contradictions,
+    }
 }
 
 fn verdict(attempt: &Attempt) -> Option<doc::Verdict> {
@@ -237,12 +275,16 @@ fn seconds(ms: u64) -> f64 {
 #[must_use]
 pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logged]) -> Option<doc::Show> {
     let found = board.tasks.get(&id)?;
-    let last = found.check_ins.last().map(|c| c.check_in.met.clone()).unwrap_or_default();
+    // What an earlier attempt claimed says nothing of this one; a report without a word on criteria
+    // takes nothing back.
+    let own = found.check_ins.iter().rev().filter(|c| found.attempt().is_some_and(|a| a.no == c.attempt));
+    let claimed = own.map(|c| &c.check_in.met).find(|met| !met.is_empty()).cloned().unwrap_or_default();
     let criteria = found.spec.criteria.iter().map(|c| doc::Criterion {
         n: c.n,
         text: c.text.clone(),
-        met_claimed: last.contains(&c.n),
-        shown_by: None,
+        met_claimed: claimed.contains(&c.n),
+        check: c.check.clone(),
+        shown_by: c.check.clone().filter(|check| found.attempt().is_some_and(|attempt| attempt.shows(check))),
     });
     let facts = found.attempt().and_then(|a| board.surroundings.as_ref()?.agents.get(&a.agent));
     let mode = found.attempt().map_or(found.spec.mode, |a| a.mode);
@@ -296,7 +338,7 @@ fn facts(facts: &Facts) -> serde_json::Map<String, serde_json::Value> {
     };
     let checks = facts.checks.as_ref().map(|c| {
         serde_json::json!({
-            "outcome": c.outcome, "failed": c.failed, "of_these_files": c.current, "since_then": c.new,
+            "outcome": c.outcome, "failed": c.failed, "passed": c.passed, "of_these_files": c.current, "since_then": c.new,
         })
     });
     let all = serde_json::json!({
@@ -357,158 +399,10 @@ fn moment(logged: &Logged) -> doc::Moment {
     doc::Moment { at: logged.at.wall, event: event.name().to_owned(), text: sentence(event) }
 }
 
-/// An event as a sentence without its subject.
+/// `1 file`, `2 files`
 #[must_use]
-pub fn sentence(event: &Event) -> String {
-    match event {
-        Event::TaskAdded { spec } => format!("added: {}", spec.title),
-        Event::TaskEdited { .. } => "edited".into(),
-        Event::TaskMoved { from, to, reason, .. } if reason.is_empty() => format!("{from} → {to}"),
-        Event::TaskMoved { from, to, reason, .. } => format!("{from} → {to}: {reason}"),
-        Event::DispatchSet { on } => if *on { "dispatching" } else { "no longer dispatching" }.into(),
-        Event::AttemptPlanned { agent, branch, .. } => format!("attempt by {agent} on {branch}"),
-        Event::WorktreeReady { base_oid, base, .. } => format!("worktree ready at {base} ({})", base_oid.short()),
-        Event::LaunchPlanned { resume, .. } => if *resume { "resuming the agent" } else { "starting the agent" }.into(),
-        Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
-        Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
-        Event::AttemptFailed { stage, error } => format!("{stage} failed: {}", first_line(error)),
-        Event::SessionLearned { session } => format!("the agent's session is {session}"),
-        Event::StateChanged { state } => state_sentence(state),
-        Event::WorkFinished { by } => format!("finished: {by}"),
-        Event::QuestionAsked { text, .. } => format!("asks: {text}"),
-        Event::QuestionSettled {} => "the question is settled".into(),
-        Event::CheckInReceived { check_in, .. } => format!("checked in: {}", check_in.did),
-        Event::CheckInRefused { why } => format!("a check-in was refused: {why}"),
-        Event::ChecksStarted { .. } => "checks started".into(),
-        Event::VerdictReached { verdict, .. } => verdict_sentence(verdict),
-        Event::ChecksDropped { why, .. } => format!("checks dropped: {why}"),
-        Event::MessageQueued { text, .. } => format!("message: {}", first_line(text)),
-        Event::MessageTyping { .. } => "typing the message".into(),
-        Event::MessageHeld { why, .. } => format!("the message waits: {why}"),
-        Event::MessageTyped { .. } => "the message is written".into(),
-        Event::MessageDelivered { evidence, .. } => format!("the message arrived: {evidence}"),
-        Event::MessageUnconfirmed { .. } => "delivery unknown".into(),
-        Event::MessageWithdrawn { why, .. } => format!("the message was withdrawn: {why}"),
-        Event::StopAsked { .. } => "stopping".into(),
-        Event::AttemptStopped { leftovers, .. } => with_leftovers("stopped", *leftovers),
-        Event::StartAsked { .. } => "to be started".into(),
-        Event::StartWithdrawn {} => "not to be started after all".into(),
-        Event::StopFailed { error } => format!("could not be stopped: {error}"),
-        Event::AgentExited { exit, leftovers, .. } => {
-            with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
-        }
-        Event::HostLost { why, .. } => format!("lost: {why}"),
-        Event::NeedsYouRaised { question, refined: true, .. } => format!("asks: {}", first_line(question)),
-        Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
-        Event::NeedsYouCleared {} => "no longer needs you".into(),
-        Event::DiffObserved { diff, .. } => diff_text(diff),
-        Event::FactsSought { .. } => "looking at what it did".into(),
-        Event::CheckInCompared { contradictions, hollow, .. } => compared_sentence(contradictions, *hollow),
-        Event::NudgeIssued { way, .. } => format!("reminded of its check-in, {}", way_text(*way)),
-        Event::NudgeGiven { .. } => "the end of its turn took the reminder".into(),
-        Event::CheckInMissed { why } => format!("late: {why}"),
-        Event::MachineSlept { span } => format!("the machine slept for {span}; nothing became due meanwhile"),
-        Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
-        Event::UsageObserved { seen } => usage::seen_text(seen),
-        Event::OffLimitsTouched { paths } if paths.is_empty() => "touches nothing off-limits any more".into(),
-        Event::OffLimitsTouched { paths } => format!("touches what is off-limits: {}", paths.join(", ")),
-        Event::AnswerGiven { choice, way, .. } => match way {
-            Way::Hook => format!("answered: {} (by its hook)", choice.text),
-            Way::Key => format!("answered: {} (by a key)", choice.text),
-        },
-        Event::AnswerWritten { .. } => "the answer is handed over".into(),
-        Event::AnswerTaken { .. } => "the answer arrived".into(),
-        Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),
-        Event::LimitReached { until } => format!("out of quota until {until}"),
-        Event::LimitWaited { .. } => "the usage limit has ended".into(),
-        Event::LimitEnded {} => "no longer held up by a usage limit".into(),
-        Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {} tasks", tasks.len()),
-        Event::AgentLoggedIn { agent, .. } => format!("{agent} is logged in again"),
-        Event::AnswerUnconfirmed { .. } => "it is not certain that the answer arrived".into(),
-        _ => sentence_of_hands(event),
-    }
-}
-
-fn compared_sentence(contradictions: &[String], hollow: bool) -> String {
-    match (contradictions, hollow) {
-        ([], false) => "the check-in was put beside the facts".into(),
-        ([], true) => "the same words again and nothing new: the check-in does not count".into(),
-        (said, _) => format!("the facts say otherwise: {}", said.join("; ")),
-    }
-}
-
-/// How a reminder goes, for people.
-#[must_use]
-pub fn way_text(way: NudgeWay) -> &'static str {
-    match way {
-        NudgeWay::Hook => "at the end of its turn",
-        NudgeWay::Message => "by a message",
-        NudgeWay::Inbox => "in its inbox",
-    }
-}
-
-/// What a person did with their own hands.
-fn sentence_of_hands(event: &Event) -> String {
-    match event {
-        Event::TakenOver { reason, .. } if reason.is_empty() => "taken over".into(),
-        Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
-        Event::WorktreeMarked { mark } => match &mark.head {
-            Some(head) => format!("the worktree stood at {}", head.short()),
-            None => "the worktree stood without a commit".into(),
-        },
-        Event::HandbackAsked { .. } => "to be handed back".into(),
-        Event::HandedBack { changes, note } => {
-            let changed = changes.as_ref().map_or("nobody knows what changed".into(), changes_text);
-            if note.is_empty() { format!("handed back: {changed}") } else { format!("handed back: {changed}; {note}") }
-        }
-        Event::TaskPaused { reason } if reason.is_empty() => "paused".into(),
-        Event::TaskPaused { reason } => format!("paused: {reason}"),
-        Event::TaskResumed {} => "no longer paused".into(),
-        Event::PlanProposed { text } if text.is_empty() => "ended its turn without a plan".into(),
-        Event::PlanProposed { text } => format!("proposes a plan: {}", first_line(text)),
-        Event::PlanApproved {} => "the plan was approved".into(),
-        Event::PlanRejected { note } => format!("the plan was sent back: {}", first_line(note)),
-        Event::WorkApproved { tree } => format!("approved at tree {}", tree.short()),
-        Event::WorkRejected { note } => format!("rejected: {}", first_line(note)),
-        other => other.name().replace('-', " "),
-    }
-}
-
-/// What changed, on one line.
-#[must_use]
-pub fn changes_text(changes: &Changes) -> String {
-    if changes.is_empty() {
-        return "nothing changed".into();
-    }
-    let plural = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    let files = format!("{} +{} -{}", plural(changes.files, "file"), changes.insertions, changes.deletions);
-    format!("{files}, {}", plural(changes.commits, "commit"))
-}
-
-/// The first line of a text, and a sign where there are more.
-fn first_line(text: &str) -> String {
-    let mut lines = text.trim().lines();
-    let first = lines.next().unwrap_or_default().to_owned();
-    if lines.next().is_some() { format!("{first} …") } else { first }
-}
-
-fn with_leftovers(text: &str, leftovers: u32) -> String {
-    match leftovers {
-        0 => text.to_owned(),
-        1 => format!("{text}; 1 process it left was ended"),
-        n => format!("{text}; {n} processes it left were ended"),
-    }
-}
-
-fn state_sentence(state: &crate::model::state::RunState) -> String {
-    let name = run_name(state.kind);
-    if state.text.is_empty() { name.to_owned() } else { format!("{name}: {}", state.text) }
-}
-
-fn verdict_sentence(verdict: &crate::model::verdict::Verdict) -> String {
-    let outcome = outcome_name(verdict.outcome);
-    let failed: Vec<&str> = verdict.checks.iter().filter(|c| !c.why.is_empty()).map(|c| c.name.as_str()).collect();
-    if failed.is_empty() { format!("checks: {outcome}") } else { format!("checks: {outcome} ({})", failed.join(", ")) }
+pub(super) fn plural(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// The name of a run state.
@@ -548,7 +442,6 @@ pub fn diff_text(diff: &DiffStat) -> String {
     if diff.files == 0 && diff.commits == 0 {
         return "no change".into();
     }
-    let plural = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let mut text = format!("{} +{} −{}", plural(diff.files, "file"), diff.insertions, diff.deletions);
     if diff.commits > 0 {
         text.push_str(&format!(", {}", plural(diff.commits, "commit")));
@@ -557,4 +450,35 @@ pub fn diff_text(diff: &DiffStat) -> String {
         text.push_str(", uncommitted changes");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_machine_says_whose_it_is() {
+        let id = |n| TaskId::new(n).expect("from 1");
+        let holder = |repo: &str, used, tasks: &[u32]| doc::Holder {
+            repo: PathBuf::from(repo),
+            used,
+            tasks: tasks.iter().map(|n| id(*n)).collect(),
+        };
+        let holders =
+            vec![holder("/home/me/src/app", 4, &[1, 4, 7, 9]), holder("/srv/lib", 1, &[]), holder("/home/me", 1, &[2])];
+        let hold = |because| Hold { task: id(3), because, text: "machine is full 6/6".to_owned() };
+        let scene = Scene {
+            repo: PathBuf::from("/srv/lib"),
+            base: None,
+            supervisor: None,
+            banners: Vec::new(),
+            holders,
+            home: Some(PathBuf::from("/home/me")),
+            now: Now::default(),
+        };
+        let said = "machine is full 6/6: 4 in ~/src/app (T1 T4 T7 T9), 1 in /srv/lib, 1 in ~ (T2)";
+        assert_eq!(hold_text(&hold(HoldKind::Machine), &scene), said);
+        assert_eq!(hold_text(&hold(HoldKind::Build), &scene), "machine is full 6/6", "another reason stays as it is");
+        assert_eq!(machine_used(&Board::default(), &scene), 6);
+    }
 }

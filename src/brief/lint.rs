@@ -1,10 +1,11 @@
 //! What makes a brief hard to meet: vague words, nothing to observe, too much at once.
 //!
 //! **Invariant:** a finding names its line and what to do; it never stops anything. Must not know:
-//! configuration.
+//! configuration, but for the names of checks that it is told.
 
-use super::sections::SectionKind;
-use super::{Brief, markdown};
+use super::sections::{OWN_CHECK, SectionKind, own_check};
+use super::{Brief, Criterion, markdown};
+use crate::model::name::CheckName;
 use crate::model::text;
 
 /// How much it matters.
@@ -90,13 +91,16 @@ const WIDE_TITLE: usize = 72;
 /// What a finding costs of the 100 points of [`score`].
 const COST: [(Level, u32); 2] = [(Level::Warn, 15), (Level::Note, 5)];
 
-/// Judges a brief; findings in the order of the file.
+/// Judges a brief; findings in the order of the file. `configured` are the checks that run for
+/// every task; `None` where nobody knows them, so that none is called unknown.
 #[must_use]
-pub fn lint(brief: &Brief) -> Vec<Finding> {
+pub fn lint(brief: &Brief, configured: Option<&[CheckName]>) -> Vec<Finding> {
     let mut findings = Findings::default();
     title(brief, &mut findings);
     outcome(brief, &mut findings);
     criteria(brief, &mut findings);
+    findings.0.extend(unknown_checks(brief, configured));
+    unshown(brief, &mut findings);
     verification(brief, &mut findings);
     touches(brief, &mut findings);
     open_ends(brief, &mut findings);
@@ -170,7 +174,7 @@ fn criteria(brief: &Brief, findings: &mut Findings) {
         } else if let Some(word) = vague(&criterion.text) {
             let text = format!("criterion #{}: \"{word}\" cannot be checked", criterion.n);
             findings.add(criterion.line, Level::Warn, text, hint);
-        } else if !observable(&criterion.text) && brief.verification.is_empty() {
+        } else if !observable(&criterion.text) && criterion.check.is_none() && brief.verification.is_empty() {
             let text = format!("criterion #{} names nothing that shows it", criterion.n);
             findings.add(criterion.line, Level::Note, text, "name a command, a file, a number or an output");
         }
@@ -179,6 +183,35 @@ fn criteria(brief: &Brief, findings: &mut Findings) {
             findings.add(criterion.line, Level::Note, text, "remove it, or the tick: a brief carries no status");
         }
     }
+}
+
+/// Criteria that name a check which there is not.
+#[must_use]
+pub fn unknown_checks(brief: &Brief, configured: Option<&[CheckName]>) -> Vec<Finding> {
+    let own: Vec<CheckName> = (1..=brief.verification.len()).map(own_check).collect();
+    let known: Vec<&str> = own.iter().chain(configured.unwrap_or_default()).map(CheckName::as_str).collect();
+    let unknown = |criterion: &Criterion| {
+        let name = criterion.check.as_ref()?.as_str();
+        let judged = configured.is_some() || name.starts_with(OWN_CHECK);
+        let near = text::nearest(name, known.iter().copied()).map(|near| format!("; did you mean {near}?"));
+        (judged && !known.contains(&name)).then(|| Finding {
+            line: criterion.line,
+            level: Level::Warn,
+            text: format!("criterion #{}: there is no check {name}{}", criterion.n, near.unwrap_or_default()),
+            hint: "name a [[verify.check]] of agents.toml, or brief-1 for the first block marked verify".to_owned(),
+        })
+    };
+    brief.criteria.iter().filter_map(unknown).collect()
+}
+
+/// Criteria that name no check: whoever says that they are met can only be believed.
+fn unshown(brief: &Brief, findings: &mut Findings) {
+    let without: Vec<&Criterion> = brief.criteria.iter().filter(|criterion| criterion.check.is_none()).collect();
+    let Some(first) = without.first() else { return };
+    let numbers: Vec<String> = without.iter().map(|criterion| format!("#{}", criterion.n)).collect();
+    let hint =
+        "end it with the name of its check: (check: test), or (check: brief-1) for the first block marked verify";
+    findings.add(first.line, Level::Note, format!("no check shows {}", numbers.join(", ")), hint);
 }
 
 /// Whether a text names something to look at: code, a number, a quotation.

@@ -18,8 +18,8 @@ mod yaml;
 pub use self::error::{BriefError, Problem};
 pub use self::front::Front;
 pub use self::import::{Imported, cycle, import};
-pub use self::lint::{Finding, Level, lint, score};
-pub use self::sections::{Criterion, Section, SectionKind, VerifyBlock};
+pub use self::lint::{Finding, Level, lint, score, unknown_checks};
+pub use self::sections::{Criterion, Section, SectionKind, VerifyBlock, own_check};
 pub use self::template::{finish, template};
 
 use self::error::Faults;

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::error::{Faults, Problem};
+use crate::model::name::CheckName;
+
 use super::markdown::{self, fence_info, heading, is_indented, item};
 
 /// The deepest heading at which the known sections are seen: in a list of tasks a brief hangs
@@ -70,8 +72,10 @@ pub struct Section {
 pub struct Criterion {
     /// Its number, by which a check-in says that it is met.
     pub n: u32,
-    /// What.
+    /// What, without the mark that names its check.
     pub text: String,
+    /// The check that shows it, where the brief names one.
+    pub check: Option<CheckName>,
     /// Whether the file already ticks it.
     pub done_mark: bool,
     /// Its line.
@@ -85,6 +89,15 @@ pub struct VerifyBlock {
     pub run: String,
     /// The line of its fence.
     pub line: u32,
+}
+
+/// What the names of a brief's own checks begin with; their place in the brief follows, from 1.
+pub(super) const OWN_CHECK: &str = "brief-";
+
+/// The name of the check of the n-th fenced block, from 1.
+#[must_use]
+pub fn own_check(n: usize) -> CheckName {
+    CheckName::new(format!("{OWN_CHECK}{n}")).expect("letters, a dash and digits")
 }
 
 /// The first top heading, for a brief that names its title in no other way.
@@ -136,7 +149,10 @@ pub(super) fn criteria(sections: &[Section], faults: &mut Faults<'_>) -> Vec<Cri
                 let (number, text) = numbered(item.text);
                 let done_mark = item.done == Some(true);
                 let text = text.to_owned();
-                found.push((number.or(item.number), Criterion { n: 0, text, done_mark, line: line.number }));
+                found.push((
+                    number.or(item.number),
+                    Criterion { n: 0, text, check: None, done_mark, line: line.number },
+                ));
             } else if let Some((_, last)) = found.last_mut()
                 && (is_indented(line.text) || line.fenced)
             {
@@ -183,7 +199,23 @@ fn number_them(found: Vec<(Option<u32>, Criterion)>, faults: &mut Faults<'_>) ->
             next - 1
         })
     };
-    found.into_iter().map(|(given, criterion)| Criterion { n: number(given), ..criterion }).collect()
+    let whole = |(given, criterion): (Option<u32>, Criterion)| {
+        let (text, check) = match named_check(&criterion.text) {
+            Some((text, check)) => (text.to_owned(), Some(check)),
+            None => (criterion.text, None),
+        };
+        Criterion { n: number(given), text, check, ..criterion }
+    };
+    found.into_iter().map(whole).collect()
+}
+
+/// `text (check: name)`: what is in brackets but no name of a check stays text.
+fn named_check(text: &str) -> Option<(&str, CheckName)> {
+    let marked = text.trim_end().trim_end_matches('.').strip_suffix(')')?;
+    let (before, inside) = marked.rsplit_once('(')?;
+    let (key, name) = inside.split_once(':')?;
+    let name = CheckName::new(name.trim().trim_matches('`')).ok()?;
+    key.trim().eq_ignore_ascii_case("check").then(|| (before.trim_end(), name))
 }
 
 /// Fenced blocks whose info string holds the word `verify`.

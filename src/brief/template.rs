@@ -11,7 +11,10 @@ const GUIDANCE: &[(&str, &str)] = &[
     ("Context", "<!-- Where to look, what was tried, why now. -->"),
     ("Constraints", "<!-- What must stay as it is. -->"),
     ("Non-goals", "<!-- What is not asked for. -->"),
-    ("Acceptance criteria", "<!-- One a line, each something one can observe: - [ ] #1 `cmd x` prints y -->"),
+    (
+        "Acceptance criteria",
+        "<!-- One a line, each something one can observe: - [ ] #1 `cmd x` prints y (check: test) -->",
+    ),
     ("Integration notes", "<!-- What others who work nearby must know. -->"),
     ("Verification", "<!-- A fenced block marked verify is run as a check. -->"),
 ];

@@ -1,7 +1,7 @@
 //! Reading, linting and prompting as a caller sees them.
 
 use super::*;
-use crate::model::name::Pattern;
+use crate::model::name::{CheckName, Pattern};
 use crate::model::settings::{LimitAction, Mode, Priority};
 use crate::model::time::Span;
 
@@ -260,15 +260,15 @@ fn the_template_is_a_brief_and_leaves_nothing_behind() {
 }
 
 fn found(text: &str) -> Vec<String> {
-    lint(&brief(text)).iter().map(|finding| format!("{}: {}", finding.line, finding.text)).collect()
+    lint(&brief(text), None).iter().map(|finding| format!("{}: {}", finding.line, finding.text)).collect()
 }
 
 #[test]
 fn a_good_brief_has_no_findings() {
     let text = "---\ntitle: Page long output\ntouches: [src/ui/**]\n---\n## Outcome\nOutput stops after 24 lines.\n\
-                ## Acceptance criteria\n- [ ] #1 `pager x` shows 24 lines\n## Verification\n```verify\ncargo test\n```\n";
+                ## Acceptance criteria\n- [ ] #1 `pager x` shows 24 lines (check: brief-1)\n## Verification\n```verify\ncargo test\n```\n";
     assert_eq!(found(text), Vec::<String>::new());
-    assert_eq!(score(&lint(&brief(text))), 100);
+    assert_eq!(score(&lint(&brief(text), None)), 100);
 }
 
 #[test]
@@ -296,7 +296,43 @@ fn lint_finds_what_makes_a_brief_hard_to_meet() {
         let text = format!("# t t\n## Acceptance criteria\n- #1 2 of {fine}\n");
         assert!(!found(&text).iter().any(|finding| finding.contains("cannot be checked")), "{fine}");
     }
-    assert!(score(&lint(&brief("# x\n## Acceptance criteria\n- fast\n- nice\n- good\n"))) < 60);
+    assert!(score(&lint(&brief("# x\n## Acceptance criteria\n- fast\n- nice\n- good\n"), None)) < 60);
+}
+
+#[test]
+fn a_criterion_may_name_the_check_that_shows_it() {
+    let text = "# t\n## Acceptance criteria\n- [ ] #1 It pages (check: test)\n- [ ] #2 It says so\n  twice. (Check: `brief-1`).\n\
+                - #3 It ends (check: by hand)\n- #4 It ends (checked: test)\n- #5 (check: a.b_c-1)\n";
+    let read: Vec<(u32, String, Option<String>)> =
+        brief(text).criteria.into_iter().map(|c| (c.n, c.text, c.check.map(|name| name.to_string()))).collect();
+    let want = [
+        (1, "It pages", Some("test")),
+        (2, "It says so\ntwice.", Some("brief-1")),
+        (3, "It ends (check: by hand)", None),
+        (4, "It ends (checked: test)", None),
+        (5, "", Some("a.b_c-1")),
+    ];
+    let want = want.map(|(n, text, check)| (n, text.to_owned(), check.map(str::to_owned)));
+    assert_eq!(read, want);
+}
+
+#[test]
+fn lint_names_unknown_checks_and_criteria_that_none_shows() {
+    let text = "# t t\n## Acceptance criteria\n- [ ] #1 `x` is 1 (check: tset)\n- [ ] #2 `x` is 2 (check: brief-2)\n\
+                - [ ] #3 `x` is 3\n- [ ] #4 it ends (check: test)\n- [ ] #5 `x` is 5\n## Verification\n```verify\nmake\n```\n";
+    let test = [CheckName::new("test").expect("a name")];
+    let told: Vec<String> =
+        lint(&brief(text), Some(&test)).into_iter().map(|f| format!("{}: {}", f.line, f.text)).collect();
+    assert_eq!(
+        told,
+        [
+            "3: criterion #1: there is no check tset; did you mean test?",
+            "4: criterion #2: there is no check brief-2; did you mean brief-1?",
+            "5: no check shows #3, #5",
+        ]
+    );
+    // Where nobody knows what is configured, only the brief's own checks can be unknown.
+    assert_eq!(found(text).iter().filter(|f| f.contains("there is no check")).count(), 1);
 }
 
 #[test]
@@ -331,7 +367,7 @@ fn no_text_makes_the_reader_panic() {
         let text = pieces.concat();
         if let Ok(brief) = parse("b", text.as_bytes(), Some("t")) {
             prop_assert_eq!(render_prompt(&brief), &text);
-            let _ = lint(&brief);
+            let _ = lint(&brief, Some(&[]));
         }
         let _ = import("b", text.as_bytes());
         let _ = finish(&text);

@@ -223,6 +223,16 @@ mod tests {
         }
     }
 
+    /// Beside the verbs' names, in the columns of the usual terminal.
+    #[test]
+    fn the_short_help_fits_eighty_columns() {
+        for verb in command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+            let columns = 2 + verb.get_name().len().max(12) + 1 + crate::model::text::width(&about);
+            assert!(columns <= 80, "{}: {columns}", verb.get_name());
+        }
+    }
+
     /// One of the same name in a verb would be taken for the global one, and never be set.
     #[test]
     fn no_verb_has_an_argument_of_a_global_flags_name() {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::brief::{self, Brief, Front};
 use crate::model::id::TaskId;
-use crate::model::name::{AgentName, CheckName, Pattern};
+use crate::model::name::{AgentName, Pattern};
 use crate::model::settings::{CheckSettings, Mode, Priority, ReportFormat};
 use crate::model::task::{Criterion, TaskSpec, TextRef};
 use crate::model::time::Span;
@@ -170,7 +170,7 @@ pub(super) fn changed(old: &TaskSpec, was: &Front, brief: &Brief) -> TaskSpec {
 }
 
 fn criteria(brief: &Brief) -> Vec<Criterion> {
-    brief.criteria.iter().map(|c| Criterion { n: c.n, text: c.text.clone() }).collect()
+    brief.criteria.iter().map(|c| Criterion { n: c.n, text: c.text.clone(), check: c.check.clone() }).collect()
 }
 
 /// The checks that a brief brings along. A script of several lines ends at the first that fails,
@@ -179,8 +179,7 @@ fn checks(brief: &Brief) -> Vec<CheckSettings> {
     let check = |(n, block): (usize, &brief::VerifyBlock)| {
         let script = block.run.trim();
         let run = if script.lines().count() > 1 { format!("set -e\n{script}") } else { script.to_owned() };
-        let name = CheckName::new(format!("brief-{n}")).expect("letters, a dash and digits");
-        CheckSettings { name, run, report: ReportFormat::Exit, timeout: CHECK_TIMEOUT }
+        CheckSettings { name: brief::own_check(n), run, report: ReportFormat::Exit, timeout: CHECK_TIMEOUT }
     };
     (1..).zip(&brief.verification).map(check).collect()
 }
@@ -189,6 +188,11 @@ fn checks(brief: &Brief) -> Vec<CheckSettings> {
 pub(super) fn warn(ctx: &Context, brief: &Brief) {
     for warning in brief.warnings() {
         ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&warning)));
+    }
+    if brief.criteria.iter().any(|criterion| criterion.check.is_some()) {
+        for finding in brief::unknown_checks(brief, ctx.checks()) {
+            ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&finding.text)));
+        }
     }
 }
 

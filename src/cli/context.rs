@@ -4,6 +4,7 @@
 //! folded, without a log the board is empty. Must not know: any verb.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use crate::client::control::{Begin, Client, ClientError};
 use crate::model::board::{Board, Hold, HoldKind};
 use crate::model::id::{Seq, TaskId};
 use crate::model::input::{Command, Reply};
-use crate::model::message::Delivery;
+use crate::model::name::CheckName;
 use crate::model::task::{Column, TextRef};
 use crate::model::time::Now;
 use crate::os::clock;
 use crate::policy::Machine;
 use crate::store::StoreError;
 use crate::store::log::{Log, TextDigest};
+use crate::store::slots::{HeldSlot, Slots};
 use crate::supervisor::journal;
 use crate::supervisor::place::Place;
 use crate::supervisor::surroundings;
@@ -27,6 +29,7 @@ use super::args::Global;
 use super::error::{Code, Failure};
 use super::task;
 use super::ui::Ui;
+use crate::board::doc::Holder;
 use crate::board::view::Scene;
 
 /// How long an answer of the supervisor is waited for; one that carries out a command answers
@@ -40,6 +43,7 @@ pub(super) struct Context {
     /// The folder we act in.
     pub(super) dir: PathBuf,
     place: OnceCell<Place>,
+    checks: OnceCell<Option<Vec<CheckName>>>,
 }
 
 /// What is known, and by whom.
@@ -57,7 +61,7 @@ impl Context {
         let ui = Ui::from(&global);
         let current = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let dir = global.dir.map_or(current.clone(), |dir| current.join(dir));
-        Self { ui, dir, place: OnceCell::new() }
+        Self { ui, dir, place: OnceCell::new(), checks: OnceCell::new() }
     }
 
     /// The repository around us.
@@ -72,17 +76,8 @@ impl Context {
         Ok(self.place.get_or_init(|| found))
     }
 
-    /// What is known: by the supervisor that runs, else by the log. What a person reads of it names
-    /// the times of this place.
+    /// What is known: by the supervisor that runs, else by the log.
     pub(super) fn seen(&self) -> Result<Seen, Failure> {
-        let mut seen = self.known()?;
-        if !self.ui.json {
-            say_times_of_here(&mut seen.board);
-        }
-        Ok(seen)
-    }
-
-    fn known(&self) -> Result<Seen, Failure> {
         let place = self.place()?;
         match Client::connect(&place.layout) {
             Ok(mut client) => {
@@ -122,6 +117,16 @@ impl Context {
             Err(StoreError::Absent { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The checks that run for every task; `None` outside a repository, or where its settings
+    /// cannot be read: that is said elsewhere.
+    pub(super) fn checks(&self) -> Option<&[CheckName]> {
+        let look = || {
+            let loaded = surroundings::look(self.place().ok()?).ok()?;
+            Some(loaded.effective.settings.verify.checks.iter().map(|check| check.name.clone()).collect())
+        };
+        self.checks.get_or_init(look).as_deref()
     }
 
     /// A text of the log: a brief.
@@ -178,7 +183,31 @@ impl Context {
         let wanted = seen.board.surroundings.as_ref().and_then(|s| s.settings.base.clone());
         let base = place.repo.resolve_base(&place.git, wanted.as_deref()).ok().map(|base| base.name);
         let (supervisor, banners) = (seen.supervisor.clone(), seen.banners.clone());
-        Ok(Scene { repo: place.root(), base, supervisor, banners, now: self.now() })
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let holders = self.holders(&seen.board)?;
+        Ok(Scene { repo: place.root(), base, supervisor, banners, holders, home, now: self.now() })
+    }
+
+    /// Who holds the slots of this machine, where it has a limit; what cannot be read is not said.
+    fn holders(&self, board: &Board) -> Result<Vec<Holder>, Failure> {
+        let dir = self.place()?.layout.slots_dir();
+        let limited = board.surroundings.as_ref().is_some_and(|s| s.settings.wip.machine.max().is_some());
+        // Before the first start there is no folder, and a look does not make one.
+        if !limited || !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let held = Slots::open(&dir).and_then(|slots| slots.held()).unwrap_or_default();
+        let mut holders: BTreeMap<PathBuf, Holder> = BTreeMap::new();
+        for (repo, task) in held.iter().map(HeldSlot::owner) {
+            let repo = PathBuf::from(repo);
+            let holder = holders.entry(repo.clone()).or_insert(Holder { repo, used: 0, tasks: Vec::new() });
+            holder.used += 1;
+            holder.tasks.extend(task);
+        }
+        let mut holders: Vec<Holder> = holders.into_values().collect();
+        holders.iter_mut().for_each(|holder| holder.tasks.sort());
+        holders.sort_by_key(|holder| std::cmp::Reverse(holder.used));
+        Ok(holders)
     }
 
     /// Now.
@@ -189,17 +218,5 @@ impl Context {
     /// A path that was written on the command line.
     pub(super) fn path(&self, written: &Path) -> PathBuf {
         self.dir.join(written)
-    }
-}
-
-/// Says the times in what is written of waiting as this place has them.
-fn say_times_of_here(board: &mut Board) {
-    for hold in &mut board.holds {
-        hold.text = clock::local_times(&hold.text);
-    }
-    for message in board.tasks.values_mut().flat_map(|task| &mut task.messages) {
-        if let Delivery::Queued { held, .. } = &mut message.delivery {
-            *held = clock::local_times(held);
-        }
     }
 }

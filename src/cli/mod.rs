@@ -21,11 +21,13 @@ use std::panic;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use args::Cli;
 use context::Context;
 use error::{Code, Failure};
+
+use crate::model::text::nearest;
 
 /// The whole life of the command line: reads the arguments, carries out the verb, says what went
 /// wrong.
@@ -88,6 +90,9 @@ fn read(args: &[OsString]) -> Result<Cli, Result<Code, Failure>> {
 
 /// What is wrong with the arguments, as a failure like all others.
 fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        return unknown_verb(error, args);
+    }
     let text = error.render().to_string();
     let ends = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
     let said: Vec<&str> = text.lines().map(str::trim).take_while(|line| !ends(line)).collect();
@@ -102,6 +107,34 @@ fn usage(error: &clap::Error, args: &[OsString]) -> Failure {
         Some(verb) => failure.hint(format!("standup {verb} --help")),
         None => failure.hint("standup --help"),
     }
+}
+
+/// Verbs that are meant to be and are not there yet, with what to do instead.
+const NOT_YET: [(&str, &str, &str); 2] = [
+    ("merge", "standup lands nothing yet: merge the branch as you like, then say so", "standup move T1 done"),
+    ("clean", "standup removes nothing yet: remove worktree and branch with git", "standup help worktrees"),
+];
+
+/// A word that is no verb; the same line with the verb that was meant is there to paste.
+fn unknown_verb(error: &clap::Error, args: &[OsString]) -> Failure {
+    let written = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    if let Some((_, text, hint)) = NOT_YET.iter().find(|(verb, ..)| *verb == written) {
+        return Failure::new(Code::Usage, *text).hint(*hint);
+    }
+    let text = format!("there is no verb {written:?}");
+    let command = args::command();
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    let Some(near) = nearest(&written, verbs) else {
+        return Failure::new(Code::Usage, text).hint("standup --help");
+    };
+    let plain = |word: &&str| word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c));
+    let words = args.iter().skip(1).map(|arg| arg.to_str().filter(plain));
+    let line = words.map(|word| Some(if word? == written { near } else { word? })).collect::<Option<Vec<_>>>();
+    let line = line.map_or_else(|| near.to_owned(), |words| words.join(" "));
+    Failure::new(Code::Usage, format!("{text} (did you mean {near}?)")).hint(format!("standup {line}"))
 }
 
 /// What the person reads where we were wrong; the panic itself has been said above it.

@@ -5,10 +5,11 @@
 
 use std::str::FromStr;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
+use crate::board::when;
 use crate::model::time::{Span, Wall};
 
 use super::error::{Code, Failure};
@@ -24,6 +25,12 @@ pub(super) enum Since {
     Day(Date),
     /// Since the last midnight but that many.
     Midnight(i64),
+    /// Since the midnight with which the last such day began, today included.
+    Weekday(Weekday),
+    /// Since then by the clock of the user, the last time it showed that.
+    Clock(Time),
+    /// Since then, where the user lives.
+    Local(DateTime),
 }
 
 impl FromStr for Since {
@@ -39,7 +46,7 @@ impl FromStr for Since {
         if let Ok(span) = text.parse() {
             return Ok(Self::Ago(span));
         }
-        // A time without an offset is nobody's instant; a day is meant where one lives.
+        // What names no offset is meant where one lives.
         if let Ok(at) = text.parse() {
             return Ok(Self::At(at));
         }
@@ -48,10 +55,28 @@ impl FromStr for Since {
         {
             return Ok(Self::Day(day));
         }
-        Err("write how long ago (24h, 3d), a day (2026-01-31, yesterday, today) or an instant \
-             (2026-01-31T09:00:00Z)"
+        if let Some(day) = weekday(text) {
+            return Ok(Self::Weekday(day));
+        }
+        if let Ok(time) = Time::strptime("%H:%M", text) {
+            return Ok(Self::Clock(time));
+        }
+        let at = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"];
+        if let Some(at) = at.into_iter().find_map(|form| DateTime::strptime(form, text).ok()) {
+            return Ok(Self::Local(at));
+        }
+        Err("write how long ago (24h, 3d), a day (2026-01-31, yesterday, friday), a time (18:00) or an instant \
+             (2026-01-31 09:00, 2026-01-31T09:00:00Z)"
             .to_owned())
     }
+}
+
+/// `friday`, `fri`
+fn weekday(text: &str) -> Option<Weekday> {
+    const NAMES: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let text = text.to_ascii_lowercase();
+    let at = NAMES.iter().position(|name| *name == text || name[..3] == *text)?;
+    Weekday::from_monday_zero_offset(i8::try_from(at).ok()?).ok()
 }
 
 impl Since {
@@ -62,25 +87,31 @@ impl Since {
     pub(super) fn instant(self, now: Wall) -> Result<Wall, Failure> {
         let at = self.by(now, &TimeZone::system());
         if at > now {
-            return Err(Failure::new(Code::Usage, format!("--since {at} is in the future")));
+            let text = format!("--since: {} is in the future", when::whole(at, &TimeZone::system()));
+            return Err(Failure::new(Code::Usage, text));
         }
         Ok(at)
     }
 
     fn by(self, now: Wall, zone: &TimeZone) -> Wall {
-        let midnight = |day: Date| match day.to_zoned(zone.clone()) {
+        let local = |at: DateTime| match at.to_zoned(zone.clone()) {
             Ok(at) => Wall(at.timestamp().as_millisecond()),
             // A day at the edge of the calendar.
             Err(_) => Wall(0),
         };
+        let midnight = |day: Date| local(day.to_datetime(Time::midnight()));
+        let today = || Timestamp::from_millisecond(now.0).unwrap_or_default().to_zoned(zone.clone()).date();
         match self {
             Self::Ago(span) => Wall(now.0.saturating_sub(i64::try_from(span.0).unwrap_or(i64::MAX))),
             Self::At(at) => Wall(at.as_millisecond()),
             Self::Day(day) => midnight(day),
-            Self::Midnight(before) => {
-                let today = Timestamp::from_millisecond(now.0).unwrap_or_default().to_zoned(zone.clone()).date();
-                midnight(today.saturating_sub(before.days()))
-            }
+            Self::Midnight(before) => midnight(today().saturating_sub(before.days())),
+            Self::Weekday(day) => midnight(today().saturating_sub(i64::from(today().weekday().since(day)).days())),
+            Self::Clock(time) => match local(today().to_datetime(time)) {
+                later if later > now => local(today().saturating_sub(1.days()).to_datetime(time)),
+                at => at,
+            },
+            Self::Local(at) => local(at),
         }
     }
 }
@@ -103,6 +134,14 @@ mod tests {
             ("2026-11-01", "2026-10-31T22:00:00.000Z"),
             ("2026-11-20T09:00:00Z", "2026-11-20T09:00:00.000Z"),
             ("2026-11-20T09:00:00+02:00", "2026-11-20T07:00:00.000Z"),
+            // Without an offset, by the clock on the wall: it is Saturday, half past midnight.
+            ("2026-11-20T09:00:00", "2026-11-20T07:00:00.000Z"),
+            ("2026-11-20 09:00", "2026-11-20T07:00:00.000Z"),
+            ("saturday", "2026-11-20T22:00:00.000Z"),
+            ("Fri", "2026-11-19T22:00:00.000Z"),
+            ("sunday", "2026-11-14T22:00:00.000Z"),
+            ("00:15", "2026-11-20T22:15:00.000Z"),
+            ("18:00", "2026-11-20T16:00:00.000Z"),
         ] {
             let since: Since = text.parse().expect(text);
             assert_eq!(since.by(NOW, &zone).to_string(), want, "{text}");
@@ -111,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_means_no_instant_is_refused() {
-        for text in ["", "last week", "2026-11-20T09:00:00", "5", "2026-13-01", "-1h"] {
+        for text in ["", "last week", "someday", "25:00", "5", "2026-13-01", "-1h"] {
             assert!(text.parse::<Since>().is_err(), "{text}");
         }
         let future: Since = "2999-01-01".parse().expect("a day");

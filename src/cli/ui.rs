@@ -5,6 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -213,6 +214,10 @@ impl Paint for Ui {
 
     fn columns(&self) -> usize {
         self.columns
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::system()
     }
 }
 

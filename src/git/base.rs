@@ -48,7 +48,9 @@ impl Repository {
         if let Some(name) = wanted {
             return match self.find_base(git, name)? {
                 Some(base) => Ok(base),
-                None if self.has_no_commits(git) => Err(GitError::NoCommits { repo: self.root().to_owned() }),
+                None if self.has_no_commits(git) => {
+                    Err(GitError::NoCommits { repo: self.root().to_owned(), bare: self.is_bare() })
+                }
                 None => Err(self.missing_base(git, name)),
             };
         }
@@ -59,7 +61,7 @@ impl Repository {
         }
         match self.head(git)? {
             Head::Branch { name, .. } => self.find_base(git, &name)?.ok_or_else(|| self.missing_base(git, &name)),
-            Head::Unborn { .. } => Err(GitError::NoCommits { repo: self.root().to_owned() }),
+            Head::Unborn { .. } => Err(GitError::NoCommits { repo: self.root().to_owned(), bare: self.is_bare() }),
             Head::Detached { .. } => Err(GitError::DetachedNoBase { repo: self.root().to_owned() }),
         }
     }

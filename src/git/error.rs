@@ -56,6 +56,8 @@ pub enum GitError {
     NoCommits {
         /// The repository.
         repo: PathBuf,
+        /// Whether it has no checkout to commit in.
+        bare: bool,
     },
     /// The repository belongs to another user, and git refuses it.
     #[error("{} belongs to another user, and git refuses to work in it", path.display())]
@@ -272,7 +274,11 @@ impl GitError {
             Self::NoGit { .. } | Self::TooOld { .. } => "install a current git".to_owned(),
             Self::NotARepository { .. } => "git init && git commit --allow-empty -m start".to_owned(),
             Self::LineBreak { .. } => "give the folder another name".to_owned(),
-            Self::NoCommits { repo } => {
+            Self::NoCommits { repo, bare: true } => {
+                format!("a bare repository gets its commits by a push: git push {} main", quoted(repo))
+            }
+            Self::Bare { repo } => format!("work in a clone of it: git clone {}", quoted(repo)),
+            Self::NoCommits { repo, bare: false } => {
                 format!("make a first commit: git -C {} commit --allow-empty -m start", quoted(repo))
             }
             Self::Dubious { path } => {

@@ -344,7 +344,7 @@ impl Repository {
             (Some(name), Some(oid)) => Ok(Head::Branch { name, oid }),
             (Some(name), None) => Ok(Head::Unborn { name }),
             (None, Some(oid)) => Ok(Head::Detached { oid }),
-            (None, None) => Err(GitError::NoCommits { repo: self.root().to_owned() }),
+            (None, None) => Err(GitError::NoCommits { repo: self.root().to_owned(), bare: self.is_bare() }),
         }
     }
 

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::dialog::{Answering, Choice, Dialog};
 use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::lease::{Approval, Plan};
-use super::name::{AgentName, BranchName, HostId, Oid};
+use super::name::{AgentName, BranchName, CheckName, HostId, Oid};
 use super::rhythm::{Rhythm, Tripped};
 use super::state::{RunKind, RunState};
 use super::task::Mode;
 use super::time::{Mono, Now, Wall};
 use super::usage::Usage;
-use super::verdict::Verdict;
+use super::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 
 /// A process of one boot: number and start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -432,5 +432,73 @@ impl Attempt {
             (Some(judged), Some(tree)) => judged.verdict.tree.as_ref().is_some_and(|t| t != tree),
             _ => false,
         }
+    }
+
+    /// Whether a check has passed on the bytes that are in the worktree now. A run under which they
+    /// changed, or that could not be carried through, shows nothing.
+    #[must_use]
+    pub fn shows(&self, check: &CheckName) -> bool {
+        let Some(verdict) = self.judged.as_ref().map(|judged| &judged.verdict) else { return false };
+        let speaks = matches!(verdict.outcome, VerdictOutcome::Green | VerdictOutcome::Red) && !self.is_stale();
+        speaks && verdict.checks.iter().any(|c| c.name == *check && c.outcome == CheckOutcome::Pass)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::{AttemptId, TaskId};
+    use crate::model::name::Slug;
+    use crate::model::verdict::CheckResult;
+
+    fn oid(digit: char) -> Oid {
+        Oid::new(digit.to_string().repeat(40)).expect("an object id")
+    }
+
+    fn name(text: &str) -> CheckName {
+        CheckName::new(text).expect("a name")
+    }
+
+    fn check(text: &str, outcome: CheckOutcome) -> CheckResult {
+        CheckResult {
+            name: name(text),
+            outcome,
+            exit_code: None,
+            duration_ms: 0,
+            tests: None,
+            failures: Vec::new(),
+            why: String::new(),
+            tail: String::new(),
+            command: String::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn judged(outcome: VerdictOutcome) -> Attempt {
+        let id = AttemptId { task: TaskId::new(1).expect("from 1"), no: AttemptNo::FIRST };
+        let branch = BranchName::of_attempt(id, &Slug::from_title("sample"));
+        let agent = AgentName::new("claude").expect("a name");
+        let mode = Mode::default();
+        let mut attempt = Attempt::planned(id.no, &agent, mode, &branch, PathBuf::new(), ActionId(1), Now::default());
+        let checks = vec![check("test", CheckOutcome::Pass), check("lint", CheckOutcome::Fail)];
+        let verdict = Verdict { outcome, tree: Some(oid('a')), checks, why: String::new() };
+        attempt.judged = Some(Judged { run: CheckRun(1), at: Wall(0), verdict });
+        attempt.tree = Some(oid('a'));
+        attempt
+    }
+
+    #[test]
+    fn a_check_shows_what_it_passed_on_and_no_other_bytes() {
+        let mut attempt = judged(VerdictOutcome::Red);
+        assert!(attempt.shows(&name("test")), "another check failed, this one did not");
+        assert!(!attempt.shows(&name("lint")) && !attempt.shows(&name("docs")));
+        attempt.tree = Some(oid('b'));
+        assert!(!attempt.shows(&name("test")), "a byte has changed");
+        for outcome in [VerdictOutcome::Stale, VerdictOutcome::Error, VerdictOutcome::None] {
+            assert!(!judged(outcome).shows(&name("test")), "{outcome:?}");
+        }
+        assert!(judged(VerdictOutcome::Green).shows(&name("test")));
+        attempt.judged = None;
+        assert!(!attempt.shows(&name("test")));
     }
 }

@@ -121,6 +121,9 @@ pub struct ChecksSeen {
     pub outcome: VerdictOutcome,
     /// The checks that did not pass.
     pub failed: Vec<String>,
+    /// Those that did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<String>,
     /// Whether it speaks of the bytes as they are.
     pub current: bool,
     /// Whether it ended after the check-in before.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::TaskId;
-use super::name::{AgentName, Pattern, Slug};
+use super::name::{AgentName, CheckName, Pattern, Slug};
 use super::settings::{CheckSettings, LimitOverrides};
 use super::time::Span;
 
@@ -78,6 +78,9 @@ pub struct Criterion {
     pub n: u32,
     /// What must be true.
     pub text: String,
+    /// The check that shows it, where the brief names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckName>,
 }
 
 /// The digest under which the store keeps a text.

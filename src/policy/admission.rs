@@ -228,8 +228,7 @@ fn is_in_work(task: &Task) -> bool {
 fn machine_full(turn: &Turn<'_>, around: &Surroundings) -> Option<(HoldKind, String)> {
     let machine = turn.board.machine;
     let limit = around.settings.wip.machine.max()?;
-    (machine.full && !machine.in_hand)
-        .then(|| (HoldKind::Machine, format!("this machine runs {}/{limit} agents", machine.used)))
+    (machine.full && !machine.in_hand).then(|| (HoldKind::Machine, format!("machine is full {}/{limit}", machine.used)))
 }
 
 /// Asks for a slot of the machine where one is needed and none is in hand; says whether the start

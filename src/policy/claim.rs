@@ -9,8 +9,10 @@ use crate::model::board::ReceivedCheckIn;
 use crate::model::checkin::{CheckIn, Claim};
 use crate::model::event::Event;
 use crate::model::id::{ActionId, AttemptId, CheckRun, TaskId};
+use crate::model::name::CheckName;
 use crate::model::rhythm::{ChecksSeen, Facts};
-use crate::model::verdict::{CheckOutcome, VerdictOutcome};
+use crate::model::task::Criterion;
+use crate::model::verdict::{CheckOutcome, CheckResult, VerdictOutcome};
 
 use super::turn::Turn;
 
@@ -58,7 +60,7 @@ fn comparison(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> Option<Event>
     let claim = &own[place].check_in;
     let before = place.checked_sub(1).map(|before| &own[before].check_in);
     let hollow = before.is_some_and(|before| says_the_same(before, claim)) && nothing_new(&facts);
-    let contradictions = contradictions(claim, &facts, judgement_is_near(attempt));
+    let contradictions = contradictions(claim, &task.spec.criteria, &facts, judgement_is_near(attempt));
     Some(Event::CheckInCompared { action, facts: Box::new(facts), contradictions, hollow })
 }
 
@@ -76,7 +78,7 @@ pub(super) fn judge_again(turn: &mut Turn<'_>, id: AttemptId) {
         return;
     }
     facts.checks = checks(attempt, known);
-    let said = contradictions(&last.check_in, &facts, false);
+    let said = contradictions(&last.check_in, &task.spec.criteria, &facts, false);
     let event =
         Event::CheckInCompared { action, facts: Box::new(facts), contradictions: said, hollow: last.beside.hollow };
     turn.attempt_event(id, event);
@@ -112,11 +114,14 @@ fn observed(attempt: &Attempt) -> Facts {
 
 fn checks(attempt: &Attempt, before: Option<CheckRun>) -> Option<ChecksSeen> {
     let judged = attempt.judged.as_ref()?;
-    let failed = judged.verdict.checks.iter().filter(|c| c.outcome != CheckOutcome::Pass);
+    let (passed, failed): (Vec<_>, Vec<_>) =
+        judged.verdict.checks.iter().partition(|c| c.outcome == CheckOutcome::Pass);
+    let names = |checks: Vec<&CheckResult>| checks.into_iter().map(|c| c.name.to_string()).collect();
     Some(ChecksSeen {
         run: judged.run,
         outcome: judged.verdict.outcome,
-        failed: failed.map(|c| c.name.to_string()).collect(),
+        failed: names(failed),
+        passed: names(passed),
         current: !attempt.is_stale(),
         new: before != Some(judged.run),
     })
@@ -141,7 +146,7 @@ fn says_the_same(before: &CheckIn, now: &CheckIn) -> bool {
 
 /// Where the facts say otherwise, a sentence each. `near`: checks are about to say more.
 #[must_use]
-fn contradictions(claim: &CheckIn, facts: &Facts, near: bool) -> Vec<String> {
+fn contradictions(claim: &CheckIn, criteria: &[Criterion], facts: &Facts, near: bool) -> Vec<String> {
     let mut said = Vec::new();
     let unchanged = facts.diff.is_some_and(|d| d.files == 0 && d.commits == 0 && !d.dirty);
     if claim.state == Claim::Ready && unchanged {
@@ -152,13 +157,50 @@ fn contradictions(claim: &CheckIn, facts: &Facts, near: bool) -> Vec<String> {
     {
         said.push(format!("it says that tests pass; {why}"));
     }
-    if !claim.met.is_empty()
-        && let Some(why) = unproven(facts, near)
-    {
-        let numbers: Vec<String> = claim.met.iter().map(|n| format!("#{n}")).collect();
-        said.push(format!("it says that {} hold; {why}", numbers.join(", ")));
-    }
+    said.extend(unmet(claim, criteria, facts, near));
     said
+}
+
+/// Criteria that are said to hold and that no check shows, together where the reason is the same.
+/// One that names its check is held against that one alone; one that names none, against all.
+fn unmet(claim: &CheckIn, criteria: &[Criterion], facts: &Facts, near: bool) -> Vec<String> {
+    let mut reasons: Vec<(String, Vec<u32>)> = Vec::new();
+    for &n in &claim.met {
+        let why = match criteria.iter().find(|criterion| criterion.n == n) {
+            None if !criteria.is_empty() => Some("the brief has no such criterion".to_owned()),
+            Some(Criterion { check: Some(check), .. }) => unshown(check, facts, near),
+            _ => unproven(facts, near),
+        };
+        let Some(why) = why else { continue };
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, numbers)) => numbers.push(n),
+            None => reasons.push((why, vec![n])),
+        }
+    }
+    let told = |(why, numbers): (String, Vec<u32>)| {
+        let verb = if numbers.len() == 1 { "holds" } else { "hold" };
+        let numbers: Vec<String> = numbers.iter().map(|n| format!("#{n}")).collect();
+        format!("it says that {} {verb}; {why}", numbers.join(", "))
+    };
+    reasons.into_iter().map(told).collect()
+}
+
+/// Why a check does not show what it is to show; `None` where it does, or may soon.
+fn unshown(check: &CheckName, facts: &Facts, near: bool) -> Option<String> {
+    let named = |names: &[String]| names.iter().any(|name| name == check.as_str());
+    match &facts.checks {
+        Some(c) if speaks(c) && named(&c.passed) => None,
+        Some(c) if speaks(c) && named(&c.failed) => Some(format!("its check {check} has not passed")),
+        _ if near => None,
+        Some(c) if speaks(c) => Some(format!("its check {check} was not among those that ran")),
+        Some(_) => Some(format!("its check {check} has not run on these files")),
+        None => Some(format!("its check {check} has not run")),
+    }
+}
+
+/// Whether what checks showed holds of the files as they are.
+fn speaks(seen: &ChecksSeen) -> bool {
+    seen.current && matches!(seen.outcome, VerdictOutcome::Green | VerdictOutcome::Red)
 }
 
 /// Why no check shows what is said; `None` where one does, or will soon.
@@ -222,7 +264,8 @@ mod tests {
             checks: checks.map(|(outcome, current)| ChecksSeen {
                 run: CheckRun(1),
                 outcome,
-                failed: vec!["test".into()],
+                failed: if outcome == VerdictOutcome::Green { vec![] } else { vec!["test".into()] },
+                passed: if outcome == VerdictOutcome::Green { vec!["test".into()] } else { vec!["lint".into()] },
                 current,
                 new: true,
             }),
@@ -263,17 +306,20 @@ mod tests {
     #[test]
     fn ready_without_any_change_is_contradicted() {
         let ready = claim(Claim::Ready, "all of it", &[]);
-        assert_eq!(contradictions(&ready, &facts(0, None), true).len(), 1);
-        assert!(contradictions(&ready, &facts(1, None), true).is_empty());
-        assert!(contradictions(&ready, &Facts::default(), true).is_empty(), "what was not seen contradicts nothing");
+        assert_eq!(contradictions(&ready, &[], &facts(0, None), true).len(), 1);
+        assert!(contradictions(&ready, &[], &facts(1, None), true).is_empty());
+        assert!(
+            contradictions(&ready, &[], &Facts::default(), true).is_empty(),
+            "what was not seen contradicts nothing"
+        );
         let working = claim(Claim::Working, "read the code", &[]);
-        assert!(contradictions(&working, &facts(0, None), false).is_empty());
+        assert!(contradictions(&working, &[], &facts(0, None), false).is_empty());
     }
 
     #[test]
     fn passing_tests_need_a_green_check() {
         let said = claim(Claim::Working, "all tests pass", &[]);
-        let of = |checks, near| contradictions(&said, &facts(1, checks), near);
+        let of = |checks, near| contradictions(&said, &[], &facts(1, checks), near);
         assert_eq!(of(Some((VerdictOutcome::Green, true)), false), Vec::<String>::new());
         assert_eq!(of(Some((VerdictOutcome::Red, true)), false), ["it says that tests pass; the checks are red: test"]);
         assert_eq!(of(Some((VerdictOutcome::Red, true)), true).len(), 1, "what is red already is red");
@@ -286,9 +332,32 @@ mod tests {
     #[test]
     fn criteria_need_a_green_check() {
         let said = claim(Claim::Working, "", &[1, 3]);
-        let found = contradictions(&said, &facts(1, None), false);
+        let found = contradictions(&said, &[], &facts(1, None), false);
         assert_eq!(found, ["it says that #1, #3 hold; no check has run"]);
-        assert!(contradictions(&said, &facts(1, Some((VerdictOutcome::Green, true))), false).is_empty());
+        assert!(contradictions(&said, &[], &facts(1, Some((VerdictOutcome::Green, true))), false).is_empty());
+    }
+
+    #[test]
+    fn a_criterion_is_held_against_the_check_that_it_names() {
+        let named = |n, check: &str| Criterion { n, text: String::new(), check: CheckName::new(check).ok() };
+        let criteria = [named(1, "test"), named(2, "lint"), named(3, "test"), named(4, "docs"), named(5, "")];
+        let said = claim(Claim::Working, "", &[1, 2, 3, 4, 5, 9]);
+        let of = |checks, near| contradictions(&said, &criteria, &facts(1, checks), near);
+        assert_eq!(
+            of(Some((VerdictOutcome::Red, true)), false),
+            [
+                "it says that #1, #3 hold; its check test has not passed",
+                "it says that #4 holds; its check docs was not among those that ran",
+                "it says that #5 holds; the checks are red: test",
+                "it says that #9 holds; the brief has no such criterion",
+            ],
+            "the check of #2 passed, although another did not"
+        );
+        let green = of(Some((VerdictOutcome::Green, true)), false);
+        assert!(green[0].starts_with("it says that #2 holds; its check lint was not"), "{green:?}");
+        assert_eq!(of(Some((VerdictOutcome::Green, false)), true).len(), 1, "it may run soon; #9 stays wrong");
+        let stale = of(Some((VerdictOutcome::Green, false)), false);
+        assert_eq!(stale[0], "it says that #1, #3 hold; its check test has not run on these files");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use crate::model::id::TaskId;
 use crate::model::settings::Limit;
 use crate::os::file;
 use crate::os::lock::Lock;
@@ -42,6 +43,16 @@ pub struct HeldSlot {
     pub label: String,
 }
 
+impl HeldSlot {
+    /// The repository that it was reserved for, and the task that has it: between the two a slot
+    /// is nobody's yet.
+    #[must_use]
+    pub fn owner(&self) -> (&str, Option<TaskId>) {
+        let named = self.label.rsplit_once(' ').and_then(|(repo, task)| Some((repo, Some(task.parse().ok()?))));
+        named.unwrap_or((&self.label, None))
+    }
+}
+
 impl Slots {
     /// The slots under `dir` (see [`super::layout::Layout::slots_dir`]), which is made.
     ///
@@ -54,7 +65,7 @@ impl Slots {
     }
 
     /// Reserves one more slot, or says that all are taken (`None`). Dead ones are removed. The
-    /// label (repository and task, one line) is for people.
+    /// label (the repository, one line) is for people; the task follows by [`Slot::give`].
     ///
     /// # Errors
     /// [`StoreError::Busy`], [`StoreError::Full`], [`StoreError::ReadOnly`].
@@ -129,6 +140,16 @@ impl Slots {
 }
 
 impl Slot {
+    /// Says whose it is. Written behind the label in one piece, so that whoever counts meanwhile
+    /// reads either.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::ReadOnly`]: the slot is held all the same.
+    pub fn give(&self, task: TaskId) -> Result<(), StoreError> {
+        let mut file = self.lock.file();
+        file.write_all(format!(" {task}").as_bytes()).map_err(|e| io("write", self.lock.path(), e))
+    }
+
     /// A copy of the locked descriptor for the host to inherit. It closes on exec until the one
     /// who spawns the host says otherwise.
     ///
@@ -184,6 +205,15 @@ mod tests {
         let labels: Vec<_> = slots.held().expect("held").into_iter().map(|slot| slot.label).collect();
         assert_eq!(labels, ["shop T2"]);
         assert!(slots.reserve(Limit::of(2), "shop T3").expect("again").is_some());
+    }
+
+    #[test]
+    fn a_slot_says_whose_it_is() {
+        let (_dir, slots) = slots();
+        let slot = slots.reserve(Limit::of(2), "/src/my shop").expect("reserve").expect("free");
+        assert_eq!(slots.held().expect("held")[0].owner(), ("/src/my shop", None));
+        slot.give(TaskId::new(7).expect("from 1")).expect("written");
+        assert_eq!(slots.held().expect("held")[0].owner(), ("/src/my shop", TaskId::new(7)));
     }
 
     #[test]

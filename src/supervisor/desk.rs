@@ -41,8 +41,9 @@ use mail::Post;
 /// Settings are looked at again at most this often.
 const SETTINGS_EVERY: Duration = Duration::from_secs(1);
 
-/// While the machine is full, its slots are looked at this often: the end of another repository's
-/// agent is announced by nobody.
+/// While the machine is full, its slots are counted this often: the end of another repository's
+/// agent is announced by nobody. (The kernel tells that a file was closed before it frees the
+/// lock on it, and who waits in line for a lock holds it when it is free.)
 const SLOTS_EVERY: Duration = Duration::from_secs(1);
 
 /// A machine that stood still for less than this did not sleep: the readings of two clocks are a
@@ -204,7 +205,13 @@ impl Desk {
         let due = self.slots_looked.is_none_or(|at| at.elapsed() >= SLOTS_EVERY);
         if self.driver.board().machine.full && due {
             self.slots_looked = Some(Instant::now());
-            self.input(Input::SlotsMayBeFree);
+            let world = self.world.clone();
+            tokio::spawn(async move {
+                let looks = world.clone();
+                if blocking(move || looks.has_free_slot()).await {
+                    let _ = world.inputs.send(Input::SlotsMayBeFree).await;
+                }
+            });
         }
         let now: Mono = clock::now().mono;
         if self.driver.wake_at().is_some_and(|at| at <= now) {

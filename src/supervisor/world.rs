@@ -68,6 +68,13 @@ struct Held {
     by_attempt: BTreeMap<AttemptId, Slot>,
 }
 
+/// Says in a slot whose it is; who holds it does not hang on that.
+fn give(slot: &Slot, attempt: AttemptId) {
+    if let Err(error) = slot.give(attempt.task) {
+        tracing::debug!(%error, "a slot does not say whose it is");
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -195,6 +202,13 @@ impl World {
         (held.in_hand.is_some(), self.slots.used().unwrap_or(0))
     }
 
+    /// Whether one more slot could be had right now. Where they cannot be counted, the reservation
+    /// says why.
+    pub(super) fn has_free_slot(&self) -> bool {
+        let limit = self.loaded().effective.settings.wip.machine;
+        self.slots.used().map_or(true, |used| limit.admits(used))
+    }
+
     /// Gives the slot in hand back.
     pub(super) fn release(&self) {
         lock(&self.held).in_hand = None;
@@ -207,6 +221,7 @@ impl World {
         if !held.by_attempt.contains_key(&attempt)
             && let Some(slot) = held.in_hand.take()
         {
+            give(&slot, attempt);
             held.by_attempt.insert(attempt, slot);
         }
     }
@@ -259,7 +274,10 @@ impl World {
         while !self.is_stopping(attempt) {
             let limit = self.loaded().effective.settings.wip.machine;
             match self.slots.reserve(limit, &self.place.root().display().to_string()) {
-                Ok(Some(slot)) => return Ok(Some(slot)),
+                Ok(Some(slot)) => {
+                    give(&slot, attempt);
+                    return Ok(Some(slot));
+                }
                 Ok(None) => std::thread::sleep(SLOT_RETRY),
                 Err(error) => {
                     tracing::warn!(%error, "starting without a slot");

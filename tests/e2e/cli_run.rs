@@ -1,5 +1,9 @@
 //! `standup run` on a list of tasks: the limits hold, and what cannot go on is said.
 
+use standup::model::id::TaskId;
+use standup::model::settings::Limit;
+use standup::store::slots::Slots;
+
 use crate::cli_trial::Trial;
 
 /// Says when it begins and ends, works, and commits; the first ones wait until AT_ONCE have begun.
@@ -86,4 +90,52 @@ fn a_full_review_stops_new_starts_and_status_says_so() {
         assert_eq!(hold["because"], "review", "{hold}");
         assert!(hold["text"].as_str().is_some_and(|text| text.contains('2')), "{hold}");
     }
+}
+
+/// Waits until the first hold is one of the machine; the whole status.
+fn held_by_the_machine(trial: &Trial) -> serde_json::Value {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
+        let status = trial.run(&["status", "--json"]).ok().json();
+        if status["holds"][0]["because"] == "machine" {
+            return status;
+        }
+        assert!(std::time::Instant::now() < until, "{status}");
+    }
+}
+
+#[test]
+fn a_full_machine_says_whose_agents_fill_it() {
+    let trial = Trial::with_agent();
+    trial.run(&["config", "set", "--user", "wip.machine", "1"]).ok();
+    trial.run(&["add", "First come"]).ok();
+    trial.run(&["up"]).ok();
+    // In review its agent lives on, and counts.
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    trial.run(&["add", "Next to it"]).ok();
+    let status = held_by_the_machine(&trial);
+    assert_eq!(status["holds"][0]["text"], "machine is full 1/1: 1 in ~/repo (T1)", "{status}");
+    assert_eq!(status["wip"]["machine"], serde_json::json!({"used": 1, "limit": 1}));
+    let holders = serde_json::json!([{"repo": trial.repo(), "used": 1, "tasks": ["T1"]}]);
+    assert_eq!(status["wip"]["machine_holders"], holders);
+    let text = trial.run(&["status"]).ok().out;
+    assert!(text.contains("machine 1/1") && text.contains("machine is full 1/1: 1 in ~/repo (T1)"), "{text}");
+    trial.run(&["start", "T2"]).failed(6, "machine is full 1/1");
+    trial.run(&["stop", "T1"]).ok();
+    trial.run(&["wait", "T2", "--for", "review", "--timeout", "60s"]).ok();
+}
+
+#[test]
+fn the_end_of_another_repositorys_agent_makes_room() {
+    let trial = Trial::with_agent();
+    trial.run(&["config", "set", "--user", "wip.machine", "1"]).ok();
+    let slots = Slots::open(&trial.home().join("state/slots")).expect("the folder of slots");
+    let other = slots.reserve(Limit::of(1), "/src/other").expect("counted").expect("free");
+    other.give(TaskId::new(9).expect("from 1")).expect("written");
+    trial.run(&["add", "Waits for another"]).ok();
+    trial.run(&["up"]).ok();
+    let status = held_by_the_machine(&trial);
+    assert_eq!(status["holds"][0]["text"], "machine is full 1/1: 1 in /src/other (T9)", "{status}");
+    drop(other);
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
 }

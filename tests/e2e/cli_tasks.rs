@@ -55,6 +55,60 @@ fn the_same_list_again_changes_what_changed_and_adds_nothing_twice() {
 }
 
 #[test]
+fn a_criterion_is_shown_by_its_check_and_by_nothing_else() {
+    let trial = Trial::with_agent();
+    let brief = "---\ntitle: Nothing to ask\n---\n## Acceptance criteria\n- [ ] #1 It greets (check: greets)\n\
+                 - [ ] #2 It is documented (check: docs)\n- [ ] #3 It is short\n";
+    trial.write("brief.md", brief);
+    let added = trial.run(&["add", "--brief", "brief.md"]).ok();
+    assert!(added.err.contains("warning: criterion #2: there is no check docs"), "{added:?}");
+    let lint = trial.run(&["lint", "brief.md"]).ok();
+    assert!(lint.out.contains("brief.md:7: note: no check shows #3\n"), "{lint:?}");
+    let criteria = || trial.run(&["show", "T1", "--json"]).ok().json()["criteria"].clone();
+    assert_eq!(criteria()[0]["shown_by"], serde_json::Value::Null, "nothing has run");
+    trial.run(&["up"]).ok();
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    let shown: Vec<_> = criteria().as_array().expect("a list").iter().map(|c| c["shown_by"].clone()).collect();
+    assert_eq!(shown, [serde_json::json!("greets"), serde_json::Value::Null, serde_json::Value::Null]);
+    assert_eq!(criteria()[1]["check"], "docs");
+    // One byte more, and the same check shows nothing any more.
+    let task = trial.run(&["show", "T1", "--json"]).ok().json();
+    let worktree = std::path::PathBuf::from(task["attempt"]["worktree"].as_str().expect("a path"));
+    fs::write(worktree.join("more"), "x").expect("a file");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while criteria()[0]["shown_by"] != serde_json::Value::Null {
+        assert!(std::time::Instant::now() < until, "the verdict is not stale");
+    }
+    trial.run(&["verify", "T1"]).ok();
+    assert_eq!(criteria()[0]["shown_by"], "greets");
+    assert!(trial.run(&["show", "T1"]).ok().out.contains("#1 shown    It greets  (greets)\n"));
+}
+
+#[test]
+fn the_output_of_a_check_is_followed_until_it_ends() {
+    let trial = Trial::with_agent();
+    // It writes, waits for a file beside the repository, and writes again.
+    let go = trial.repo().join("../go");
+    let run = format!("echo begun; until test -e {}; do sleep 0.05; done; echo ended", go.display());
+    let settings = fs::read_to_string(trial.repo().join("agents.toml")).expect("settings");
+    let check = format!("[[verify.check]]\nname = \"slow\"\nrun = \"{run}\"\n\n[[verify.check]]");
+    trial.write("agents.toml", &settings.replacen("[[verify.check]]", &check, 1));
+    trial.run(&["trust", "--yes"]).ok();
+    trial.run(&["add", "Nothing to ask"]).ok();
+    trial.run(&["up"]).ok();
+    trial.run(&["wait", "T1", "--for", "checking", "--timeout", "60s"]).ok();
+    let mut follow = trial.on_terminal(&["logs", "T1", "-f", "--check", "slow"], &[]);
+    follow.wait_for("begun");
+    fs::write(&go, "").expect("a file");
+    follow.wait_for("ended");
+    assert_eq!(follow.wait().exit_code(), 0, "{}", follow.text());
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    // What runs no more is printed whole; what never ran is no check.
+    assert_eq!(trial.run(&["logs", "T1", "-f", "--check", "slow"]).ok().out, "begun\nended\n");
+    trial.run(&["logs", "T1", "-f", "--check", "none"]).failed(1, "these have: greets, slow");
+}
+
+#[test]
 fn run_goes_to_where_nothing_goes_on_without_a_person() {
     let trial = Trial::with_agent();
     trial.run(&["add", "Nothing to ask"]).ok();
@@ -74,6 +128,13 @@ fn run_goes_to_where_nothing_goes_on_without_a_person() {
     assert!(trial.run(&["logs", "T1", "--raw"]).ok().out.contains('\x1b'));
     let cast = trial.run(&["logs", "T1", "--cast"]).ok();
     assert!(cast.out.starts_with("{\"") && cast.out.lines().count() > 1, "{cast:?}");
+    // An agent that is started again writes on in the same recording.
+    trial.run(&["up"]).ok();
+    trial.run(&["send", "T1", "and again"]).ok();
+    trial.run(&["wait", "T1", "--for", "working,idle", "--timeout", "60s"]).ok();
+    trial.run(&["down", "--all"]).ok();
+    let cast = trial.run(&["logs", "T1", "--cast"]).ok();
+    assert_eq!(cast.out.lines().filter(|line| line.contains("\"m\", \"start 2\"")).count(), 1, "{cast:?}");
     trial.run(&["logs", "T1", "--check", "none"]).failed(1, "these have: greets");
     trial.run(&["logs", "T1", "--check", "greets"]).ok();
     trial.run(&["attach", "T1"]).failed(1, "the agent of T1 runs no more: stopped\nhint: standup logs T1\n");
@@ -162,7 +223,7 @@ fn what_became_of_the_work_is_counted_by_whatever_is_asked_for() {
     trial.run(&["cancel", "T1", "--reason", "nobody uses it"]).ok();
     trial.run(&["down", "--all"]).ok();
     let stats = trial.run(&["stats"]).ok();
-    for told in ["0 of 1", "1×  canceled    nobody uses it", "1×  sent back   no tests for it"] {
+    for told in ["0 of 1", "1×  canceled       nobody uses it", "1×  sent back      no tests for it"] {
         assert!(stats.out.contains(told), "{told}: {stats:?}");
     }
     let json = trial.run(&["stats", "--by", "label", "--json"]).ok().json();

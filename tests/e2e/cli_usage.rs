@@ -25,7 +25,13 @@ fn version_and_help_are_answers() {
 fn a_command_line_that_makes_no_sense_ends_with_2_and_a_hint() {
     let trial = Trial::new();
     trial.run(&["--bogus"]).failed(2, "error: unexpected argument '--bogus' found\nhint: standup --help\n");
-    trial.run(&["statsu"]).failed(2, "error: unrecognized subcommand 'statsu'\nhint: ");
+    trial
+        .run(&["statsu"])
+        .failed(2, "error: there is no verb \"statsu\" (did you mean status?)\nhint: standup status\n");
+    trial.run(&["shwo", "T1", "--json"]).failed(2, "there is no verb");
+    trial.run(&["shwo", "T1"]).failed(2, "hint: standup show T1\n");
+    trial.run(&["xyzzy"]).failed(2, "error: there is no verb \"xyzzy\"\nhint: standup --help\n");
+    trial.run(&["merge", "T1"]).failed(2, "hint: standup move T1 done\n");
     trial.run(&["status", "--jsno"]).failed(2, "hint: standup status --help\n");
     trial.run(&["move", "T1", "nowhere"]).failed(2, "\"nowhere\" is not a column");
     trial.run(&["wait", "T1", "--for", "workin"]).failed(2, "did you mean working?");

@@ -3,47 +3,79 @@
 //! **Invariant:** the words of agents stay words: they make no heading, link, mention, image or
 //! HTML. Must not know: where it is pasted.
 
+use jiff::tz::TimeZone;
+
+use crate::board::when;
 use crate::model::text::clean;
-use crate::model::time::Span;
 
 use super::text::reason;
-use super::{Entry, NOTHING, Report, but_line, claim_line, queues, sections};
+use super::{
+    DID, Entry, NOTHING, Report, but_line, claim_line, facts_line, lasted, queues, said, sections, summary, told,
+};
 
 /// The most columns that one claim, fact or reason takes.
 const MOST: usize = 500;
 
-/// `standup report --markdown`
+/// `standup report --markdown`; instants by the clock of `zone`, with its offset, for it may be read
+/// elsewhere.
 #[must_use]
-pub fn markdown(report: &Report) -> String {
-    let span = Span::secs(report.until.since(report.since).as_secs().max(1));
-    let mut out = format!("# Stand-up\n\n{} to {} ({span})\n", report.since, report.until);
+pub fn markdown(report: &Report, zone: &TimeZone) -> String {
+    let span = lasted(report.since, report.until);
+    let (since, until) = (when::whole(report.since, zone), when::whole(report.until, zone));
+    let mut out = format!("# Stand-up\n\n{since} to {until} ({span})\n");
+    let summary = summary(report);
+    if !summary.is_empty() {
+        out.push_str(&format!("\n{summary}\n"));
+    }
     for banner in &report.banners {
         out.push_str(&format!("\n> {}\n", words(banner)));
     }
     if !report.supervised {
         out.push_str("\n> No supervisor runs: nobody knows what agents are doing now.\n");
     }
-    let mut empty = true;
+    let told = told(report, &said(report));
     for (heading, entries) in sections(report).into_iter().filter(|(_, entries)| !entries.is_empty()) {
-        empty = false;
+        if heading == DID && told.is_empty() {
+            continue;
+        }
         out.push_str(&format!("\n## {}\n\n", titled(heading)));
-        for entry in entries {
-            push_entry(&mut out, entry, report);
+        if heading == DID {
+            told.iter().for_each(|(entry, claims)| push_happened(&mut out, entry, report, *claims));
+        } else {
+            entries.iter().for_each(|entry| push_entry(&mut out, entry, report));
         }
     }
     let queues = queues(report);
     if !queues.is_empty() {
-        empty = false;
         out.push_str("\n## Waiting\n\n");
     }
     for (why, tasks) in &queues {
         let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
         out.push_str(&format!("- {}: {}\n", tasks.join(", "), words(why)));
     }
-    if empty {
+    if summary.is_empty() && report.did.is_empty() {
         out.push_str(&format!("\n{NOTHING}\n"));
     }
     out
+}
+
+/// What happened to a task, with what its agent says where that is not said elsewhere.
+fn push_happened(out: &mut String, entry: &Entry, report: &Report, claims: bool) {
+    let facts = facts_line(entry);
+    let facts = if facts.is_empty() { facts } else { format!(": {}", words(&facts)) };
+    out.push_str(&format!("- **{}** {}{facts}\n", entry.task, words(&entry.title)));
+    if claims {
+        push_claim(out, entry, report);
+    }
+}
+
+fn push_claim(out: &mut String, entry: &Entry, report: &Report) {
+    if let Some(claim) = claim_line(entry, report.until) {
+        out.push_str(&format!("  - claim: {}\n", words(&claim)));
+    }
+    if let Some(but) = but_line(entry) {
+        out.push_str(&format!("  - but: {}\n", words(&but)));
+    }
 }
 
 fn push_entry(out: &mut String, entry: &Entry, report: &Report) {
@@ -52,14 +84,10 @@ fn push_entry(out: &mut String, entry: &Entry, report: &Report) {
     if let Some(why) = reason(entry, report.until) {
         out.push_str(&format!("  - why: {}\n", words(&why)));
     }
-    if let Some(claim) = claim_line(entry, report.until) {
-        out.push_str(&format!("  - claim: {}\n", words(&claim)));
-    }
-    if let Some(but) = but_line(entry) {
-        out.push_str(&format!("  - but: {}\n", words(&but)));
-    }
-    if !entry.facts.is_empty() {
-        out.push_str(&format!("  - fact: {}\n", words(&entry.facts.join(" · "))));
+    push_claim(out, entry, report);
+    let facts = facts_line(entry);
+    if !facts.is_empty() {
+        out.push_str(&format!("  - fact: {}\n", words(&facts)));
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::*;
 use crate::board::story::{START, at, two_days};
 use crate::board::text::{Paint, Tone};
@@ -32,6 +34,8 @@ fn scene(supervised: bool) -> Scene {
         base: None,
         supervisor: supervised.then_some(supervisor),
         banners: vec![],
+        holders: vec![],
+        home: None,
         now: at(HOURS_48),
     }
 }
@@ -57,7 +61,7 @@ fn the_last_day_on_a_terminal() {
 
 #[test]
 fn the_last_day_as_markdown() {
-    insta::assert_snapshot!(markdown::markdown(&of(24 * 60, true)));
+    insta::assert_snapshot!(markdown::markdown(&of(24 * 60, true), &TimeZone::UTC));
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn what_happened_before_is_not_told_again() {
 fn nothing_is_nothing() {
     let report = report(&Board::default(), &Window::new(Wall(START)), &scene(true));
     assert!(text::text(&report, &Bare(80)).ends_with("Nothing to report.\n"));
-    assert!(markdown::markdown(&report).ends_with("\nNothing to report.\n"));
+    assert!(markdown::markdown(&report, &TimeZone::UTC).ends_with("\nNothing to report.\n"));
 }
 
 #[test]
@@ -115,7 +119,28 @@ fn lines_fit_and_steer_nothing() {
             assert!(crate::model::text::width(line) <= columns, "{columns}: {line}");
         }
     }
-    let markdown = markdown::markdown(&report);
+    let markdown = markdown::markdown(&report, &TimeZone::UTC);
     assert!(markdown.chars().all(|c| c == '\n' || !c.is_control()), "{markdown:?}");
     assert!(!markdown.contains("@everyone") && !markdown.contains("\n# not"), "{markdown}");
+}
+
+#[test]
+fn finished_work_is_not_late_whatever_was_missed_before() {
+    let mut s = crate::board::story::Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    s.happens(30, 1, 1, "check-in-missed", serde_json::json!({"why": "none came"}));
+    let at_work = |s: &crate::board::story::Story| report(&s.board(), &Window::new(Wall(START)), &scene(true));
+    assert_eq!((at_work(&s).late.len(), at_work(&s).ready.len()), (1, 0));
+    s.moved(40, 1, "build", "review", "rule", "checks are green");
+    assert_eq!((at_work(&s).late.len(), at_work(&s).ready.len()), (0, 1));
+}
+
+#[test]
+fn what_is_said_where_a_task_stands_is_not_said_again() {
+    let report = of(0, true);
+    let text = text::text(&report, &Bare(120));
+    assert_eq!(text.matches("the version is shown").count(), 1, "{text}");
+    assert_eq!(text.matches("read it").count(), 1, "what was done, where the section tells what is next: {text}");
+    let markdown = markdown::markdown(&report, &TimeZone::UTC);
+    assert_eq!(markdown.matches("the version is shown").count(), 1, "{markdown}");
 }

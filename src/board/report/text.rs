@@ -4,12 +4,16 @@
 //! **Invariant:** the words of agents are cleaned and bounded; no line is wider than the terminal.
 //! Must not know: what a section means.
 
-use crate::board::text::{Paint, Tone};
+use crate::board::text::{Paint, Tone, broken};
+use crate::board::when;
 use crate::model::id::TaskId;
+use crate::model::state::RunKind;
 use crate::model::text::{clean, clean_line, width};
-use crate::model::time::{Span, Wall};
+use crate::model::time::{Now, Wall};
 
-use super::{Entry, NOTHING, Report, but_line, claim_line, queues, sections};
+use super::{
+    DID, Entry, NOTHING, Report, but_line, claim_line, facts_line, lasted, queues, said, sections, summary, told,
+};
 
 /// Where the lines of a task begin, and where their words do.
 const INDENT: usize = 7;
@@ -28,39 +32,47 @@ const QUEUE_SHOWN: usize = 8;
 #[must_use]
 pub fn text(report: &Report, paint: &dyn Paint) -> String {
     let columns = paint.columns().max(NARROWEST);
-    let mut out = Out { text: String::new(), columns, paint };
-    let span = Span::secs(report.until.since(report.since).as_secs().max(1));
-    out.line(&format!("{} {}", paint.paint(Tone::Bold, "stand-up"), paint.paint(Tone::Dim, &since(report, span))));
+    let now = Now { wall: report.until, ..Now::default() };
+    let mut out = Out { text: String::new(), columns, paint, now };
+    let since = when::short(report.since, report.until, &paint.zone());
+    let since = format!("since {since} ({})", lasted(report.since, report.until));
+    out.line(&format!("{} {}", paint.paint(Tone::Bold, "stand-up"), paint.paint(Tone::Dim, &since)));
+    broken(&summary(report), columns).iter().for_each(|line| out.line(line));
     for banner in &report.banners {
         out.line(&paint.paint(Tone::Warn, &format!("! {}", clean_line(banner))));
     }
     if !report.supervised {
         out.line(&paint.paint(Tone::Warn, "! no supervisor runs: nobody knows what agents are doing now"));
     }
-    let mut empty = true;
-    for (heading, entries) in sections(report) {
-        if entries.is_empty() {
+    let told = told(report, &said(report));
+    for (heading, entries) in sections(report).into_iter().filter(|(_, entries)| !entries.is_empty()) {
+        if heading == DID {
+            out.happened(&told);
             continue;
         }
-        empty = false;
         out.heading(heading);
-        entries.iter().for_each(|entry| out.entry(heading, entry, report.until));
+        for entry in entries {
+            match reason(entry, report.until) {
+                // What has not begun has neither claim nor fact.
+                Some(why) if entry.state.kind == RunKind::None && entry.claim.is_none() => {
+                    out.row(entry, &why, Tone::Plain);
+                }
+                _ => out.entry(heading, entry),
+            }
+        }
     }
     let queues = queues(report);
     if !queues.is_empty() {
-        empty = false;
         out.heading("waiting");
-        queues.iter().for_each(|(why, tasks)| out.line(&format!("  {}", queue(why, tasks, columns - 2))));
+        for (why, tasks) in &queues {
+            let why = when::told(why, now, &paint.zone());
+            out.line(&format!("  {}", queue(&why, tasks, columns - 2)));
+        }
     }
-    if empty {
+    if summary(report).is_empty() && report.did.is_empty() {
         out.line(NOTHING);
     }
     out.text
-}
-
-fn since(report: &Report, span: Span) -> String {
-    let minutes = |at: Wall| at.to_string().get(..16).unwrap_or_default().replace('T', " ");
-    format!("since {} UTC ({span})", minutes(report.since))
 }
 
 fn queue(why: &str, tasks: &[TaskId], columns: usize) -> String {
@@ -74,6 +86,7 @@ struct Out<'a> {
     text: String,
     columns: usize,
     paint: &'a dyn Paint,
+    now: Now,
 }
 
 impl Out<'_> {
@@ -93,63 +106,88 @@ impl Out<'_> {
         self.line(&heading);
     }
 
-    fn entry(&mut self, heading: &str, entry: &Entry, until: Wall) {
+    fn entry(&mut self, heading: &str, entry: &Entry) {
         let by = entry.agent.as_ref().map(|agent| format!("  {}", clean_line(agent.as_str()))).unwrap_or_default();
         let title = clean(&entry.title, self.columns.saturating_sub(INDENT + width(&by)));
         let id = self.paint.paint(Tone::Bold, &format!("{:<4}", entry.task.to_string()));
         let by = self.paint.paint(Tone::Dim, &by);
         self.line(&format!("  {id} {title}{by}"));
-        if let Some(why) = reason(entry, until) {
+        if let Some(why) = reason(entry, self.now.wall) {
             let tone = if matches!(heading, "needs you" | "late" | "blocked") { Tone::Warn } else { Tone::Plain };
-            self.words("why", &why, tone);
+            self.words("why", &when::told(&why, self.now, &self.paint.zone()), tone);
         }
-        if let Some(claim) = claim_line(entry, until) {
+        self.claim(entry);
+        let facts = facts_line(entry);
+        if !facts.is_empty() {
+            self.words("fact", &when::told(&facts, self.now, &self.paint.zone()), Tone::Plain);
+        }
+    }
+
+    /// What its agent says, and where that is not so.
+    fn claim(&mut self, entry: &Entry) {
+        if let Some(claim) = claim_line(entry, self.now.wall) {
             self.words("claim", &claim, Tone::Plain);
         }
         if let Some(but) = but_line(entry) {
             self.words("but", &but, Tone::Bad);
         }
-        if !entry.facts.is_empty() {
-            self.words("fact", &entry.facts.join(" · "), Tone::Plain);
+    }
+
+    /// What happened, and what agents say of it where that is not said elsewhere.
+    fn happened(&mut self, told: &[(&Entry, bool)]) {
+        if told.is_empty() {
+            return;
+        }
+        self.heading(DID);
+        for (entry, claims) in told {
+            self.row(entry, &facts_line(entry), Tone::Plain);
+            if *claims {
+                self.claim(entry);
+            }
+        }
+    }
+
+    /// A task and a few words beside its title.
+    fn row(&mut self, entry: &Entry, words: &str, tone: Tone) {
+        let title_room = (self.columns / 3).clamp(14, 44);
+        let title = clean(&entry.title, title_room);
+        let pad = " ".repeat(title_room.saturating_sub(width(&title)));
+        let id = self.paint.paint(Tone::Bold, &format!("{:<4}", entry.task.to_string()));
+        let beside = INDENT + title_room + 2;
+        let words = when::told(words, self.now, &self.paint.zone());
+        let lines = self.fitted(&words, self.columns.saturating_sub(beside));
+        for (n, line) in lines.iter().enumerate() {
+            let line = self.paint.paint(tone, line);
+            match n {
+                0 => self.line(&format!("  {id} {title}{pad}  {line}")),
+                _ => self.line(&format!("{:beside$}{line}", "")),
+            }
         }
     }
 
     /// A label and words, broken between words where they are too long for one line.
     fn words(&mut self, label: &str, words: &str, tone: Tone) {
-        let room = self.columns - WORDS;
-        // What an agent wrote on several lines goes on one: a line of its own could pass for ours.
-        let joined = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        let whole = clean(&joined, room * MOST_LINES);
-        for (n, line) in broken(&whole, room).iter().enumerate() {
+        for (n, line) in self.fitted(words, self.columns - WORDS).iter().enumerate() {
             let label = self.paint.paint(Tone::Dim, &format!("{:<6}", if n == 0 { label } else { "" }));
             self.line(&format!("{:INDENT$}{label} {}", "", self.paint.paint(tone, line)));
         }
+    }
+
+    /// A few lines of at most `room` columns.
+    fn fitted(&self, words: &str, room: usize) -> Vec<String> {
+        // What an agent wrote on several lines goes on one: a line of its own could pass for ours.
+        let joined = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        broken(&clean(&joined, room * MOST_LINES), room)
     }
 }
 
 /// Why an entry stands where it stands, and for how long.
 pub(super) fn reason(entry: &Entry, until: Wall) -> Option<String> {
-    let age = entry.since.map(|at| Span::secs(until.since(at).as_secs().max(1)));
+    let age = entry.since.map(|at| lasted(at, until));
     match (&entry.because, age) {
         (Some(why), Some(age)) => Some(format!("{why} ({age})")),
         (Some(why), None) => Some(why.clone()),
         (None, Some(age)) => Some(format!("for {age}")),
         (None, None) => None,
     }
-}
-
-/// Lines of at most `room` columns; a word that is wider is cut.
-fn broken(text: &str, room: usize) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let last = lines.last_mut().expect("there is always one");
-        let gap = usize::from(!last.is_empty());
-        if width(last) + gap + width(word) > room && !last.is_empty() {
-            lines.push(clean(word, room));
-        } else {
-            last.push_str(if gap == 1 { " " } else { "" });
-            last.push_str(&clean(word, room));
-        }
-    }
-    lines
 }

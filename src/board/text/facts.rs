@@ -1,6 +1,6 @@
 //! The facts beside a check-in, in words.
 
-use crate::board::usage;
+use crate::board::{usage, view};
 use crate::model::text::clean_line;
 
 /// What was observed since the check-in before, in a few words; `None` while nobody has looked.
@@ -9,13 +9,12 @@ pub(super) fn seen_text(facts: &serde_json::Map<String, serde_json::Value>) -> O
     let mut parts = Vec::new();
     for (name, one) in [("files", "file"), ("commits", "commit")] {
         let (now, before) = (number(name, "now")?, number(name, "before").unwrap_or(0));
-        let plural = if now == 1 { "" } else { "s" };
         let change = match now.cmp(&before) {
             std::cmp::Ordering::Greater => format!(" (+{})", now - before),
             std::cmp::Ordering::Less => format!(" (−{})", before - now),
             std::cmp::Ordering::Equal => String::new(),
         };
-        parts.push(format!("{now} {one}{plural}{change}"));
+        parts.push(format!("{}{change}", view::plural(now, one)));
     }
     if facts.get("changed").and_then(serde_json::Value::as_bool) == Some(false) {
         parts.push("no byte changed since".to_owned());

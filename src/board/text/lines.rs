@@ -85,3 +85,20 @@ impl Part {
         paint.paint(self.tone, &self.text)
     }
 }
+
+/// Lines of at most `room` columns, broken between words; a word that is wider is cut.
+#[must_use]
+pub fn broken(text: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let last = lines.last_mut().expect("there is always one");
+        let gap = usize::from(!last.is_empty());
+        if width(last) + gap + width(word) > room && !last.is_empty() {
+            lines.push(clean(word, room));
+        } else {
+            last.push_str(if gap == 1 { " " } else { "" });
+            last.push_str(&clean(word, room));
+        }
+    }
+    lines
+}

@@ -8,6 +8,7 @@ use crate::model::id::TaskId;
 use crate::model::name::{AgentName, BranchName, CheckName, Oid, Slug};
 use crate::model::task::{Mode, Priority};
 use crate::model::text::width;
+use crate::model::verdict::CheckOutcome;
 
 /// Tones as marks, so that a snapshot shows them.
 struct Marked(usize);
@@ -120,7 +121,12 @@ fn tasks() -> Vec<doc::Task> {
         diff: diff(7, 2, false),
         ..task(5, "Show the version", Column::Review, RunKind::Idle, Some(Source::Osc7501))
     };
-    let unverified = doc::Task { diff: diff(0, 0, false), ..task(6, "Docs", Column::Review, RunKind::Stopped, None) };
+    let said = vec!["it says that #2 holds; its check docs has not run".to_owned()];
+    let unverified = doc::Task {
+        diff: diff(0, 0, false),
+        checkin: Some(doc::CheckIn { last_at: None, due_at: None, late: false, nudges: 0, contradictions: said }),
+        ..task(6, "Docs", Column::Review, RunKind::Stopped, None)
+    };
     vec![
         asks,
         red,
@@ -148,6 +154,7 @@ fn board() -> doc::Status {
             build: doc::Used { used: 4, limit: Some(4) },
             review: doc::Used { used: 2, limit: Some(4) },
             machine: doc::Used { used: 5, limit: None },
+            machine_holders: vec![],
         },
         tasks: tasks(),
         holds: vec![
@@ -210,6 +217,11 @@ impl Paint for Bare {
     }
 }
 
+fn criterion(n: u32, text: &str, met_claimed: bool, check: Option<&str>, shown: bool) -> doc::Criterion {
+    let check = check.map(|name| crate::model::name::CheckName::new(name).expect("a name"));
+    doc::Criterion { n, text: text.into(), met_claimed, shown_by: check.clone().filter(|_| shown), check }
+}
+
 #[test]
 fn one_task_is_shown_with_its_evidence() {
     let mut tasks = tasks();
@@ -223,8 +235,10 @@ fn one_task_is_shown_with_its_evidence() {
         task: red,
         brief: "# Colour\n\nMake it \x1b[31mred\x1b[0m.\n".into(),
         criteria: vec![
-            doc::Criterion { n: 1, text: "`pager x` is red".into(), met_claimed: true, shown_by: None },
-            doc::Criterion { n: 2, text: "`pager` is not".into(), met_claimed: false, shown_by: None },
+            criterion(1, "`pager x` is red", true, None, false),
+            criterion(2, "`pager` is not", false, None, false),
+            criterion(3, "`pager --help` says so", true, Some("test"), true),
+            criterion(4, "`pager --plain` is not", true, Some("plain"), false),
         ],
         checkins: vec![doc::ShownCheckIn {
             at: Wall(9_900_000),

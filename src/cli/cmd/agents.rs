@@ -20,7 +20,7 @@ use crate::os::run::Run;
 use crate::supervisor::place::Place;
 use crate::supervisor::surroundings::{self, FoundAgent};
 
-/// List the agents that are configured, and the adapters that are known
+/// List the agents that are configured, and known adapters
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Run each program to learn its version and what it offers; no turn is started

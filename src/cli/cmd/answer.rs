@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How often the log is looked at even if nobody tells.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Answer what a task's agent waits for: a dialog, its plan, a question that offers answers
+/// Answer what a task's agent waits for: a dialog, plan or question
 ///
 /// A dialog is answered by the agent's own hook where one waits, else by one key; if it has changed
 /// meanwhile, nothing is pressed. A question about trust or a login is only answered in the terminal.

@@ -8,7 +8,7 @@ use crate::model::settings::Requirement;
 use crate::model::verdict::VerdictOutcome;
 use crate::policy;
 
-/// Say yes: to the plan of a task in design, to the work of one in review
+/// Say yes to a plan in design, or to work in review
 ///
 /// A plan that is approved is carried out at once, in the same conversation. Approved work stays
 /// in review; the yes counts for the files as they are now, and for no others.

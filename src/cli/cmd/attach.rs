@@ -12,9 +12,10 @@ use crate::model::name::HostId;
 /// Lines above the screen that are repeated, so that one sees what led here.
 const SCROLLBACK: u32 = 1_000;
 
-/// Put your terminal on a task's agent: ctrl-] d detaches, ctrl-] ctrl-] sends it through
+/// Put your terminal on a task's agent; ctrl-] d leaves it running
 ///
-/// While a task is taken over, one terminal types and all others look; takeover moves the input here.
+/// ctrl-] ctrl-] sends ctrl-] to the agent. While a task is taken over, one terminal types and all
+/// others look; takeover moves the input here.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Which

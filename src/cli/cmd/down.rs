@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How often it is looked whether the supervisor has let go of its lock.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Start nothing more; agents go on. With --all, stop agents and supervisor
+/// Start nothing more; agents go on, or end too with --all
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Stop every agent, then the supervisor; returns when all are gone

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use crate::board::{doc, view};
+use jiff::tz::TimeZone;
+
+use crate::board::text::Paint;
+use crate::board::{doc, sentence, when};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
 use crate::model::id::{Seq, TaskId};
 use crate::model::text::clean_line;
+use crate::model::time::Now;
 use crate::store::log::StoredEvent;
 use crate::supervisor::journal;
 
@@ -57,7 +61,8 @@ fn follow(ctx: &Context, from: Seq, task: Option<TaskId>) -> Result<Code, Failur
 
 fn say(ctx: &Context, page: &[StoredEvent], task: Option<TaskId>) -> Result<(), Failure> {
     let of = page.iter().filter(|event| task.is_none() || event.task == task);
-    let text: String = of.map(|event| if ctx.ui.json { as_json(event) } else { as_text(event) }).collect();
+    let (now, zone) = (ctx.now(), ctx.ui.zone());
+    let text: String = of.map(|event| if ctx.ui.json { as_json(event) } else { as_text(event, now, &zone) }).collect();
     if text.is_empty() { Ok(()) } else { ctx.ui.answer(&text) }
 }
 
@@ -74,12 +79,17 @@ fn as_json(event: &StoredEvent) -> String {
     format!("{line}\n")
 }
 
-fn as_text(event: &StoredEvent) -> String {
+fn as_text(event: &StoredEvent, now: Now, zone: &TimeZone) -> String {
     let of = match (event.task, event.attempt) {
         (Some(task), Some(attempt)) => format!("{task}/{attempt}"),
         (Some(task), None) => task.to_string(),
         (None, _) => "–".to_owned(),
     };
-    let said = journal::logged(event).map_or_else(|| event.event.clone(), |l| view::sentence(&l.record.event));
-    format!("{:>5}  {}  {of:<6} {}\n", event.seq, event.at.wall, clean_line(&said))
+    let said = journal::logged(event).map_or_else(|| event.event.clone(), |l| sentence::sentence(&l.record.event));
+    format!(
+        "{:>5}  {}  {of:<6} {}\n",
+        event.seq,
+        when::stamp(event.at.wall, zone),
+        clean_line(&when::told(&said, now, zone))
+    )
 }

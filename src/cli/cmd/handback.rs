@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::board::doc::Document;
-use crate::board::view;
+use crate::board::sentence;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
@@ -56,7 +56,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         let body = serde_json::json!({"task": task, "to": found.column, "changes": changes, "message_waits": waits});
         return ctx.ui.json(&Document::new("handback", body)).map(|()| Code::Ok);
     }
-    let changed = changes.as_ref().map_or("nobody knows what changed".to_owned(), view::changes_text);
+    let changed = changes.as_ref().map_or("nobody knows what changed".to_owned(), sentence::changes_text);
     ctx.ui.answer(&format!("{task}: takeover → {}; {}", found.column, clean_line(&changed)))?;
     Ok(Code::Ok)
 }

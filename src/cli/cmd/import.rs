@@ -14,7 +14,7 @@ use crate::model::input::{Command, NewTask, Reply};
 use crate::model::task::TaskSpec;
 use crate::model::text::clean_line;
 
-/// Add the tasks of a list: numbered or Markdown lists, brief files, issues as JSON
+/// Add the tasks of a list: Markdown, numbered, brief files, issues
 ///
 /// Importing the same list again changes what changed in it and adds nothing twice.
 /// Lines that are ticked off are left out.

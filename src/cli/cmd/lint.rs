@@ -23,7 +23,8 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let (name, list) = briefs_of(ctx, args.what.as_deref())?;
-    let found: Vec<(&Brief, Vec<Finding>)> = list.iter().map(|brief| (brief, brief::lint(brief))).collect();
+    let found: Vec<(&Brief, Vec<Finding>)> =
+        list.iter().map(|brief| (brief, brief::lint(brief, ctx.checks()))).collect();
     if ctx.ui.json {
         let rows: Vec<serde_json::Value> = found.iter().map(|(brief, findings)| row(brief, findings)).collect();
         ctx.ui.json(&Document::new("lint", serde_json::json!({"file": name, "briefs": rows})))?;

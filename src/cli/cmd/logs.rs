@@ -1,7 +1,8 @@
 //! `standup logs`: what an agent wrote, as text, as bytes or as a cast; what a check wrote.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod check;
 
 use crate::board::doc::Document;
 use crate::cli::context::Context;
@@ -14,16 +15,12 @@ use crate::model::board::Task;
 use crate::model::event::Event;
 use crate::model::id::{AttemptId, AttemptNo};
 use crate::model::name::{CheckName, HostId};
-use crate::model::text::{clean_line, clean_lines};
-use crate::os::file;
+use crate::model::text::clean_line;
 use crate::store::layout::Layout;
 use crate::supervisor::journal;
 
 /// How often a transcript is asked whether it grew.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// The longest log of a check: what is kept of one, and a little air.
-const MAX_CHECK_LOG: u64 = 32 << 20;
 
 /// Show what a task's agent wrote
 #[derive(Debug, clap::Args)]
@@ -31,17 +28,17 @@ const MAX_CHECK_LOG: u64 = 32 << 20;
 pub(in crate::cli) struct Args {
     /// Which
     task: Option<String>,
-    /// Go on until the agent ends
-    #[arg(short, long, conflicts_with = "check")]
+    /// Go on until the agent, or the check, ends
+    #[arg(short, long)]
     follow: bool,
     /// The bytes as they were written, for a terminal
     #[arg(long, group = "form")]
     raw: bool,
-    /// A recording for players (asciicast 2) of the last start of the agent
+    /// A recording for players (asciicast 2); each further start of the agent is marked
     #[arg(long, group = "form")]
     cast: bool,
-    /// What a check wrote when it last ran
-    #[arg(long, value_name = "NAME")]
+    /// What a check writes, or wrote when it last ran
+    #[arg(long, value_name = "NAME", conflicts_with = "cast")]
     check: Option<CheckName>,
     /// An earlier attempt
     #[arg(long, value_name = "N")]
@@ -55,15 +52,13 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let attempt = require_attempt(task, args.attempt)?;
     let of = AttemptId { task: id, no: attempt.no };
     if let Some(name) = &args.check {
-        return check_log(ctx, of, name, args.raw);
+        let form = check::Form { raw: args.raw, follow: args.follow };
+        return check::print(ctx, of, name, form);
     }
-    let mut hosts = hosts(ctx, of)?;
+    let hosts = hosts(ctx, of)?;
     if hosts.is_empty() {
         let text = format!("the agent of {of} was never started, so it wrote nothing");
         return Err(Failure::new(Code::Failure, text).hint(format!("standup show {id}")));
-    }
-    if args.cast {
-        hosts.drain(..hosts.len() - 1);
     }
     let form = match (args.raw, args.cast) {
         (true, _) => Form::Raw,
@@ -73,6 +68,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let mut out = Out { ctx, form, of, lines: Vec::new(), at_once: args.follow || !ctx.ui.json };
     let last = hosts.len() - 1;
     for (n, host) in hosts.iter().enumerate() {
+        out.begin(n + 1);
         print(&mut out, host, args.follow && n == last)?;
     }
     out.done()?;
@@ -121,6 +117,15 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
+    /// What follows is of the n-th start of the agent.
+    fn begin(&mut self, n: usize) {
+        if let Form::Cast(cast) = &mut self.form
+            && n > 1
+        {
+            cast.next_start(&format!("start {n}"));
+        }
+    }
+
     fn item(&mut self, item: &Item) -> Result<(), Failure> {
         let lines = match &mut self.form {
             Form::Raw => {
@@ -187,46 +192,4 @@ fn print(out: &mut Out<'_>, host: &HostId, follow: bool) -> Result<(), Failure> 
         out.rest(false)?;
         interrupts.sleep(LOOK)?;
     }
-}
-
-/// The log that a check left when it last ran.
-fn check_log(ctx: &Context, of: AttemptId, name: &CheckName, raw: bool) -> Result<Code, Failure> {
-    let layout = &ctx.place()?.layout;
-    let runs = layout.checks_dir().join(of.task.to_string()).join(of.no.to_string());
-    let mut dirs: Vec<(u64, PathBuf)> = match std::fs::read_dir(&runs) {
-        Ok(entries) => {
-            entries.flatten().filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path()))).collect()
-        }
-        Err(_) => Vec::new(),
-    };
-    dirs.sort();
-    let found = dirs.iter().rev().map(|(_, dir)| crate::verify::log_path(dir, name)).find(|path| path.is_file());
-    let Some(path) = found else { return Err(no_check_log(of, name, &dirs)) };
-    let bytes = file::read_bounded(&path, MAX_CHECK_LOG)?;
-    if ctx.ui.json {
-        let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        let body = serde_json::json!({"task": of.task, "attempt": of.no, "check": name, "lines": lines});
-        ctx.ui.json(&Document::new("logs", body))?;
-    } else if raw {
-        ctx.ui.raw(&bytes)?;
-    } else {
-        ctx.ui.answer(&clean_lines(&crate::report::plain::plain(&String::from_utf8_lossy(&bytes))))?;
-    }
-    Ok(Code::Ok)
-}
-
-fn no_check_log(of: AttemptId, name: &CheckName, dirs: &[(u64, PathBuf)]) -> Failure {
-    let last: Option<&Path> = dirs.last().map(|(_, dir)| dir.as_path());
-    let logs = last.and_then(|dir| std::fs::read_dir(dir).ok()).into_iter().flatten().flatten();
-    let mut known: Vec<String> =
-        logs.filter_map(|e| Some(Path::new(&e.file_name()).file_stem()?.to_str()?.to_owned())).collect();
-    known.sort();
-    known.dedup();
-    if known.is_empty() {
-        let text = format!("no checks of {of} have run");
-        return Failure::new(Code::Failure, text).hint(format!("standup verify {}", of.task));
-    }
-    let names = known.iter().map(|name| clean_line(name)).collect::<Vec<_>>().join(", ");
-    Failure::new(Code::Failure, format!("no check called {name} has run for {of}; these have: {names}"))
 }

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::model::text::clean_line;
 
-/// Show the task that has needed you longest, and attach to its agent
+/// Show the task that has needed you longest, and attach to it
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Only show it

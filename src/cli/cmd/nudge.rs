@@ -1,7 +1,7 @@
 //! `standup nudge`: asks an agent for a check-in now.
 
 use crate::board::doc::Document;
-use crate::board::view;
+use crate::board::sentence;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::model::input::{Command, Reply};
@@ -26,7 +26,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if ctx.ui.json {
         ctx.ui.json(&Document::new("nudge", serde_json::json!({"task": task, "way": way})))?;
     } else {
-        ctx.ui.answer(&format!("{task}: reminded {}", view::way_text(way)))?;
+        ctx.ui.answer(&format!("{task}: reminded {}", sentence::way_text(way)))?;
     }
     Ok(Code::Ok)
 }

@@ -2,19 +2,20 @@
 
 use crate::board::doc::Document;
 use crate::board::report::{self, Window, markdown, text};
+use crate::board::text::Paint;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::since::Since;
 use crate::supervisor::journal;
 
-/// The stand-up: who needs you, what was done, what is being done, what is in the way
+/// The stand-up: who needs you, what was done, what is in the way
 ///
 /// Made of the event log and the board alone. Of each task it says what its agent claims (its last
 /// check-in) beside what was observed (state, work, checks), and why it stands where it stands.
 /// Without --since it tells of the last 24 hours.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// From when on: 24h, yesterday, 2026-01-31, 2026-01-31T09:00:00Z
+    /// From when on: 24h, 18:00, yesterday, friday, 2026-01-31, 2026-01-31T09:00:00Z
     #[arg(long, value_name = "WHEN", default_value = "24h")]
     since: Since,
     /// As Markdown, to paste
@@ -33,7 +34,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if ctx.ui.json {
         ctx.ui.json(&Document::new("report", report))?;
     } else if args.markdown {
-        ctx.ui.answer(&markdown::markdown(&report))?;
+        ctx.ui.answer(&markdown::markdown(&report, &ctx.ui.zone()))?;
     } else {
         ctx.ui.answer(&text::text(&report, &ctx.ui))?;
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::doc::Document;
 use crate::board::text::{self, Paint};
-use crate::board::view;
+use crate::board::{sentence, view, when};
 use crate::cli::context::{Context, Seen};
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
@@ -31,7 +31,7 @@ const REST_LIMIT: Duration = Duration::from_secs(60);
 /// Columns of a title in a line of progress.
 const TITLE: usize = 28;
 
-/// Run the tasks to where nothing goes on without you, and say how it went
+/// Run tasks until nothing goes on without you; say how it went
 ///
 /// Ends with 0 when all are in Review, Done or Canceled, 4 when checks stayed red, 5 when
 /// something waits for a person. ^C ends with 130; agents go on.
@@ -156,7 +156,8 @@ impl Session<'_> {
         let pad = " ".repeat(TITLE.saturating_sub(crate::model::text::width(&title)));
         let age = Span::secs(self.began.elapsed().as_secs().max(1)).to_string();
         let room = self.ctx.ui.columns().saturating_sub(TITLE + 18).max(TITLE);
-        let said = clean(&view::sentence(&logged.record.event), room);
+        let told = when::told(&sentence::sentence(&logged.record.event), self.ctx.now(), &self.ctx.ui.zone());
+        let said = clean(&told, room);
         self.ctx.ui.say(&format!("{age:>7}  {:<4} {title}{pad}  {said}", id.to_string()));
     }
 

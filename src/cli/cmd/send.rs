@@ -8,7 +8,9 @@ use crate::model::input::{Command, Reply};
 use crate::model::text::clean_line;
 use crate::os::clock;
 
-/// Say something to a task's agent; typed at most once, when it is read as a prompt
+/// Say something to a task's agent; typed once, at its prompt
+///
+/// It is typed when it is read as a prompt and waits until then: never into a question, never twice.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Which

@@ -1,13 +1,13 @@
 //! `standup state`: what an agent is doing, and who says so.
 
 use crate::board::doc::{Document, State, Task};
-use crate::board::text::{Paint, Tone, source_name, state_text};
+use crate::board::text::{Paint, Tone, broken, source_name, state_text};
 use crate::board::usage::unmeasured_text;
 use crate::board::view;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::model::id::TaskId;
-use crate::model::text::{clean, clean_line};
+use crate::model::text::clean_line;
 use crate::model::time::Span;
 use crate::wire::control::{Answer, Request, Signal};
 
@@ -52,6 +52,9 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
+/// Where the words of a source begin: under its state.
+const BELOW: usize = 15;
+
 fn line(state: &State, about: Option<&str>) -> String {
     match about {
         Some(text) => format!("{}: {}", state_text(state), clean_line(text)),
@@ -70,15 +73,18 @@ fn explain(ctx: &Context, task: TaskId) -> Result<Vec<Signal>, Failure> {
     }
 }
 
-/// `* osc7501      working   2s ago  weight 80  turn 3: why`
+/// `* osc7501      working        2s  weight 7  the most trusted source that speaks`, and below it
+/// what that source said.
 fn row(ctx: &Context, signal: &Signal) -> String {
     let kind = signal.kind.map_or("–", view::run_name);
     let ms = std::time::Duration::try_from_secs_f64(signal.age_s.max(0.0)).unwrap_or_default().as_millis();
     let age = Span(u64::try_from(ms).unwrap_or(u64::MAX)).to_string();
     let mark = if signal.counted { ctx.ui.paint(Tone::Good, "*") } else { " ".to_owned() };
-    let said = clean(&signal.text, 60);
-    let why = ctx.ui.paint(Tone::Dim, &clean_line(&signal.why));
     let source = source_name(signal.source);
-    let line = format!("{mark} {source:<12} {kind:<9} {age:>7}  weight {:<4} {said}  {why}", signal.weight);
-    format!("{}\n", line.trim_end())
+    let line = format!("{mark} {source:<12} {kind:<9} {age:>7}  weight {}  {}", signal.weight, clean_line(&signal.why));
+    let said = clean_line(&signal.text);
+    let room = ctx.ui.columns().max(BELOW * 2).saturating_sub(BELOW);
+    let below: Vec<String> = if said.is_empty() || said == source { Vec::new() } else { broken(&said, room) };
+    let below = below.iter().map(|line| format!("{:BELOW$}{}\n", "", ctx.ui.paint(Tone::Dim, line)));
+    format!("{}\n{}", line.trim_end(), below.collect::<String>())
 }

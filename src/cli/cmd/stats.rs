@@ -13,14 +13,15 @@ use crate::cli::since::Since;
 use crate::model::id::TaskId;
 use crate::supervisor::journal;
 
-/// Count what became of the work: success, rework, lateness, questions, time in each column
+/// Count what became of the work: success, rework, limits, time
 ///
 /// Success is a task that is done without having been sent back or begun anew, of those that were
 /// closed. Below 20 tasks a share is told as "3 of 4", from 20 on as a percentage too. By brief
-/// means by the score that lint gives it.
+/// means by the score that lint gives it. Time is told by column and by state: a task that needs
+/// you waits for you, whatever its agent does meanwhile; a machine that sleeps takes no time.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// From when on (24h, yesterday, 2026-01-31, 2026-01-31T09:00:00Z); else everything stored
+    /// From when on (24h, 18:00, yesterday, friday, 2026-01-31, 2026-01-31T09:00:00Z); else everything stored
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
     /// What to group by
@@ -38,8 +39,7 @@ enum By {
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
-    let now = ctx.now().wall;
-    let since = args.since.map(|since| since.instant(now)).transpose()?;
+    let since = args.since.map(|since| since.instant(ctx.now().wall)).transpose()?;
     let mut tally = Tally::new(since);
     if let Some(log) = ctx.log()? {
         journal::each(&log, None, |logged| tally.take(&logged))?;
@@ -50,7 +50,8 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         By::Label => (stats::By::Label, BTreeMap::new()),
         By::Brief => (stats::By::Brief, scores(ctx)?),
     };
-    let stats = tally.stats(by, &scores, now);
+    let supervised = ctx.running()?.is_some();
+    let stats = tally.stats(by, &scores, ctx.now(), supervised);
     if ctx.ui.json {
         ctx.ui.json(&Document::new("stats", stats))?;
     } else {
@@ -65,7 +66,7 @@ fn scores(ctx: &Context) -> Result<BTreeMap<TaskId, u32>, Failure> {
     for (id, task) in &ctx.seen()?.board.tasks {
         let Ok(source) = ctx.text(&task.spec.brief) else { continue };
         if let Ok(brief) = brief::parse(&id.to_string(), source.as_bytes(), Some(&task.spec.title)) {
-            scores.insert(*id, brief::score(&brief::lint(&brief)));
+            scores.insert(*id, brief::score(&brief::lint(&brief, None)));
         }
     }
     Ok(scores)

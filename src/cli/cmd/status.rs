@@ -5,7 +5,7 @@ use crate::board::{text, view};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 
-/// Show the board: who needs you, who works, what is ready, why the rest waits
+/// Show the board: who needs you, who works, why the rest waits
 #[derive(Debug, Default, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Only this task

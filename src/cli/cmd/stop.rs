@@ -16,7 +16,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often the board is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Stop a task's agent; the task stays where it is, the session can go on later
+/// Stop a task's agent; it can go on later
+///
+/// The task stays where it is, with its worktree; standup start takes up the same session.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Which

@@ -6,6 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::board::doc::Document;
+use crate::board::text::Paint;
+use crate::board::when;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::ui::{self, Ui};
@@ -17,7 +19,7 @@ use crate::store::record::SupervisorRecord;
 use crate::supervisor::run::{self, RunError};
 use crate::wire::control::Request;
 
-/// Look at the process that supervises this repository, restart it, end it
+/// Look at what supervises this repository, restart it, end it
 #[derive(Debug, clap::Args)]
 #[command(long_about = "Look at the process that supervises this repository, restart it, end it.\n\n\
     Agents do not need it: each lives in a host process of its own and goes on while no supervisor runs. The next \
@@ -136,7 +138,7 @@ fn status(ctx: &Context) -> Result<Code, Failure> {
         "A supervisor runs: pid {}, version {}, since {}; it {dispatch}.\nsocket  {}\nlog     {}\n",
         who.process.pid,
         who.version,
-        who.since.wall,
+        when::short(who.since.wall, ctx.now().wall, &ctx.ui.zone()),
         socket.display(),
         layout.supervisor_log().display(),
     );

@@ -15,7 +15,7 @@ use crate::os::locate;
 use crate::os::run::Run;
 use crate::supervisor;
 
-/// Take a task over: its agent's input is yours until handback; nobody else types
+/// Take a task over: its agent's input is yours until handback
 ///
 /// Messages and reminders wait, limits rest, nothing moves by itself. Work in the agent's own
 /// terminal, which opens where there is one, or in a shell in its worktree. Other terminals that

@@ -57,6 +57,33 @@ fn what_was_written_is_read_with_its_times() {
 }
 
 #[test]
+fn several_starts_make_one_cast_with_markers() {
+    let small = Size { rows: 2, cols: 9 };
+    let start = |size| Item::Start { wall_ms: 1, size };
+    let output = |at_us, text: &str| Item::Output { at_us, bytes: text.as_bytes().to_vec() };
+    let mut cast = Cast::new();
+    // A start that left nothing is none.
+    cast.next_start("start 2");
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend([start(SIZE), output(2_000_000, "one")].iter().flat_map(|item| cast.push(item)));
+    lines.extend(cast.push(&output(2_500_000, "a€")));
+    cast.push(&Item::Output { at_us: 2_600_000, bytes: vec![0xe2] });
+    cast.next_start("start 3");
+    lines.extend([start(small), output(10, "two")].iter().flat_map(|item| cast.push(item)));
+    assert_eq!(
+        lines[1..],
+        [
+            r#"[2.000000, "o", "one"]"#,
+            r#"[2.500000, "o", "a€"]"#,
+            r#"[3.500000, "m", "start 3"]"#,
+            r#"[3.500000, "r", "9x2"]"#,
+            r#"[3.500000, "o", "\u001bc"]"#,
+            r#"[3.500010, "o", "two"]"#,
+        ]
+    );
+}
+
+#[test]
 fn a_reader_follows_the_writer() {
     let dir = tempfile::tempdir().expect("temp dir");
     let path = dir.path().join("t");

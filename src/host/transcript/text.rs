@@ -145,12 +145,26 @@ impl TextLines {
     }
 }
 
-/// Turns items into lines of an asciicast, version 2.
+/// What a player waits between the end of one start of an agent and the next, in microseconds:
+/// what lay between may have been hours.
+const PAUSE_US: u64 = 1_000_000;
+
+/// Gives a terminal back as it was when it was opened: each start has one of its own.
+const RESET: &str = "\x1bc";
+
+/// Turns items into lines of an asciicast, version 2. Several transcripts make one cast, one
+/// behind the other, with a marker where each further one begins.
 #[derive(Debug, Default)]
 pub struct Cast {
     /// Bytes of a character that is not whole yet.
     held: Vec<u8>,
     begun: bool,
+    /// Where the transcript that is being read begins.
+    base_us: u64,
+    /// The latest line.
+    last_us: u64,
+    /// What the transcript that begins with the next item is called.
+    next: Option<String>,
 }
 
 impl Cast {
@@ -158,6 +172,15 @@ impl Cast {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The items that follow are of another transcript; `label` is the text of its marker.
+    pub fn next_start(&mut self, label: &str) {
+        if self.begun {
+            self.held.clear();
+            self.base_us = self.last_us + PAUSE_US;
+            self.next = Some(label.to_owned());
+        }
     }
 
     /// Takes an item; returns its lines, header first, without line ends.
@@ -169,12 +192,12 @@ impl Cast {
                 self.header(0, USUAL, &mut lines);
                 let text = self.text(bytes);
                 if !text.is_empty() {
-                    lines.push(event(*at_us, "o", &text));
+                    lines.push(self.event(*at_us, "o", &text));
                 }
             }
             Item::Resize { at_us, size } => {
                 self.header(0, *size, &mut lines);
-                lines.push(event(*at_us, "r", &format!("{}x{}", size.cols, size.rows)));
+                lines.push(self.event(*at_us, "r", &sides(*size)));
             }
             // A player has no use for it; what follows is drawn over what was there.
             Item::Gap { .. } => self.held.clear(),
@@ -189,7 +212,18 @@ impl Cast {
                 "version": 2, "width": size.cols, "height": size.rows, "timestamp": wall_ms / 1000,
             });
             lines.push(header.to_string());
+        } else if let Some(label) = self.next.take() {
+            lines.push(self.event(0, "m", &label));
+            lines.push(self.event(0, "r", &sides(size)));
+            lines.push(self.event(0, "o", RESET));
         }
+    }
+
+    /// A line at a time of the transcript that is being read.
+    fn event(&mut self, at_us: u64, kind: &str, data: &str) -> String {
+        self.last_us = self.base_us.saturating_add(at_us).max(self.last_us);
+        let (seconds, micros) = (self.last_us / 1_000_000, self.last_us % 1_000_000);
+        format!("[{seconds}.{micros:06}, \"{kind}\", {}]", serde_json::Value::from(data))
     }
 
     fn text(&mut self, bytes: &[u8]) -> String {
@@ -201,7 +235,7 @@ impl Cast {
     }
 }
 
-fn event(at_us: u64, kind: &str, data: &str) -> String {
-    let (seconds, micros) = (at_us / 1_000_000, at_us % 1_000_000);
-    format!("[{seconds}.{micros:06}, \"{kind}\", {}]", serde_json::Value::from(data))
+/// `80x24`
+fn sides(size: Size) -> String {
+    format!("{}x{}", size.cols, size.rows)
 }

@@ -94,6 +94,17 @@ fn no_commits_are_no_base() {
 }
 
 #[test]
+fn a_bare_repository_without_commits_is_told_to_get_them_by_a_push() {
+    let world = World::empty();
+    world.run(&world.root(), &["init", "-q", "--bare", "bare.git"]);
+    let repo = Repository::discover(&world.git, &world.root().join("bare.git")).expect("a repository");
+    let error = repo.resolve_base(&world.git, None).expect_err("none");
+    let hint = error.hint().expect("hint");
+    assert!(hint.contains("git push") && !hint.contains("commit --allow-empty"), "{hint}");
+    assert!(repo.require_main().expect_err("bare").hint().expect("hint").contains("git clone"));
+}
+
+#[test]
 fn a_detached_head_asks_for_a_base() {
     let world = World::new();
     world.run(&world.main(), &["checkout", "-q", "--detach"]);

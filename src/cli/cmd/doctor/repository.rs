@@ -88,7 +88,7 @@ fn peculiar(place: &Place) -> Vec<Check> {
     if repo.is_bare() {
         note(
             "a bare repository: it has no main checkout that agents.toml could be read from",
-            "standup -C a clone of it",
+            "work in a clone of it, or keep settings of your own: standup config paths",
         );
     }
     if repo.is_shallow() {
@@ -149,7 +149,11 @@ fn settings(place: &Place, loaded: &Loaded) -> Vec<Check> {
         checks.push(Check::warn(
             "settings",
             "there is no agents.toml; the defaults hold, with no agent",
-            "standup init",
+            if place.repo.is_bare() {
+                "standup config paths says where your own config.toml lies"
+            } else {
+                "standup init"
+            },
         ));
     } else {
         let (agents, proofs) = (settings.agents.len(), settings.verify.checks.len());

@@ -1,0 +1,165 @@
+//! What happened, as sentences without their subject.
+//!
+//! **Invariant:** one line for each event, whatever it carries. Must not know: who reads it, and by
+//! which clock.
+
+use crate::model::dialog::Way;
+use crate::model::event::Event;
+use crate::model::lease::Changes;
+use crate::model::rhythm::NudgeWay;
+
+use super::usage;
+use super::view::{diff_text, outcome_name, plural, run_name};
+
+/// An event as a sentence without its subject.
+#[must_use]
+pub fn sentence(event: &Event) -> String {
+    match event {
+        Event::TaskAdded { spec } => format!("added: {}", spec.title),
+        Event::TaskEdited { .. } => "edited".into(),
+        Event::TaskMoved { from, to, reason, .. } if reason.is_empty() => format!("{from} → {to}"),
+        Event::TaskMoved { from, to, reason, .. } => format!("{from} → {to}: {reason}"),
+        Event::DispatchSet { on } => if *on { "dispatching" } else { "no longer dispatching" }.into(),
+        Event::AttemptPlanned { agent, branch, .. } => format!("attempt by {agent} on {branch}"),
+        Event::WorktreeReady { base_oid, base, .. } => format!("worktree ready at {base} ({})", base_oid.short()),
+        Event::LaunchPlanned { resume, .. } => if *resume { "resuming the agent" } else { "starting the agent" }.into(),
+        Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
+        Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
+        Event::AttemptFailed { stage, error } => format!("{stage} failed: {}", first_line(error)),
+        Event::SessionLearned { session } => format!("the agent's session is {session}"),
+        Event::StateChanged { state } => state_sentence(state),
+        Event::WorkFinished { by } => format!("finished: {by}"),
+        Event::QuestionAsked { text, .. } => format!("asks: {text}"),
+        Event::QuestionSettled {} => "the question is settled".into(),
+        Event::CheckInReceived { check_in, .. } => format!("checked in: {}", check_in.did),
+        Event::CheckInRefused { why } => format!("a check-in was refused: {why}"),
+        Event::ChecksStarted { .. } => "checks started".into(),
+        Event::VerdictReached { verdict, .. } => verdict_sentence(verdict),
+        Event::ChecksDropped { why, .. } => format!("checks dropped: {why}"),
+        Event::MessageQueued { text, .. } => format!("message: {}", first_line(text)),
+        Event::MessageTyping { .. } => "typing the message".into(),
+        Event::MessageHeld { why, .. } => format!("the message waits: {why}"),
+        Event::MessageTyped { .. } => "the message is written".into(),
+        Event::MessageDelivered { evidence, .. } => format!("the message arrived: {evidence}"),
+        Event::MessageUnconfirmed { .. } => "delivery unknown".into(),
+        Event::MessageWithdrawn { why, .. } => format!("the message was withdrawn: {why}"),
+        Event::StopAsked { .. } => "stopping".into(),
+        Event::AttemptStopped { leftovers, .. } => with_leftovers("stopped", *leftovers),
+        Event::StartAsked { .. } => "to be started".into(),
+        Event::StartWithdrawn {} => "not to be started after all".into(),
+        Event::StopFailed { error } => format!("could not be stopped: {error}"),
+        Event::AgentExited { exit, leftovers, .. } => {
+            with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
+        }
+        Event::HostLost { why, .. } => format!("lost: {why}"),
+        Event::NeedsYouRaised { question, refined: true, .. } => format!("asks: {}", first_line(question)),
+        Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
+        Event::NeedsYouCleared {} => "no longer needs you".into(),
+        Event::DiffObserved { diff, .. } => diff_text(diff),
+        Event::FactsSought { .. } => "looking at what it did".into(),
+        Event::CheckInCompared { contradictions, hollow, .. } => compared_sentence(contradictions, *hollow),
+        Event::NudgeIssued { way, .. } => format!("reminded of its check-in, {}", way_text(*way)),
+        Event::NudgeGiven { .. } => "the end of its turn took the reminder".into(),
+        Event::CheckInMissed { why } => format!("late: {why}"),
+        Event::MachineSlept { span } => format!("the machine slept for {span}; nothing became due meanwhile"),
+        Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
+        Event::UsageObserved { seen } => usage::seen_text(seen),
+        Event::OffLimitsTouched { paths } if paths.is_empty() => "touches nothing off-limits any more".into(),
+        Event::OffLimitsTouched { paths } => format!("touches what is off-limits: {}", paths.join(", ")),
+        Event::AnswerGiven { choice, way, .. } => match way {
+            Way::Hook => format!("answered: {} (by its hook)", choice.text),
+            Way::Key => format!("answered: {} (by a key)", choice.text),
+        },
+        Event::AnswerWritten { .. } => "the answer is handed over".into(),
+        Event::AnswerTaken { .. } => "the answer arrived".into(),
+        Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),
+        Event::LimitReached { until } => format!("out of quota until {}", until.minute()),
+        Event::LimitWaited { .. } => "the usage limit has ended".into(),
+        Event::LimitEnded {} => "no longer held up by a usage limit".into(),
+        Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {} tasks", tasks.len()),
+        Event::AgentLoggedIn { agent, .. } => format!("{agent} is logged in again"),
+        Event::AnswerUnconfirmed { .. } => "it is not certain that the answer arrived".into(),
+        _ => sentence_of_hands(event),
+    }
+}
+
+fn compared_sentence(contradictions: &[String], hollow: bool) -> String {
+    match (contradictions, hollow) {
+        ([], false) => "the check-in was put beside the facts".into(),
+        ([], true) => "the same words again and nothing new: the check-in does not count".into(),
+        (said, _) => format!("the facts say otherwise: {}", said.join("; ")),
+    }
+}
+
+/// How a reminder goes, for people.
+#[must_use]
+pub fn way_text(way: NudgeWay) -> &'static str {
+    match way {
+        NudgeWay::Hook => "at the end of its turn",
+        NudgeWay::Message => "by a message",
+        NudgeWay::Inbox => "in its inbox",
+    }
+}
+
+/// What a person did with their own hands.
+fn sentence_of_hands(event: &Event) -> String {
+    match event {
+        Event::TakenOver { reason, .. } if reason.is_empty() => "taken over".into(),
+        Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
+        Event::WorktreeMarked { mark } => match &mark.head {
+            Some(head) => format!("the worktree stood at {}", head.short()),
+            None => "the worktree stood without a commit".into(),
+        },
+        Event::HandbackAsked { .. } => "to be handed back".into(),
+        Event::HandedBack { changes, note } => {
+            let changed = changes.as_ref().map_or("nobody knows what changed".into(), changes_text);
+            if note.is_empty() { format!("handed back: {changed}") } else { format!("handed back: {changed}; {note}") }
+        }
+        Event::TaskPaused { reason } if reason.is_empty() => "paused".into(),
+        Event::TaskPaused { reason } => format!("paused: {reason}"),
+        Event::TaskResumed {} => "no longer paused".into(),
+        Event::PlanProposed { text } if text.is_empty() => "ended its turn without a plan".into(),
+        Event::PlanProposed { text } => format!("proposes a plan: {}", first_line(text)),
+        Event::PlanApproved {} => "the plan was approved".into(),
+        Event::PlanRejected { note } => format!("the plan was sent back: {}", first_line(note)),
+        Event::WorkApproved { tree } => format!("approved at tree {}", tree.short()),
+        Event::WorkRejected { note } => format!("rejected: {}", first_line(note)),
+        other => other.name().replace('-', " "),
+    }
+}
+
+/// What changed, on one line.
+#[must_use]
+pub fn changes_text(changes: &Changes) -> String {
+    if changes.is_empty() {
+        return "nothing changed".into();
+    }
+    let files = format!("{} +{} -{}", plural(changes.files, "file"), changes.insertions, changes.deletions);
+    format!("{files}, {}", plural(changes.commits, "commit"))
+}
+
+/// The first line of a text, and a sign where there are more.
+fn first_line(text: &str) -> String {
+    let mut lines = text.trim().lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    if lines.next().is_some() { format!("{first} …") } else { first }
+}
+
+fn with_leftovers(text: &str, leftovers: u32) -> String {
+    match leftovers {
+        0 => text.to_owned(),
+        1 => format!("{text}; 1 process it left was ended"),
+        n => format!("{text}; {n} processes it left were ended"),
+    }
+}
+
+fn state_sentence(state: &crate::model::state::RunState) -> String {
+    let name = run_name(state.kind);
+    if state.text.is_empty() { name.to_owned() } else { format!("{name}: {}", state.text) }
+}
+
+fn verdict_sentence(verdict: &crate::model::verdict::Verdict) -> String {
+    let outcome = outcome_name(verdict.outcome);
+    let failed: Vec<&str> = verdict.checks.iter().filter(|c| !c.why.is_empty()).map(|c| c.name.as_str()).collect();
+    if failed.is_empty() { format!("checks: {outcome}") } else { format!("checks: {outcome} ({})", failed.join(", ")) }
+}
