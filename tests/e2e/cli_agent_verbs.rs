@@ -128,6 +128,13 @@ fn a_dry_start_shows_what_the_agent_is_told_and_a_template_of_ones_own_replaces_
     let told = prompt();
     assert!(told.starts_with("Do T1 within 2h, 1500 changed lines and 60 changed files; say so with /"), "{told}");
     assert!(!told.contains("You are done when"), "{told}");
+    // A brief's own limits stand in place of the configured ones.
+    let brief = trial.repo().join("brief.md");
+    fs::write(&brief, "---\ntitle: Mend it\nlimits: { wall_clock: 45m }\n---\n").expect("a brief");
+    trial.run(&["add", "--brief", &brief.display().to_string()]).ok();
+    let plan = trial.run(&["start", "T2", "--dry-run", "--json"]).ok().json();
+    let told = plan["prompt"].as_str().expect("a prompt");
+    assert!(told.starts_with("Do T2 within 45m, 1500 changed lines"), "{told}");
     fs::write(&own, "Do {tsak}.\n").expect("a template");
     trial.run(&["start", "T1", "--dry-run"]).failed(1, "did you mean {task}?");
 }

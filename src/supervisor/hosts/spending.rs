@@ -24,6 +24,9 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// So many pieces are read while somebody waits: a log that is longer is told with the next look.
 const MAX_PIECES: usize = 64;
 
+/// How often processor time is looked at while nobody asks: that reads all of /proc.
+const CPU_EVERY: Duration = Duration::from_secs(30);
+
 /// So much more processor time is told even where no log says anything.
 const CPU_STEP: Span = Span::secs(10);
 
@@ -34,6 +37,7 @@ pub(super) struct Spending {
     /// When it is looked at next.
     due: Option<Instant>,
     cpu: Option<Span>,
+    cpu_at: Option<Instant>,
     counted: Option<Counted>,
     /// What was told last.
     told: (Option<Counted>, Option<Span>),
@@ -71,7 +75,9 @@ impl Host {
             return;
         }
         self.spending.due = None;
-        self.look_at_cpu();
+        if self.spending.cpu_at.is_none_or(|at| at.elapsed() >= CPU_EVERY) {
+            self.look_at_cpu();
+        }
         if self.read_logs().await {
             self.spending.due = Some(Instant::now());
         } else if self.spending.is_news() {
@@ -93,6 +99,7 @@ impl Host {
 
     /// While its host lives; what was seen before stays known.
     pub(super) fn look_at_cpu(&mut self) {
+        self.spending.cpu_at = Some(Instant::now());
         let host = self.facts.host;
         if (ProcessId { pid: host.pid, start: host.start }).is_alive() {
             let seen = process::family_cpu_ms(host.pid).map(Span);
