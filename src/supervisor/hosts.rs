@@ -515,14 +515,6 @@ impl Host {
         Ok(())
     }
 
-    /// What its turn ended with, where that is a plan: its file, else its last words.
-    fn plan(&self, state: &RunState) -> Option<String> {
-        if !self.voice.plans || !state.turn_over || state.kind != RunKind::Idle {
-            return None;
-        }
-        super::effects::plan_in(&self.voice.worktree).or_else(|| self.weigher.last_message().map(str::to_owned))
-    }
-
     /// Whether a turn is over of which it is not yet told what was said.
     fn awaits_words(&self, state: &RunState, now: Now) -> bool {
         self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS

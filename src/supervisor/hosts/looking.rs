@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::effects::blocking;
+use super::super::effects::{blocking, plan_in};
 use super::super::sessions;
 use super::Host;
 use crate::agent::signal::Observation as Seen;
@@ -91,6 +91,14 @@ impl Host {
         if let Some(id) = blocking(move || sessions::held(agent, &root, &worktree)).await {
             self.weigher.observe(clock::now(), Seen::Session(id));
         }
+    }
+
+    /// What its turn ended with, where that is a plan: its file, else its last words.
+    pub(super) fn plan(&self, state: &RunState) -> Option<String> {
+        if !self.voice.plans || !state.turn_over || state.kind != RunKind::Idle {
+            return None;
+        }
+        plan_in(&self.voice.worktree).or_else(|| self.weigher.last_message().map(str::to_owned))
     }
 
     fn sample_cpu(&mut self, agent: u32, family: &[ProcessId], now: Now) {
