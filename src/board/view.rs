@@ -257,6 +257,7 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         attempts: found.attempts.iter().map(past).collect(),
         timeline: log.iter().map(moment).collect(),
         violations: found.attempt().map(|a| a.touched.clone()).unwrap_or_default(),
+        notes: found.attempt().map(|a| a.notes.clone()).unwrap_or_default(),
         plan: found.attempt().and_then(|a| a.plan.as_ref()).map(|plan| doc::Plan {
             text: plan.text.clone(),
             at: plan.at,
@@ -368,6 +369,9 @@ pub fn sentence(event: &Event) -> String {
         Event::DispatchSet { on } => if *on { "dispatching" } else { "no longer dispatching" }.into(),
         Event::AttemptPlanned { agent, branch, .. } => format!("attempt by {agent} on {branch}"),
         Event::WorktreeReady { base_oid, base, .. } => format!("worktree ready at {base} ({})", base_oid.short()),
+        Event::TeardownStarted { .. } => "its teardown runs".into(),
+        Event::TeardownEnded { wrong: None } => "its teardown is over".into(),
+        Event::TeardownEnded { wrong: Some(wrong) } => first_line(wrong).to_owned(),
         Event::LaunchPlanned { resume, .. } => if *resume { "resuming the agent" } else { "starting the agent" }.into(),
         Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
         Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
