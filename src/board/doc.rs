@@ -373,6 +373,8 @@ pub struct Show {
     pub timeline: Vec<Moment>,
     /// Touches of what is off-limits.
     pub violations: Vec<String>,
+    /// What is to be known of its newest attempt's worktree.
+    pub notes: Vec<String>,
     /// What its agent wants to do, where it plans first.
     pub plan: Option<Plan>,
     /// What must hold before it lands: what is configured, and what its mode adds.

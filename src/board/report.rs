@@ -469,7 +469,7 @@ pub fn claim_name(claim: checkin::Claim) -> &'static str {
 
 /// Whether a hold passes by itself as soon as there is room.
 fn waits_for_room(because: HoldKind) -> bool {
-    matches!(because, HoldKind::Build | HoldKind::Review | HoldKind::Machine | HoldKind::Dispatch)
+    matches!(because, HoldKind::Build | HoldKind::Review | HoldKind::Machine | HoldKind::Ports | HoldKind::Dispatch)
 }
 
 /// Whether the words of a state are its reason.

@@ -299,6 +299,7 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         attempts: found.attempts.iter().map(past).collect(),
         timeline: log.iter().map(moment).collect(),
         violations: found.attempt().map(|a| a.touched.clone()).unwrap_or_default(),
+        notes: found.attempt().map(|a| a.notes.clone()).unwrap_or_default(),
         plan: found.attempt().and_then(|a| a.plan.as_ref()).map(|plan| doc::Plan {
             text: plan.text.clone(),
             at: plan.at,

@@ -67,7 +67,7 @@ section! {
         setup: Vec<At<Words>>,
         /// Time limit of each setup command.
         setup_timeout: Span,
-        /// Shell commands run before a worktree is removed.
+        /// Shell commands run once its task is closed and its agent has ended, and before a worktree is taken back whose setup failed.
         teardown: Vec<At<Words>>,
         /// Ports handed to each attempt as STANDUP_PORT_0, STANDUP_PORT_1 and so on.
         ports: RawPorts,

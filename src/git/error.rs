@@ -87,6 +87,28 @@ pub enum GitError {
         /// The worktree that has it checked out.
         worktree: Option<PathBuf>,
     },
+    /// The branch was to be taken back, but somebody looks at it.
+    #[error("branch {branch} is kept: {} has it checked out", worktree.display())]
+    BranchHeld {
+        /// The branch.
+        branch: BranchName,
+        /// The checkout.
+        worktree: PathBuf,
+    },
+    /// What was made and could not be taken back.
+    #[error("could not be removed: {what}")]
+    Remains {
+        /// Each thing, and why.
+        what: String,
+    },
+    /// A creation failed, and not all of it could be taken back.
+    #[error("{}; {rest}", chained(error))]
+    LeftOver {
+        /// Why it failed.
+        error: Box<GitError>,
+        /// What is left.
+        rest: Box<GitError>,
+    },
     /// Another branch's name stands where this one needs a folder, or the other way round.
     #[error("branch {branch} cannot be made: {why}")]
     BranchBlocked {
@@ -317,6 +339,7 @@ impl GitError {
                 format!("if no git is running there: rm {}", quoted(path))
             }
             Self::LockHeld { .. } => "wait for it, or end it".to_owned(),
+            Self::LeftOver { error, .. } => return error.hint(),
             _ => return None,
         };
         Some(text)
@@ -363,6 +386,12 @@ impl GitError {
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let rest = &text[text.find(before)? + before.len()..];
     Some(&rest[..rest.find(after)?])
+}
+
+/// An error with its cause.
+pub(super) fn chained(error: &GitError) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// A path as a shell reads it.

@@ -15,15 +15,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, RenameFlags};
+use tempfile::TempDir;
 
 use super::cli::Git;
 use super::error::{GitError, plain};
 use super::private;
 use super::removal::{self, Folder, Made};
 use super::repo::{RefFormat, Repository};
-use super::site::{HEADS, HeadRef, Site, read_line, read_plain, resolve};
+use super::site::{HEADS, Site, read_line, read_plain, resolve};
 use super::worktree::Plan;
-use crate::model::name::{BranchName, Oid};
+use crate::model::name::Oid;
 use crate::os::lock::Lock;
 
 /// How long registrations of one repository wait for each other: each takes milliseconds.
@@ -43,7 +44,6 @@ const ASIDE: &str = ".standup-new-";
 pub(super) struct Entry {
     pub admin_dir: PathBuf,
     pub worktree: PathBuf,
-    pub branch: Option<BranchName>,
 }
 
 /// All worktrees the repository knows, the main checkout left out. Unreadable entries are skipped.
@@ -52,12 +52,7 @@ pub(super) fn entries(repo: &Repository) -> Vec<Entry> {
     let read = |admin_dir: PathBuf| {
         let line = read_line(&admin_dir.join("gitdir")).ok()?;
         let worktree = resolve(&admin_dir, &line).parent()?.to_owned();
-        let site = Site { worktree, admin_dir, common_dir: repo.common_dir().to_owned() };
-        let branch = match site.head_ref() {
-            Ok(HeadRef::Branch(branch)) => Some(branch),
-            _ => None,
-        };
-        Some(Entry { admin_dir: site.admin_dir, worktree: site.worktree, branch })
+        Some(Entry { admin_dir, worktree })
     };
     found.flatten().filter_map(|entry| read(entry.path())).collect()
 }
@@ -100,24 +95,35 @@ pub(super) fn register(
 ) -> Result<Site, GitError> {
     removal::sweep(repo.common_dir(), &[ASIDE]);
     removal::sweep(worktree.parent().unwrap_or(worktree), &[]);
-    reserve_branch(git, repo, plan, made)?;
     let admin_dir = match repo.ref_format() {
-        RefFormat::Files => add_whole(repo, plan, worktree, made)?,
-        RefFormat::Reftable => add_by_git(git, repo, plan, worktree, made)?,
+        RefFormat::Files => {
+            // Where nothing can be made here, no branch could be taken back either.
+            let aside = make_aside(repo.common_dir())?;
+            reserve_branch(git, repo, plan, made)?;
+            add_whole(repo, plan, aside, worktree, made)?
+        }
+        RefFormat::Reftable => {
+            reserve_branch(git, repo, plan, made)?;
+            add_by_git(git, repo, plan, worktree, made)?
+        }
     };
     Ok(Site { worktree: worktree.to_owned(), admin_dir, common_dir: repo.common_dir().to_owned() })
 }
 
+/// Refuses a plan whose branch is there already.
+pub(super) fn require_free(git: &Git, repo: &Repository, plan: &Plan) -> Result<(), GitError> {
+    let full = format!("{HEADS}{}", plan.branch);
+    if exists(git, repo, &full)? { Err(taken(git, repo, plan)) } else { Ok(()) }
+}
+
+fn taken(git: &Git, repo: &Repository, plan: &Plan) -> GitError {
+    let worktree = removal::holder(git, repo, &plan.branch).ok().flatten();
+    GitError::BranchExists { branch: plan.branch.clone(), worktree }
+}
+
 fn reserve_branch(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Result<(), GitError> {
     let full = format!("{HEADS}{}", plan.branch);
-    let taken = || {
-        let worktree = entries(repo).into_iter().find(|e| e.branch.as_ref() == Some(&plan.branch));
-        GitError::BranchExists { branch: plan.branch.clone(), worktree: worktree.map(|e| e.worktree) }
-    };
-    if exists(git, repo, &full)? {
-        return Err(taken());
-    }
-    let message = creation(&plan.base);
+    let message = creation(plan, &plan.base);
     let call = repo
         .call(git, &["update-ref", "--create-reflog", "-m", &message, "--no-deref", "-z", "--stdin"])
         .stdin(format!("create {full}\0{}\0", plan.base));
@@ -126,7 +132,7 @@ fn reserve_branch(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>
             made.branch = Some((plan.branch.clone(), plan.base.clone()));
             Ok(())
         }
-        Err(_) if exists(git, repo, &full)? => Err(taken()),
+        Err(_) if exists(git, repo, &full)? => Err(taken(git, repo, plan)),
         Err(GitError::Failed { stderr, .. }) if stderr.contains("cannot lock ref") => {
             Err(GitError::blocked(&plan.branch, stderr))
         }
@@ -135,8 +141,8 @@ fn reserve_branch(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>
 }
 
 /// What the log of a new branch says first.
-pub(super) fn creation(base: &Oid) -> String {
-    format!("branch: created from {base}")
+pub(super) fn creation(plan: &Plan, base: &Oid) -> String {
+    format!("branch: created from {base} by {}", one_line(&plan.owner))
 }
 
 /// Whether a reference is there at all, whatever it names.
@@ -145,13 +151,21 @@ fn exists(git: &Git, repo: &Repository, full: &str) -> Result<bool, GitError> {
     Ok(call.output()?.ended.is_success())
 }
 
+/// The folder in which an entry is built.
+fn make_aside(common: &Path) -> Result<TempDir, GitError> {
+    let made = tempfile::Builder::new().prefix(ASIDE).tempdir_in(common);
+    made.map_err(|e| GitError::io("make a folder in", common, e))
+}
+
 /// Builds the entry aside and puts it into place with one rename.
-fn add_whole(repo: &Repository, plan: &Plan, worktree: &Path, made: &mut Made<'_>) -> Result<PathBuf, GitError> {
+fn add_whole(
+    repo: &Repository,
+    plan: &Plan,
+    aside: TempDir,
+    worktree: &Path,
+    made: &mut Made<'_>,
+) -> Result<PathBuf, GitError> {
     let common = repo.common_dir();
-    let aside = tempfile::Builder::new()
-        .prefix(ASIDE)
-        .tempdir_in(common)
-        .map_err(|e| GitError::io("make a folder in", common, e))?;
     let dir = aside.path();
     set_mode(dir)?;
     let line = |path: &Path| [path.as_os_str().as_bytes(), b"\n"].concat();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::cli::Git;
-use super::error::GitError;
+use super::error::{GitError, chained};
 use super::repo::Repository;
 use super::site::HEADS;
 use crate::model::name::{BranchName, Oid};
@@ -138,18 +138,26 @@ impl<'a> Made<'a> {
     /// Takes everything back, last made first.
     ///
     /// # Errors
-    /// The first thing that could not be removed; the rest was tried all the same.
+    /// [`GitError::BranchHeld`] where that is all; else [`GitError::Remains`] with everything that
+    /// could not be removed. The rest was tried all the same.
     pub(super) fn undo(mut self) -> Result<(), GitError> {
         self.take_back()
     }
 
     fn take_back(&mut self) -> Result<(), GitError> {
-        let mut outcome = Ok(());
+        let (mut remains, mut held) = (Vec::new(), None);
         while let Some(folder) = self.folders.pop() {
-            outcome = outcome.and(folder.remove());
+            if let Err(error) = folder.remove() {
+                remains.push(format!("{} ({})", folder.path.display(), chained(&error)));
+            }
         }
         if let Some((branch, oid)) = self.branch.take() {
-            outcome = outcome.and(delete_branch(self.git, self.repo, &branch, &oid));
+            match delete_branch(self.git, self.repo, &branch, &oid) {
+                Ok(()) => {}
+                Err(error @ GitError::BranchHeld { .. }) if remains.is_empty() => held = Some(error),
+                // An entry that could not be removed holds it, too.
+                Err(error) => remains.push(format!("branch {branch} ({})", chained(&error))),
+            }
         }
         while let Some(parent) = self.parents.pop() {
             // Somebody else may have put something into it.
@@ -158,7 +166,10 @@ impl<'a> Made<'a> {
         if let Some(path) = self.was_there.take() {
             let _ = fs::create_dir(path);
         }
-        outcome
+        if !remains.is_empty() {
+            return Err(GitError::Remains { what: remains.join(", ") });
+        }
+        held.map_or(Ok(()), Err)
     }
 }
 
@@ -170,11 +181,25 @@ impl Drop for Made<'_> {
     }
 }
 
+/// The checkout whose HEAD follows a branch, as git knows it: a worktree, or the main one.
+pub(super) fn holder(git: &Git, repo: &Repository, branch: &BranchName) -> Result<Option<PathBuf>, GitError> {
+    let full = format!("{HEADS}{branch}");
+    let said = repo.call(git, &["for-each-ref", "--format=%(worktreepath)", &full]).read()?;
+    let line = said.split(|&b| b == b'\n').next().filter(|line| !line.is_empty());
+    Ok(line.map(|line| PathBuf::from(std::ffi::OsStr::from_bytes(line))))
+}
+
 /// Deletes a branch that still stands at `oid`; one that moved is kept.
+///
+/// # Errors
+/// [`GitError::BranchHeld`] where a checkout is on it, which would be left on nothing; what git says.
 pub(super) fn delete_branch(git: &Git, repo: &Repository, branch: &BranchName, oid: &Oid) -> Result<(), GitError> {
     let full = format!("{HEADS}{branch}");
     if repo.find_reference(git, &full)?.as_ref() != Some(oid) {
         return Ok(());
+    }
+    if let Some(worktree) = holder(git, repo, branch)? {
+        return Err(GitError::BranchHeld { branch: branch.clone(), worktree });
     }
     repo.call(git, &["update-ref", "--no-deref", "-d", &full, oid.as_str()]).read().map(|_| ())
 }

@@ -146,6 +146,16 @@ impl Repository {
         Ok(repository)
     }
 
+    /// The same repository, with its settings as they are now.
+    ///
+    /// # Errors
+    /// [`GitError::Alternates`], or what git says.
+    pub fn renewed(&self, git: &Git) -> Result<Self, GitError> {
+        let renewed = Self { settings: read_settings(git, &self.common_dir)?, ..self.clone() };
+        renewed.require_alternates()?;
+        Ok(renewed)
+    }
+
     /// The main checkout of a repository that was found from elsewhere, where there is one.
     fn main_by_configuration(&self) -> Option<PathBuf> {
         if self.flag("core.bare") == Some(true) {

@@ -13,10 +13,10 @@ use super::cli::Git;
 use super::error::{GitError, plain};
 use super::private::Private;
 use super::register::{self, Entry};
-use super::removal::{Folder, Made, delete_branch};
+use super::removal::{Folder, Made};
 use super::repo::{FilterDriver, Repository};
 use super::shadow::Shadow;
-use super::site::{HEADS, Site, read_line};
+use super::site::{HEADS, Site, read_line, read_plain};
 use super::tree::OURS;
 use crate::model::name::{BranchName, Oid, Pattern};
 use crate::os::{failpoint, file};
@@ -24,8 +24,12 @@ use crate::os::{failpoint, file};
 /// A checkout may fetch large files and missing objects.
 const CHECKOUT_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Stands in the shadow's folder, where no agent can write, once a worktree is whole.
+/// Stands in the shadow's folder, where no agent can write, once a worktree is whole: whose it is,
+/// then what was to be said about it, a line each.
 const MARK: &str = "whole";
+
+/// A mark is read no further.
+const MAX_MARK: u64 = 1 << 20;
 
 /// The last folder that is made in a worktree, right after the mark.
 const INBOX: &str = "inbox";
@@ -44,6 +48,9 @@ pub struct Plan {
     pub base: Oid,
     /// Why the worktree is locked against pruning, such as `standup:T7/1`.
     pub reason: String,
+    /// One line that no other plan of any repository, attempt or state ever has: what bears it was
+    /// begun by this very plan, and nothing else is ever taken back.
+    pub owner: String,
     /// Untracked files of the main checkout to copy.
     pub copy: Vec<Pattern>,
     /// Untracked files or folders of the main checkout to link to.
@@ -84,7 +91,7 @@ pub struct Created {
 /// [`GitError::BranchExists`]: take the next attempt's number. [`GitError::PathTaken`],
 /// [`GitError::Registered`], [`GitError::InsideCheckout`], [`GitError::BadPath`],
 /// [`GitError::OursIsTracked`], [`GitError::Filter`], [`GitError::DiskFull`] and what git says;
-/// nothing is left behind.
+/// nothing is left behind, and [`GitError::LeftOver`] names what is all the same.
 pub fn create(git: &Git, repo: &Repository, plan: &Plan) -> Result<Created, GitError> {
     require_own_folder(git, repo, &plan.base)?;
     let mut made = Made::new(git, repo);
@@ -94,12 +101,12 @@ pub fn create(git: &Git, repo: &Repository, plan: &Plan) -> Result<Created, GitE
             Ok(created)
         }
         Err(error) => {
-            // The first error is the one that says what to do.
             let _lock = register::lock(repo, &plan.lock_dir).ok();
-            if let Err(rest) = made.undo() {
-                tracing::warn!(%rest, "a part of a failed worktree could not be removed");
-            }
-            Err(error)
+            // The first error is the one that says what to do.
+            Err(match made.undo() {
+                Ok(()) => error,
+                Err(rest) => GitError::LeftOver { error: Box::new(error), rest: Box::new(rest) },
+            })
         }
     }
 }
@@ -108,6 +115,8 @@ fn build(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Resu
     let mut notes = Vec::new();
     let site = {
         let _lock = register::lock(repo, &plan.lock_dir)?;
+        // Before the folder: where both are taken, another number is the way out.
+        register::require_free(git, repo, plan)?;
         let worktree = prepare_path(git, repo, plan, made)?;
         register::register(git, repo, plan, &worktree, made)?
     };
@@ -128,7 +137,8 @@ fn build(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) -> Resu
     prove(git, &site, &plan.branch, &plan.base)?;
     shadow.trust_index()?;
     let mark = plan.shadow_dir.join(MARK);
-    fs::write(&mark, "").map_err(|e| GitError::io("write", &mark, e))?;
+    let lines: Vec<&str> = std::iter::once(plan.owner.as_str()).chain(notes.iter().map(String::as_str)).collect();
+    fs::write(&mark, lines.join("\n")).map_err(|e| GitError::io("write", &mark, e))?;
     make_inbox(&run_dir)?;
     failpoint::hit("worktree.whole");
     Ok(Created { site, branch: plan.branch.clone(), base_oid: plan.base.clone(), run_dir, notes, shadow })
@@ -155,24 +165,35 @@ pub enum Recovered {
     Nothing,
 }
 
-/// The commit that an earlier creation under these names started from, as the branch's own log
+/// The commit that an earlier creation by this very plan started from, as the branch's own log
 /// tells: the base may have moved since. `None` where the branch is not there, or not ours.
 ///
 /// # Errors
 /// What git says.
 pub fn begun_at(git: &Git, repo: &Repository, plan: &Plan) -> Result<Option<Oid>, GitError> {
+    Ok(begun(git, repo, plan)?.map(|begun| begun.at))
+}
+
+/// A branch that this very plan made.
+struct Begun {
+    at: Oid,
+    /// Whether it ever stood elsewhere, or does.
+    moved: bool,
+}
+
+fn begun(git: &Git, repo: &Repository, plan: &Plan) -> Result<Option<Begun>, GitError> {
     let full = format!("{HEADS}{}", plan.branch);
-    if repo.find_reference(git, &full)?.is_none() {
-        return Ok(None);
-    }
+    let Some(now) = repo.find_reference(git, &full)? else { return Ok(None) };
     let log = repo.call(git, &["log", "--walk-reflogs", "--format=%H %gs", "--end-of-options", &full, "--"]).text()?;
     let Some((first, said)) = log.lines().last().and_then(|line| line.split_once(' ')) else { return Ok(None) };
-    Ok(Oid::new(first).ok().filter(|oid| said == register::creation(oid)))
+    let at = Oid::new(first).ok().filter(|oid| said == register::creation(plan, oid));
+    Ok(at.map(|at| Begun { moved: at != now || log.lines().count() > 1, at }))
 }
 
 /// Finishes the story of a creation that may have been killed: a whole worktree is proven and
-/// returned, a part of one is taken back. Only what bears the plan's names and reason is touched,
-/// and nothing in which an agent may have worked.
+/// returned, a part of one is taken back. The branch is made first and removed last, so its log
+/// tells of everything between; where it does not name this very plan, nothing is touched, and
+/// nothing in which an agent may have worked ever is.
 ///
 /// # Errors
 /// [`GitError::Unproven`] or [`GitError::Broken`] for a worktree that was whole and is not now;
@@ -184,16 +205,15 @@ pub fn recover(git: &Git, repo: &Repository, plan: &Plan) -> Result<Recovered, G
     let is_ours = |entry: &Entry| {
         entry.worktree == path && read_line(&entry.admin_dir.join("locked")).is_ok_and(|line| line == reason.as_bytes())
     };
-    let (ours, others): (Vec<Entry>, Vec<Entry>) = register::entries(repo).into_iter().partition(is_ours);
-    let entry = ours.into_iter().next();
-    if plan.shadow_dir.join(MARK).exists() && (entry.is_some() || path.exists()) {
+    let entry = register::entries(repo).into_iter().find(is_ours);
+    if let Some(notes) = marked(plan).filter(|_| entry.is_some() || path.exists()) {
         let admin_dir = entry.map_or_else(PathBuf::new, |entry| entry.admin_dir);
         let site = Site { worktree: path, admin_dir, common_dir: repo.common_dir().to_owned() };
-        return take_up(git, repo, plan, site).map(|created| Recovered::Whole(Box::new(created)));
+        return take_up(git, repo, plan, site, notes).map(|created| Recovered::Whole(Box::new(created)));
     }
-    let moved = repo.find_reference(git, &format!("{HEADS}{}", plan.branch))?.is_some_and(|oid| oid != plan.base);
+    let Some(begun) = begun(git, repo, plan)? else { return Ok(Recovered::Nothing) };
     let has_log = |entry: &Entry| fs::metadata(entry.admin_dir.join("logs/HEAD")).is_ok_and(|m| m.len() > 0);
-    if path.join(OURS).join(INBOX).exists() || entry.as_ref().is_some_and(|entry| moved || has_log(entry)) {
+    if path.join(OURS).join(INBOX).exists() || entry.as_ref().is_some_and(|entry| begun.moved || has_log(entry)) {
         return Err(GitError::WouldLose { path, why: "somebody may have worked in it".into() });
     }
     let mut made = Made::new(git, repo);
@@ -204,30 +224,42 @@ pub fn recover(git: &Git, repo: &Repository, plan: &Plan) -> Result<Recovered, G
     for folder in entry.iter().map(|entry| &entry.admin_dir).chain([&plan.shadow_dir]).filter(|path| path.is_dir()) {
         made.folders.push(Folder::at(folder)?);
     }
-    if !others.iter().any(|e| e.branch.as_ref() == Some(&plan.branch)) {
-        made.branch = Some((plan.branch.clone(), plan.base.clone()));
+    if !begun.moved {
+        made.branch = Some((plan.branch.clone(), begun.at));
     }
-    made.undo()?;
-    Ok(Recovered::Nothing)
+    match made.undo() {
+        // Somebody looks at it; another name is taken.
+        Ok(()) | Err(GitError::BranchHeld { .. }) => Ok(Recovered::Nothing),
+        Err(other) => Err(other),
+    }
+}
+
+/// What was to be said about the worktree that this very plan made whole; `None` where it did not.
+fn marked(plan: &Plan) -> Option<Vec<String>> {
+    let bytes = read_plain(&plan.shadow_dir.join(MARK), MAX_MARK).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let mut lines = text.lines().map(str::to_owned);
+    lines.next().filter(|owner| *owner == plan.owner)?;
+    Some(lines.collect())
 }
 
 /// Takes up a worktree that was whole.
-fn take_up(git: &Git, repo: &Repository, plan: &Plan, site: Site) -> Result<Created, GitError> {
+fn take_up(git: &Git, repo: &Repository, plan: &Plan, site: Site, notes: Vec<String>) -> Result<Created, GitError> {
     prove(git, &site, &plan.branch, &plan.base)?;
     let run_dir = site.worktree.join(OURS);
     if !run_dir.join(INBOX).exists() {
         make_inbox(&run_dir)?;
     }
     let shadow = Shadow::open(git, repo, &site, &plan.shadow_dir, &plan.filters)?;
-    let (branch, base_oid, notes) = (plan.branch.clone(), plan.base.clone(), Vec::new());
-    Ok(Created { site, branch, base_oid, run_dir, notes, shadow })
+    Ok(Created { site, branch: plan.branch.clone(), base_oid: plan.base.clone(), run_dir, notes, shadow })
 }
 
 /// Takes back a worktree in which nobody has worked: for an attempt that failed before its agent
 /// started. Ignored files are not counted as work; they were copied or set up.
 ///
 /// # Errors
-/// [`GitError::WouldLose`] where the branch moved or a file differs; nothing is removed then.
+/// [`GitError::WouldLose`] where the branch moved or a file differs; nothing is removed then. What
+/// could not be removed is named; the rest is gone.
 pub fn discard(git: &Git, repo: &Repository, plan: &Plan, shadow: &Shadow) -> Result<(), GitError> {
     let site = shadow.site();
     let kept = |why: &str| GitError::WouldLose { path: site.worktree.clone(), why: why.to_owned() };
@@ -242,10 +274,12 @@ pub fn discard(git: &Git, repo: &Repository, plan: &Plan, shadow: &Shadow) -> Re
         return Err(kept("it holds changes"));
     }
     let _lock = register::lock(repo, &plan.lock_dir)?;
-    Folder::at(&site.worktree)?.remove()?;
-    Folder::at(&site.admin_dir)?.remove()?;
-    Folder::at(&plan.shadow_dir)?.remove()?;
-    delete_branch(git, repo, &plan.branch, &plan.base)
+    let mut made = Made::new(git, repo);
+    made.branch = Some((plan.branch.clone(), plan.base.clone()));
+    for folder in [&plan.shadow_dir, &site.admin_dir, &site.worktree] {
+        made.folders.push(Folder::at(folder)?);
+    }
+    made.undo()
 }
 
 /// Proves that git, run in the worktree as an agent would run it, finds this worktree, on the
@@ -323,6 +357,14 @@ fn prepare_path(git: &Git, repo: &Repository, plan: &Plan, made: &mut Made<'_>) 
         }
         Ok(_) => Err(bad("something that is not a folder stands there")),
     }
+}
+
+/// Refuses a folder in which no worktree could ever be made, whether or not it is there yet.
+///
+/// # Errors
+/// [`GitError::BadPath`], [`GitError::InsideCheckout`], or what git says.
+pub fn require_place(git: &Git, repo: &Repository, dir: &Path) -> Result<(), GitError> {
+    require_outside(git, repo, &file::real(dir).join("worktree"), &register::entries(repo))
 }
 
 /// Refuses a worktree inside a checkout that does not ignore it, or inside a git folder.

@@ -11,6 +11,7 @@ use super::lease::{Changes, Mark};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::settings::CheckSettings;
 use super::task::{Mode, TaskSpec};
+use super::time::Wall;
 use super::verdict::Verdict;
 
 /// One deed and its id.
@@ -30,7 +31,8 @@ pub struct Order {
 #[serde(rename_all = "kebab-case", tag = "action")]
 pub enum Action {
     /// Raise the task's fence, make the worktree and prove it.
-    /// *Again:* what a killed try left under these very names is removed first.
+    /// *Again:* what a killed try of this very order left is taken up where it is whole, and
+    /// removed first where it is not.
     Prepare {
         /// Its branch.
         branch: BranchName,
@@ -40,6 +42,12 @@ pub enum Action {
         base: Option<String>,
         /// Who will work in it.
         agent: AgentName,
+        /// When that was ordered. Names come again where the state was lost; this does not.
+        #[serde(default)]
+        at: Wall,
+        /// Ports it may use.
+        #[serde(default)]
+        ports: Vec<u16>,
     },
     /// Start a host with the agent in it.
     /// *Again:* a host of this name lives → it is taken over; it left an exit record → that counts.
@@ -139,6 +147,15 @@ pub enum Action {
         /// Where it worked.
         worktree: PathBuf,
     },
+    /// Run what is to be run at the end of a worktree.
+    /// *Again:* what was begun is not begun again, whether or not it came to its end: it may give
+    /// back what somebody else has by now.
+    TearDown {
+        /// Where.
+        worktree: PathBuf,
+        /// Ports it used.
+        ports: Vec<u16>,
+    },
     /// See where the worktree stands, and what changed since it stood elsewhere.
     /// *Again:* it is looked at again.
     Survey {
@@ -234,6 +251,11 @@ pub enum Outcome {
     Swept {
         /// Processes ended.
         ended: u32,
+    },
+    /// `TearDown`: it is over.
+    TornDown {
+        /// What went wrong.
+        wrong: Option<String>,
     },
     /// `Survey`: this is what there is.
     Surveyed {

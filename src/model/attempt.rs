@@ -202,6 +202,22 @@ pub struct Judged {
     pub verdict: Verdict,
 }
 
+/// What is to be run at the end of a worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Teardown {
+    /// Nothing, or nothing more.
+    #[default]
+    Nothing,
+    /// Something, once its task is closed.
+    Owed,
+    /// It runs.
+    Running {
+        /// By this action.
+        action: ActionId,
+    },
+}
+
 /// One agent in one worktree on one branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -227,6 +243,9 @@ pub struct Attempt {
     pub notes: Vec<String>,
     /// Ports it may use.
     pub ports: Vec<u16>,
+    /// What is to be run at the end of its worktree.
+    #[serde(default)]
+    pub teardown: Teardown,
     /// The agent's own session, for resuming.
     pub session: Option<String>,
     /// Whether a turn ever began in it: before that there is nothing to resume.
@@ -342,6 +361,7 @@ impl Attempt {
             base: None,
             notes: Vec::new(),
             ports: Vec::new(),
+            teardown: Teardown::Nothing,
             session: None,
             begun: false,
             launches: 0,
@@ -402,6 +422,12 @@ impl Attempt {
     #[must_use]
     pub fn is_active(&self) -> bool {
         !matches!(self.phase, Phase::Ended { .. })
+    }
+
+    /// Whether something runs at the end of its worktree.
+    #[must_use]
+    pub fn is_torn_down(&self) -> bool {
+        matches!(self.teardown, Teardown::Running { .. })
     }
 
     /// How its last process ended, if it has.

@@ -170,6 +170,8 @@ pub enum HoldKind {
     Review,
     /// The machine is full.
     Machine,
+    /// All ports are taken.
+    Ports,
     /// Its agent is missing, or has too many attempts already.
     Agent,
     /// A needed task is not Done.

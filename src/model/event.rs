@@ -100,6 +100,9 @@ pub enum Event {
         worktree: PathBuf,
         /// The action that makes the worktree.
         action: ActionId,
+        /// Ports it may use.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ports: Vec<u16>,
     },
     /// Its worktree is there and proven.
     WorktreeReady {
@@ -113,6 +116,19 @@ pub enum Event {
         ports: Vec<u16>,
         /// Remarks.
         notes: Vec<String>,
+        /// Whether something is to be run at its end.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        teardown: bool,
+    },
+    /// What is to be run at the end of its worktree is begun.
+    TeardownStarted {
+        /// By this action.
+        action: ActionId,
+    },
+    /// It is over, and is never begun again.
+    TeardownEnded {
+        /// What went wrong.
+        wrong: Option<String>,
     },
     /// A host is about to be started.
     LaunchPlanned {

@@ -101,7 +101,7 @@ pub struct Worktrees {
     pub setup: Vec<String>,
     /// Time limit of each setup command.
     pub setup_timeout: Span,
-    /// Shell commands run before a worktree is removed.
+    /// Shell commands run once its task is closed and its agent has ended.
     pub teardown: Vec<String>,
     /// Ports handed to each attempt.
     pub ports: Option<Ports>,

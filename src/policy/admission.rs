@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::room::Ahead;
 use super::turn::Turn;
-use super::{lifecycle, messages, overlap, pause, quota, room, takeover};
+use super::{lifecycle, messages, overlap, pause, ports, quota, room, takeover, teardown};
 use crate::model::attempt::{Attempt, End, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task, Wanted};
 use crate::model::event::{By, Event};
@@ -80,7 +80,7 @@ fn candidates(turn: &Turn<'_>) -> Vec<TaskId> {
 }
 
 fn is_candidate(turn: &Turn<'_>, task: &Task) -> bool {
-    let free = task.attempt().is_none_or(|a| !a.is_active() && a.checking.is_none());
+    let free = task.attempt().is_none_or(|a| !a.is_active() && a.checking.is_none() && !a.is_torn_down());
     let wanted = (task.column == Column::Backlog && turn.board.dispatch) || task.wanted.is_some();
     free && wanted && !task.column.is_closed()
 }
@@ -101,6 +101,7 @@ fn held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, 
         .or_else(|| quota::hold(turn, &agent_for(around, task).ok()?))
         .or_else(|| capacity(turn, census, around, task))
         .or_else(|| overlaps(census, task))
+        .or_else(|| ports::for_next(turn.board, around, task).err().map(|why| (HoldKind::Ports, why)))
         .or_else(|| machine_full(turn, around))
 }
 
@@ -267,6 +268,7 @@ pub(super) fn plan(turn: &mut Turn<'_>, id: TaskId) -> Option<AttemptId> {
     let branch = BranchName::of_attempt(attempt, &task.spec.slug);
     let folder = format!("{id}-{}-{}", attempt.no, task.spec.slug);
     let worktree = around.worktrees.join(folder);
+    let ports = ports::for_next(turn.board, around, task).unwrap_or_default();
     let (mode, base, column) = (task.spec.mode, task.spec.base.clone(), task.column);
     let action = turn.next_action();
     let first = if mode == Mode::Checkpoint { Column::Design } else { Column::Build };
@@ -281,9 +283,11 @@ pub(super) fn plan(turn: &mut Turn<'_>, id: TaskId) -> Option<AttemptId> {
         branch: branch.clone(),
         worktree: worktree.clone(),
         action,
+        ports: ports.clone(),
     };
     turn.attempt_event(attempt, planned);
-    turn.order(action, attempt, Action::Prepare { branch, worktree, base, agent });
+    let at = turn.now.wall;
+    turn.order(action, attempt, Action::Prepare { branch, worktree, base, agent, at, ports });
     Some(attempt)
 }
 
@@ -296,7 +300,7 @@ pub(super) fn explain(turn: &mut Turn<'_>) {
 
 fn why_held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<Hold> {
     let (because, text) = match task.column {
-        Column::Done | Column::Canceled => return None,
+        Column::Done | Column::Canceled => teardown::held(turn, task)?,
         Column::Backlog => waiting_to_start(turn, census, task)?,
         _ if task.wanted.is_some() => held(turn, census, task)?,
         Column::Takeover => {

@@ -314,7 +314,9 @@ fn begin_or_wait(turn: &mut Turn<'_>, id: TaskId) -> Answer {
 fn refuse_held(turn: &Turn<'_>, id: TaskId) -> Result<(), Refusal> {
     let Some((kind, text)) = admission::hold(turn, id) else { return Ok(()) };
     let (code, hint) = match kind {
-        HoldKind::Build | HoldKind::Review | HoldKind::Machine => (RefusalCode::Wip, Some("standup status".to_owned())),
+        HoldKind::Build | HoldKind::Review | HoldKind::Machine | HoldKind::Ports => {
+            (RefusalCode::Wip, Some("standup status".to_owned()))
+        }
         HoldKind::Agent => (RefusalCode::Failure, Some("standup agents".to_owned())),
         HoldKind::Trust => (RefusalCode::Policy, Some("standup trust".to_owned())),
         HoldKind::Overlap => (RefusalCode::Conflict, None),

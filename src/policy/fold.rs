@@ -1,6 +1,6 @@
 //! Events onto the board. No decisions here: an event says what happened, this says what is now.
 
-use crate::model::attempt::{Attempt, Checking, End, Judged, Phase, UsageLimit};
+use crate::model::attempt::{Attempt, Checking, End, Judged, Phase, Teardown, UsageLimit};
 use crate::model::board::{Board, Logins, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, ReceivedCheckIn, Task};
 use crate::model::dialog::Answering;
 use crate::model::event::{By, Event, Record};
@@ -146,13 +146,14 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
 
 fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
     match event {
-        Event::AttemptPlanned { agent, mode, branch, worktree, action } => {
+        Event::AttemptPlanned { agent, mode, branch, worktree, action, ports } => {
             task.wanted = None;
             // What was said after the old attempt was given up is meant for the new one.
             for message in task.messages.iter_mut().filter(|m| m.is_queued()) {
                 message.attempt = id.no;
             }
-            task.attempts.push(Attempt::planned(id.no, agent, *mode, branch, worktree.clone(), *action, at));
+            let planned = Attempt::planned(id.no, agent, *mode, branch, worktree.clone(), *action, at);
+            task.attempts.push(Attempt { ports: ports.clone(), ..planned });
         }
         Event::MessageQueued { msg, from, text, now } => {
             let delivery = Delivery::Queued { held: String::new(), not_before: at.mono };
@@ -218,12 +219,13 @@ fn deliver(task: &mut Task, msg: MsgId, delivery: Delivery) {
 /// Applies an event to its attempt; says whether the agent came to rest by it.
 fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
     match event {
-        Event::WorktreeReady { base_oid, base, session, ports, notes } => {
+        Event::WorktreeReady { base_oid, base, session, ports, notes, teardown } => {
             attempt.base_oid = Some(base_oid.clone());
             attempt.base = Some(base.clone());
             attempt.session.clone_from(session);
             attempt.ports.clone_from(ports);
             attempt.notes.clone_from(notes);
+            attempt.teardown = if *teardown { Teardown::Owed } else { Teardown::Nothing };
         }
         Event::LaunchPlanned { host, action, .. } => {
             attempt.launches += 1;
@@ -319,7 +321,7 @@ fn apply_asking(attempt: &mut Attempt, event: &Event, at: Now) {
     }
 }
 
-/// What leads to the end of an attempt's process, or is it.
+/// What leads to the end of an attempt's process, or is it, or comes after it.
 fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
     match event {
         Event::StopAsked { why, action } => {
@@ -348,6 +350,11 @@ fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
             Some(why) => end(attempt, End::Stopped { why, exit: None }, at),
             None => end(attempt, End::Lost { why: why.clone() }, at),
         },
+        Event::TeardownStarted { action } => attempt.teardown = Teardown::Running { action: *action },
+        Event::TeardownEnded { wrong } => {
+            attempt.teardown = Teardown::Nothing;
+            attempt.notes.extend(wrong.clone());
+        }
         _ => {}
     }
 }

@@ -1,7 +1,7 @@
 //! An attempt from its worktree to its end: outcomes and observations in, what follows out.
 
 use crate::model::action::{Action, Ended, Outcome};
-use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy};
+use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy, Teardown};
 use crate::model::board::{Task, Wanted};
 use crate::model::event::{By, Event};
 use crate::model::id::{ActionId, AttemptId, TaskId};
@@ -26,7 +26,8 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
     let Some(attempt) = owner(turn, id) else { return };
     match outcome {
         Outcome::Prepared { base_oid, base, session, ports, notes } => {
-            turn.attempt_event(attempt, Event::WorktreeReady { base_oid, base, session, ports, notes });
+            let teardown = turn.settings().is_some_and(|s| !s.worktrees.teardown.is_empty());
+            turn.attempt_event(attempt, Event::WorktreeReady { base_oid, base, session, ports, notes, teardown });
             after_preparing(turn, attempt);
         }
         Outcome::BranchTaken { error } => {
@@ -54,6 +55,7 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         Outcome::PerhapsTyped => message_event(turn, attempt, id, |msg| Event::MessageUnconfirmed { msg }),
         Outcome::Checked { verdict, feedback } => judged(turn, attempt, verdict, feedback),
         Outcome::Swept { .. } | Outcome::Left => {}
+        Outcome::TornDown { wrong } => turn.attempt_event(attempt, Event::TeardownEnded { wrong }),
         Outcome::Looked => claim::compare(turn, attempt, id),
         Outcome::Failed { .. } if claim::is_look(turn, attempt, id) => claim::compare(turn, attempt, id),
         Outcome::Surveyed { mark, changes } => takeover::surveyed(turn, attempt, id, Some((mark, changes))),
@@ -86,8 +88,9 @@ fn waits_for(attempt: &Attempt, id: ActionId) -> bool {
         Phase::Live { .. } => attempt.stop_action == Some(id),
         Phase::Ended { .. } => false,
     };
+    let ends = matches!(attempt.teardown, Teardown::Running { action } if action == id);
     let answers = attempt.answer.as_ref().is_some_and(|a| a.action == id && a.given.is_none());
-    phase || answers || attempt.checking.as_ref().is_some_and(|c| c.action == id)
+    phase || ends || answers || attempt.checking.as_ref().is_some_and(|c| c.action == id)
 }
 
 fn after_preparing(turn: &mut Turn<'_>, attempt: AttemptId) {

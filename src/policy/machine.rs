@@ -11,6 +11,7 @@ use crate::model::time::{Mono, Now, Span};
 use super::turn::Turn;
 use super::{
     admission, answer, attention, checkin, command, fold, lifecycle, limits, mail, messages, quota, reconcile, rhythm,
+    teardown,
 };
 
 /// The most rounds the rules may take to settle after one input. Each round either plans or
@@ -152,6 +153,7 @@ fn settle(turn: &mut Turn<'_>) {
             || answer::rules(turn)
             || quota::rules(turn)
             || attention::rules(turn)
+            || teardown::rules(turn)
             || admission::rules(turn);
         if !changed {
             break;

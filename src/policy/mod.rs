@@ -24,10 +24,12 @@ mod mail;
 mod messages;
 mod pause;
 mod plan;
+mod ports;
 mod reconcile;
 mod rhythm;
 mod room;
 mod takeover;
+mod teardown;
 mod turn;
 
 pub use admission::agent_for;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::attempt::Phase;
+use crate::model::attempt::{Attempt, Phase};
 use crate::model::board::{Board, HoldKind, Task};
 use crate::model::event::NeedKind;
 use crate::model::id::TaskId;
@@ -43,6 +43,9 @@ pub fn at_rest(board: &Board) -> Option<Rest> {
 
 /// Whether something of a task goes on, or is about to, without a person.
 fn is_busy(board: &Board, task: &Task, held: bool) -> bool {
+    if task.attempts.iter().any(Attempt::is_torn_down) {
+        return true;
+    }
     let wanted = task.wanted.is_some() && !held;
     let Some(attempt) = task.attempt() else { return wanted };
     let returning = task.lease.as_ref().is_some_and(|lease| lease.returning.is_some());

@@ -104,7 +104,6 @@ impl Desk {
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
-                self.world.set_ports(id, a.ports.clone());
                 let facts = a.host()?.clone();
                 Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone(), a.plans()))
             })
@@ -329,7 +328,12 @@ impl Desk {
         }
         // No program is waited for meanwhile: its version is asked for beside the loop.
         let world = self.world.clone();
-        match blocking(move || surroundings::look(&world.place).inspect(|loaded| loaded.keep(&world.place))).await {
+        // Not as git was set up when this supervisor began.
+        let read = move || {
+            let place = world.place.renewed()?;
+            surroundings::look(&place).inspect(|loaded| loaded.keep(&place))
+        };
+        match blocking(read).await {
             Ok(loaded) => {
                 self.settings_wrong = None;
                 if loaded.lacks_versions() {
@@ -349,7 +353,8 @@ impl Desk {
         let world = self.world.clone();
         tokio::spawn(async move {
             let place = world.place.clone();
-            let Ok(loaded) = blocking(move || surroundings::load(&place)).await else { return };
+            let read = move || surroundings::load(&place.renewed()?);
+            let Ok(loaded) = blocking(read).await else { return };
             // What was read since then says more than a version.
             if world.loaded().files == loaded.files {
                 world.set_loaded(loaded);
@@ -390,7 +395,7 @@ impl Desk {
         self.world.follow(|id| board.attempt(id).is_some_and(Attempt::is_active), stopping);
         self.world.follow_leases(taken_over(board));
         self.notifier.follow(&self.world, board);
-        let quiet = newest(board).all(|(_, a)| !a.is_active());
+        let quiet = board.tasks.values().flat_map(|t| &t.attempts).all(|a| !a.is_active() && !a.is_torn_down());
         if self.ending && quiet {
             self.over = true;
         }

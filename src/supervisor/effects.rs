@@ -87,12 +87,15 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
     match action {
         Action::Prepare { .. } => {
             let for_work = world.clone();
-            let outcome = blocking(move || prepare::prepare(&for_work, attempt, &action)).await;
+            let outcome = blocking(move || prepare::prepare(&for_work, attempt, action)).await;
             if !matches!(outcome, Outcome::Prepared { .. }) {
                 drop(world.take_slot(attempt));
-                world.set_ports(attempt, Vec::new());
             }
             outcome
+        }
+        Action::TearDown { worktree, ports } => {
+            let for_work = world.clone();
+            blocking(move || prepare::tear_down(&for_work, attempt, &worktree, &ports)).await
         }
         Action::Launch { .. } => launch::launch(world, attempt, action).await,
         Action::Stop { host, .. } => {

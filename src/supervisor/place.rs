@@ -55,6 +55,14 @@ impl Place {
         Ok(Self { git, repo, dirs, layout })
     }
 
+    /// The same, with the repository's settings as they are now.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn renewed(&self) -> Result<Self, GitError> {
+        Ok(Self { repo: self.repo.renewed(&self.git)?, ..self.clone() })
+    }
+
     /// The folder that people call the repository: the main checkout, or the bare repository.
     #[must_use]
     pub fn root(&self) -> PathBuf {

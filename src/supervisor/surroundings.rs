@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +12,7 @@ use crate::agent::adapter::{self, Adapter, UsageRules};
 use crate::agent::launch;
 use crate::config::{self, CommandSet, ConfigError, Effective, Kind, Source};
 use crate::git::repo::FilterDriver;
+use crate::git::{GitError, worktree};
 use crate::model::input::{AgentFacts, Surroundings};
 use crate::model::name::AgentName;
 use crate::model::settings::AgentSettings;
@@ -19,6 +20,7 @@ use crate::os::file::{self, FileError};
 use crate::os::locate;
 use crate::os::run::Run;
 use crate::store::approvals::Approvals;
+use crate::store::layout::Layout;
 
 use super::place::Place;
 
@@ -47,6 +49,19 @@ pub enum LoadError {
     /// Approvals.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    /// The repository's own settings.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A folder that cannot hold worktrees.
+    #[error("{place}: worktrees.root: {why}")]
+    Root {
+        /// File and line.
+        place: String,
+        /// Why.
+        why: String,
+        /// What to do.
+        hint: Option<String>,
+    },
 }
 
 fn lines(errors: &[ConfigError]) -> String {
@@ -59,6 +74,8 @@ impl LoadError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Config(errors) => errors.iter().filter_map(ConfigError::hint).collect(),
+            Self::Git(error) => error.hint().into_iter().collect(),
+            Self::Root { hint, .. } => hint.iter().cloned().collect(),
             Self::File(_) | Self::Store(_) => Vec::new(),
         }
     }
@@ -172,6 +189,7 @@ fn judge(place: &Place, texts: Vec<Text>, ask: bool) -> Result<Loaded, LoadError
         layers.push(config::parse(&source).map_err(LoadError::Config)?);
     }
     let effective = config::merge(layers).map_err(LoadError::Config)?;
+    require_root(place, &effective)?;
     let local = place.repo.local_filters();
     let mut commands = effective.commands.clone().with_filters(local.iter().flat_map(filter_commands));
     let approvals = Approvals::at(&place.layout.approvals());
@@ -196,6 +214,28 @@ fn judge(place: &Place, texts: Vec<Text>, ask: bool) -> Result<Loaded, LoadError
     Ok(Loaded { effective, commands, trusted, filters, agents, files: stamps(place), unread: None, texts })
 }
 
+/// Refuses a folder for worktrees in which every task would fail.
+fn require_root(place: &Place, effective: &Effective) -> Result<(), LoadError> {
+    let Some(root) = &effective.settings.worktrees.root else { return Ok(()) };
+    let wrong = |why: String, hint| Err(LoadError::Root { place: effective.origin("worktrees.root"), why, hint });
+    let said = root.display();
+    if !root.is_absolute() && !root.starts_with("~") {
+        return wrong(format!("{said} is neither absolute nor below ~"), None);
+    }
+    if root.components().any(|part| part == Component::ParentDir) {
+        return wrong(format!("{said} contains '..'"), None);
+    }
+    let worktrees = worktrees_under(place, root);
+    match worktree::require_place(&place.git, &place.repo, worktrees.worktrees_dir()) {
+        Ok(()) => Ok(()),
+        Err(error) => wrong(error.to_string(), error.hint()),
+    }
+}
+
+fn worktrees_under(place: &Place, root: &Path) -> Layout {
+    place.layout.clone().with_worktrees_under(&absolute(&place.root(), root))
+}
+
 /// The configuration files, weakest first: where they lie, how messages name them, whose they are.
 #[must_use]
 pub fn paths(place: &Place) -> Vec<(PathBuf, String, Kind)> {
@@ -211,6 +251,8 @@ pub fn paths(place: &Place) -> Vec<(PathBuf, String, Kind)> {
 pub fn stamps(place: &Place) -> Vec<(PathBuf, Option<(SystemTime, u64)>)> {
     let mut paths: Vec<PathBuf> = paths(place).into_iter().map(|(path, ..)| path).collect();
     paths.push(place.layout.approvals());
+    // Filter drivers are commands, too.
+    paths.extend(["config", "config.worktree"].map(|name| place.repo.common_dir().join(name)));
     paths
         .into_iter()
         .map(|path| {
@@ -253,7 +295,7 @@ impl Loaded {
     pub fn surroundings(&self, place: &Place) -> Surroundings {
         let settings = self.effective.settings.clone();
         let layout = match &settings.worktrees.root {
-            Some(root) => place.layout.clone().with_worktrees_under(&absolute(&place.root(), root)),
+            Some(root) => worktrees_under(place, root),
             None => place.layout.clone(),
         };
         let untrusted = (!self.trusted).then(|| "the commands of agents.toml are not approved".to_owned());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -22,6 +23,10 @@ use super::token::Tokens;
 
 /// Between two tries to get a slot for a start that was under way when a supervisor was killed.
 const SLOT_RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// A look at the main checkout holds for the starts of one burst, and no longer: people commit and
+/// start again within a second.
+const DIRTY_FOR: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// The look into one attempt's worktree, and what it is compared with.
 #[derive(Clone)]
@@ -57,7 +62,7 @@ pub(super) struct World {
     held: Mutex<Held>,
     stopping: Mutex<BTreeSet<AttemptId>>,
     taken: watch::Sender<BTreeSet<AttemptId>>,
-    ports: Mutex<BTreeMap<AttemptId, Vec<u16>>>,
+    main_dirty: Mutex<Option<(Instant, bool)>>,
     cancels: Mutex<BTreeMap<AttemptId, (ActionId, Arc<AtomicBool>)>>,
 }
 
@@ -106,7 +111,7 @@ impl World {
             held: Mutex::default(),
             stopping: Mutex::default(),
             taken: watch::Sender::default(),
-            ports: Mutex::default(),
+            main_dirty: Mutex::default(),
             cancels: Mutex::default(),
         }
     }
@@ -288,36 +293,16 @@ impl World {
         Err("stopped while it waited for a slot of this machine".into())
     }
 
-    /// Ports for an attempt: a block of the configured range that no other attempt has.
-    pub(super) fn take_ports(&self, attempt: AttemptId) -> Result<Vec<u16>, String> {
-        let Some(range) = self.loaded().effective.settings.worktrees.ports else { return Ok(Vec::new()) };
-        let mut ports = lock(&self.ports);
-        if let Some(own) = ports.get(&attempt) {
-            return Ok(own.clone());
+    /// Whether the main checkout holds changes that are not in the base; found once for many starts
+    /// at a time. `look` finds it.
+    pub(super) fn is_main_dirty(&self, look: impl FnOnce() -> bool) -> bool {
+        let mut known = lock(&self.main_dirty);
+        if let Some((_, dirty)) = known.filter(|(at, _)| at.elapsed() < DIRTY_FOR) {
+            return dirty;
         }
-        let size = range.per_task.max(1);
-        let taken = |port: u16| ports.values().any(|own| own.contains(&port));
-        let mut first = range.first;
-        while let Some(last) = first.checked_add(size - 1).filter(|last| *last <= range.last) {
-            let block: Vec<u16> = (first..=last).collect();
-            if !block.iter().any(|p| taken(*p)) {
-                ports.insert(attempt, block.clone());
-                return Ok(block);
-            }
-            let Some(next) = last.checked_add(1) else { break };
-            first = next;
-        }
-        Err(format!("no {size} ports are free in {}-{}", range.first, range.last))
-    }
-
-    /// Records ports that an attempt has had since before this supervisor, or gives them back.
-    pub(super) fn set_ports(&self, attempt: AttemptId, own: Vec<u16>) {
-        let mut ports = lock(&self.ports);
-        if own.is_empty() {
-            ports.remove(&attempt);
-        } else {
-            ports.insert(attempt, own);
-        }
+        let dirty = look();
+        *known = Some((Instant::now(), dirty));
+        dirty
     }
 
     /// A flag that ends the checks of an attempt.

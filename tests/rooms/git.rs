@@ -133,6 +133,7 @@ impl World {
             branch: branch(number),
             base,
             reason: format!("standup:T{number}/1"),
+            owner: format!("standup r T{number}/1 1"),
             copy: Vec::new(),
             link: Vec::new(),
             workers: None,

@@ -121,6 +121,8 @@ fn of_deadlines(event: &Event) -> String {
             let by = if *by == By::Person { " by a person" } else { "" };
             format!("reminder {number}{by} goes by {}", format!("{way:?}").to_lowercase())
         }
+        Event::TeardownStarted { .. } => "teardown started".into(),
+        Event::TeardownEnded { wrong } => format!("teardown ended {}", wrong.as_deref().unwrap_or("well")),
         Event::NudgeGiven { number } => format!("reminder {number} given at its stop"),
         Event::CheckInMissed { why } => format!("LATE: {why}"),
         Event::MachineSlept { span } => format!("the machine slept {span}"),
@@ -157,7 +159,10 @@ fn asking(event: &Event) -> String {
 
 pub(crate) fn order(order: &Order) -> String {
     let what = match &order.action {
-        Action::Prepare { agent, .. } => format!("prepare a worktree for {agent}"),
+        Action::Prepare { agent, ports, .. } => {
+            let ports: String = ports.iter().map(|port| format!(", port {port}")).collect();
+            format!("prepare a worktree for {agent}{ports}")
+        }
         Action::Launch { host, resume, prompt, plans, plan, .. } => {
             let how = if *resume { "resume in" } else { "launch" };
             let only = if *plans { ", only to plan" } else { "" };
@@ -174,6 +179,7 @@ pub(crate) fn order(order: &Order) -> String {
         Action::Check { run, .. } => format!("run checks {run}"),
         Action::Leave { number, .. } => format!("leave reminder {number} in its inbox"),
         Action::Look {} => "look at the worktree".into(),
+        Action::TearDown { .. } => "tear down its worktree".into(),
         Action::Sweep { host, .. } => format!("sweep up after {host}"),
         Action::Survey { since, .. } => match since {
             None => "see where the worktree stands".into(),

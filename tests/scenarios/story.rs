@@ -11,7 +11,7 @@ use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, Observation, Surroundings};
 use standup::model::name::{CheckName, HostId};
-use standup::model::settings::{CheckSettings, Limit, ReportFormat, Route, Settings};
+use standup::model::settings::{CheckSettings, Limit, Ports, ReportFormat, Route, Settings};
 use standup::model::state::{Ask, RunKind, RunState, Source};
 use standup::model::time::{Boot, Mono, Now, Span, Wall};
 use standup::model::verdict::{CheckOutcome, CheckResult, Verdict, VerdictOutcome};
@@ -172,6 +172,11 @@ impl Story {
             }
             "review" => settings.wip.review = limit(line.word(1)?)?,
             "machine" => settings.wip.machine = limit(line.word(1)?)?,
+            "ports" => {
+                let number = |place| line.word(place)?.parse().map_err(|e| format!("{e}"));
+                settings.worktrees.ports = Some(Ports { first: number(1)?, last: number(2)?, per_task: number(3)? });
+            }
+            "teardown" => settings.worktrees.teardown = vec![line.word(1)?.to_owned()],
             "every" => settings.check_in.every = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "nudges" => settings.check_in.nudges = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "grace" => settings.check_in.grace = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
@@ -337,10 +342,11 @@ impl Story {
                     base: "main".into(),
                     session: (line.word_or(1, "") != "no-session")
                         .then(|| format!("session of {}", line.word_or(0, ""))),
-                    ports: Vec::new(),
+                    ports: self.ports(task()?)?,
                     notes: Vec::new(),
                 },
             ),
+            "torn-down" => ("tear down", Outcome::TornDown { wrong: line.words.get(1).cloned() }),
             "taken" => ("prepare", Outcome::BranchTaken { error: "a branch of that name exists".into() }),
             "launched" => ("launch", Outcome::Launched { facts: self.host(task()?)?.1 }),
             "came-and-went" => {
@@ -370,6 +376,14 @@ impl Story {
             None => self.open(task()?, which)?.id,
         };
         Ok(Some(Input::Done { id, outcome }))
+    }
+
+    /// The ports that the worktree of a task is prepared with.
+    fn ports(&self, task: &str) -> Result<Vec<u16>, String> {
+        match &self.open(task, "prepare")?.action {
+            Action::Prepare { ports, .. } => Ok(ports.clone()),
+            other => Err(format!("{other:?} prepares nothing")),
+        }
     }
 
     fn checked(&self, line: &Line) -> Result<Outcome, String> {
@@ -500,6 +514,7 @@ impl Story {
                         Action::Leave { .. } => "leave",
                         Action::Look {} => "look",
                         Action::Sweep { .. } => "sweep",
+                        Action::TearDown { .. } => "tear down",
                         Action::Survey { .. } => "survey",
                     }
         };

@@ -268,6 +268,7 @@ fn one_task_is_shown_with_its_evidence() {
             moment(100_000, "verdict-reached", "checks: red (test)"),
         ],
         violations: vec![],
+        notes: vec!["Submodules are \x1b[31mempty.".into()],
         plan: None,
         requires: vec![],
         unmet: vec![],

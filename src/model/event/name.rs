@@ -4,81 +4,94 @@
 
 use super::Event;
 
-impl Event {
-    /// Its stored name, kebab case.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::TaskAdded { .. } => "task-added",
-            Self::TaskEdited { .. } => "task-edited",
-            Self::TaskMoved { .. } => "task-moved",
-            Self::DispatchSet { .. } => "dispatch-set",
-            Self::AttemptPlanned { .. } => "attempt-planned",
-            Self::WorktreeReady { .. } => "worktree-ready",
-            Self::LaunchPlanned { .. } => "launch-planned",
-            Self::HostStarted { .. } => "host-started",
-            Self::TurnBegan { .. } => "turn-began",
-            Self::AttemptFailed { .. } => "attempt-failed",
-            Self::SessionLearned { .. } => "session-learned",
-            Self::StateChanged { .. } => "state-changed",
-            Self::WorkFinished { .. } => "work-finished",
-            Self::QuestionAsked { .. } => "question-asked",
-            Self::QuestionSettled {} => "question-settled",
-            Self::CheckInReceived { .. } => "check-in-received",
-            Self::CheckInRefused { .. } => "check-in-refused",
-            Self::ChecksStarted { .. } => "checks-started",
-            Self::VerdictReached { .. } => "verdict-reached",
-            Self::ChecksDropped { .. } => "checks-dropped",
-            Self::MessageQueued { .. } => "message-queued",
-            Self::MessageTyping { .. } => "message-typing",
-            Self::MessageHeld { .. } => "message-held",
-            Self::MessageTyped { .. } => "message-typed",
-            Self::MessageDelivered { .. } => "message-delivered",
-            Self::MessageUnconfirmed { .. } => "message-unconfirmed",
-            Self::MessageWithdrawn { .. } => "message-withdrawn",
-            Self::StopAsked { .. } => "stop-asked",
-            Self::AttemptStopped { .. } => "attempt-stopped",
-            Self::StartAsked { .. } => "start-asked",
-            Self::StartWithdrawn {} => "start-withdrawn",
-            Self::StopFailed { .. } => "stop-failed",
-            Self::AgentExited { .. } => "agent-exited",
-            Self::HostLost { .. } => "host-lost",
-            Self::NeedsYouRaised { .. } => "needs-you-raised",
-            Self::NeedsYouCleared {} => "needs-you-cleared",
-            Self::DiffObserved { .. } => "diff-observed",
-            Self::TakenOver { .. } => "taken-over",
-            Self::WorktreeMarked { .. } => "worktree-marked",
-            Self::HandbackAsked { .. } => "handback-asked",
-            Self::HandedBack { .. } => "handed-back",
-            Self::TaskPaused { .. } => "task-paused",
-            Self::TaskResumed {} => "task-resumed",
-            Self::PlanProposed { .. } => "plan-proposed",
-            Self::PlanApproved {} => "plan-approved",
-            Self::PlanRejected { .. } => "plan-rejected",
-            Self::WorkApproved { .. } => "work-approved",
-            Self::WorkRejected { .. } => "work-rejected",
-            Self::FactsSought { .. } => "facts-sought",
-            Self::CheckInCompared { .. } => "check-in-compared",
-            Self::NudgeIssued { .. } => "nudge-issued",
-            Self::NudgeGiven { .. } => "nudge-given",
-            Self::CheckInMissed { .. } => "check-in-missed",
-            Self::MachineSlept { .. } => "machine-slept",
-            Self::LimitTripped { .. } => "limit-tripped",
-            Self::UsageObserved { .. } => "usage-observed",
-            Self::OffLimitsTouched { .. } => "off-limits-touched",
-            Self::AnswerGiven { .. } => "answer-given",
-            Self::AnswerWritten { .. } => "answer-written",
-            Self::AnswerTaken { .. } => "answer-taken",
-            Self::AnswerWithheld { .. } => "answer-withheld",
-            Self::AnswerUnconfirmed { .. } => "answer-unconfirmed",
-            Self::LimitReached { .. } => "limit-reached",
-            Self::LimitWaited { .. } => "limit-waited",
-            Self::LimitEnded {} => "limit-ended",
-            Self::AgentLoggedOut { .. } => "agent-logged-out",
-            Self::AgentLoggedIn { .. } => "agent-logged-in",
+/// The names of all events: one that has none does not compile.
+macro_rules! named {
+    ($($event:ident $name:literal)*) => {
+        impl Event {
+            /// Its stored name, kebab case.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$event { .. } => $name,)*
+                }
+            }
         }
-    }
+    };
+}
 
+named! {
+    TaskAdded "task-added"
+    TaskEdited "task-edited"
+    TaskMoved "task-moved"
+    DispatchSet "dispatch-set"
+    AttemptPlanned "attempt-planned"
+    WorktreeReady "worktree-ready"
+    TeardownStarted "teardown-started"
+    TeardownEnded "teardown-ended"
+    LaunchPlanned "launch-planned"
+    HostStarted "host-started"
+    TurnBegan "turn-began"
+    AttemptFailed "attempt-failed"
+    SessionLearned "session-learned"
+    StateChanged "state-changed"
+    WorkFinished "work-finished"
+    QuestionAsked "question-asked"
+    QuestionSettled "question-settled"
+    CheckInReceived "check-in-received"
+    CheckInRefused "check-in-refused"
+    ChecksStarted "checks-started"
+    VerdictReached "verdict-reached"
+    ChecksDropped "checks-dropped"
+    MessageQueued "message-queued"
+    MessageTyping "message-typing"
+    MessageHeld "message-held"
+    MessageTyped "message-typed"
+    MessageDelivered "message-delivered"
+    MessageUnconfirmed "message-unconfirmed"
+    MessageWithdrawn "message-withdrawn"
+    StopAsked "stop-asked"
+    AttemptStopped "attempt-stopped"
+    StartAsked "start-asked"
+    StartWithdrawn "start-withdrawn"
+    StopFailed "stop-failed"
+    AgentExited "agent-exited"
+    HostLost "host-lost"
+    NeedsYouRaised "needs-you-raised"
+    NeedsYouCleared "needs-you-cleared"
+    DiffObserved "diff-observed"
+    TakenOver "taken-over"
+    WorktreeMarked "worktree-marked"
+    HandbackAsked "handback-asked"
+    HandedBack "handed-back"
+    TaskPaused "task-paused"
+    TaskResumed "task-resumed"
+    PlanProposed "plan-proposed"
+    PlanApproved "plan-approved"
+    PlanRejected "plan-rejected"
+    WorkApproved "work-approved"
+    WorkRejected "work-rejected"
+    FactsSought "facts-sought"
+    CheckInCompared "check-in-compared"
+    NudgeIssued "nudge-issued"
+    NudgeGiven "nudge-given"
+    CheckInMissed "check-in-missed"
+    MachineSlept "machine-slept"
+    LimitTripped "limit-tripped"
+    UsageObserved "usage-observed"
+    OffLimitsTouched "off-limits-touched"
+    AnswerGiven "answer-given"
+    AnswerWritten "answer-written"
+    AnswerTaken "answer-taken"
+    AnswerWithheld "answer-withheld"
+    AnswerUnconfirmed "answer-unconfirmed"
+    LimitReached "limit-reached"
+    LimitWaited "limit-waited"
+    LimitEnded "limit-ended"
+    AgentLoggedOut "agent-logged-out"
+    AgentLoggedIn "agent-logged-in"
+}
+
+impl Event {
     /// Whether losing it could harm: everything but what is observed again anyway.
     #[must_use]
     pub fn must_not_be_lost(&self) -> bool {

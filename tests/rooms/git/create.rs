@@ -292,6 +292,76 @@ fn recovery_leaves_what_is_not_ours() {
 }
 
 #[test]
+fn recovery_owns_only_what_this_very_plan_began() {
+    let world = World::new();
+    let recover = |plan: &worktree::Plan| worktree::recover(&world.git, &world.repository(), plan).expect("recover");
+    let plan = world.plan(1);
+    // By hand, at the base; git's own words in its log are not ours.
+    world.run(&world.main(), &["branch", branch(1).as_str()]);
+    assert!(matches!(recover(&plan), Recovered::Nothing));
+    world.run(&world.main(), &["rev-parse", "--verify", branch(1).as_str()]);
+    world.run(&world.main(), &["branch", "-qD", branch(1).as_str()]);
+    // By a plan of the same names, of a state that was lost: neither whole nor half-made is it ours.
+    let theirs = worktree::Plan { owner: "standup r T1/1 0".into(), ..plan.clone() };
+    let made = world.create_by(&theirs);
+    write(&made.site.worktree.join("work"), "not committed");
+    let before = world.traces();
+    assert!(matches!(recover(&plan), Recovered::Nothing));
+    fs::remove_file(plan.shadow_dir.join("whole")).expect("not that far");
+    fs::remove_dir(made.run_dir.join("inbox")).expect("not that far");
+    assert!(matches!(recover(&plan), Recovered::Nothing));
+    assert_eq!(world.traces().len(), before.len() - 1, "nothing but the inbox is gone");
+    let error = worktree::create(&world.git, &world.repository(), &plan).expect_err("taken");
+    assert!(matches!(error, GitError::BranchExists { .. }), "before the folder that is taken, too: {error}");
+    assert!(made.site.worktree.join("work").exists());
+}
+
+#[test]
+fn a_branch_that_a_checkout_is_on_is_never_taken_back() {
+    for options in [&[][..], &["--ref-format=reftable"]] {
+        let too_old = World::empty().git.version() < (standup::git::cli::Version { major: 2, minor: 45, patch: 0 });
+        if too_old && !options.is_empty() {
+            return;
+        }
+        let world = World::with_format(options);
+        let plan = world.plan(1);
+        let made = world.create_by(&plan);
+        fs::remove_dir(made.run_dir.join("inbox")).expect("not that far");
+        fs::remove_file(plan.shadow_dir.join("whole")).expect("not that far");
+        world.run(&world.main(), &["checkout", "-q", "--ignore-other-worktrees", branch(1).as_str()]);
+        let outcome = worktree::recover(&world.git, &world.repository(), &plan).expect("recover");
+        assert!(matches!(outcome, Recovered::Nothing) && !made.site.worktree.exists());
+        assert_eq!(world.head(&world.main()), plan.base);
+        let error = worktree::create(&world.git, &world.repository(), &plan).expect_err("taken");
+        assert!(error.to_string().contains("checked out in"), "{error}");
+
+        let plan = world.plan(2);
+        let made = world.create_by(&plan);
+        world.run(&world.main(), &["checkout", "-q", "--ignore-other-worktrees", branch(2).as_str()]);
+        let error = worktree::discard(&world.git, &world.repository(), &plan, &made.shadow).expect_err("held");
+        assert!(matches!(&error, GitError::BranchHeld { worktree, .. } if *worktree == world.main()), "{error}");
+        assert_eq!(world.head(&world.main()), plan.base);
+    }
+}
+
+#[test]
+fn what_was_to_be_said_is_still_known_after_a_recovery() {
+    let world = World::new();
+    world.write(".gitmodules", "[submodule \"s\"]\n\tpath = s\n\turl = ./s\n");
+    let oid = world.head(&world.main()).to_string();
+    world.run(&world.main(), &["update-index", "--add", "--cacheinfo", &format!("160000,{oid},s")]);
+    world.run(&world.main(), &["add", ".gitmodules"]);
+    world.run(&world.main(), &["commit", "-qm", "a submodule"]);
+    let plan = world.plan(1);
+    let made = world.create_by(&plan);
+    assert!(made.notes.iter().any(|note| note.contains("Submodules are empty")), "{:?}", made.notes);
+    let Recovered::Whole(again) = worktree::recover(&world.git, &world.repository(), &plan).expect("recover") else {
+        panic!("it is whole")
+    };
+    assert_eq!(again.notes, made.notes);
+}
+
+#[test]
 fn an_unused_worktree_is_discarded_and_a_used_one_kept() {
     let world = World::new();
     let before = world.traces();

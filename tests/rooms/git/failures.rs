@@ -145,6 +145,57 @@ fn an_unwritable_place_takes_everything_back() {
     assert!(matches!(error, GitError::Io { .. }), "{error}");
 }
 
+/// Runs a test of this module as a user whom mode bits bind; says whether it ran elsewhere.
+#[expect(clippy::disallowed_methods, reason = "only the standard library starts a program as another user")]
+fn ran_as_nobody(test: &str) -> bool {
+    use std::os::unix::process::CommandExt;
+    if !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().expect("this test"));
+    command.args(["--exact", "--nocapture", test]).env("HOME", "/nonexistent").env_remove("TMPDIR");
+    let out = command.current_dir("/").uid(65_534).gid(65_534).output().expect("it starts");
+    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && said.contains("1 passed"), "{said}");
+    true
+}
+
+#[test]
+fn a_git_folder_that_takes_no_files_gets_no_branch_either() {
+    if ran_as_nobody("git::failures::a_git_folder_that_takes_no_files_gets_no_branch_either") {
+        return;
+    }
+    let world = World::new();
+    let common = world.main().join(".git");
+    fs::set_permissions(&common, fs::Permissions::from_mode(0o500)).expect("chmod");
+    let error = world.refuse(&world.plan(1));
+    fs::set_permissions(&common, fs::Permissions::from_mode(0o700)).expect("chmod");
+    assert!(error.to_string().contains("cannot make a folder in"), "{error}");
+    world.create(1);
+}
+
+#[test]
+fn what_could_not_be_taken_back_is_named() {
+    if ran_as_nobody("git::failures::what_could_not_be_taken_back_is_named") {
+        return;
+    }
+    // The checkout fails, and by its filter the git folder takes no files any more.
+    let world = World::new();
+    let common = world.main().join(".git");
+    world.write(".gitattributes", "*.bin filter=crypt\n");
+    world.write("x.bin", "x");
+    world.commit_all(&world.main(), "binary");
+    let smudge = format!("chmod 500 {}; false", common.display());
+    world.configure_user(&format!("[filter \"crypt\"]\n\tsmudge = \"{smudge}\"\n\tclean = cat\n\trequired = true\n"));
+    let plan = world.plan(1);
+    fs::create_dir_all(plan.shadow_dir.parent().expect("parent")).expect("state");
+    let error = standup::git::worktree::create(&world.git, &world.repository(), &plan).expect_err("refused");
+    fs::set_permissions(&common, fs::Permissions::from_mode(0o700)).expect("chmod");
+    let said = error.to_string();
+    assert!(said.contains("a filter failed") && said.contains("could not be removed"), "{said}");
+    assert!(said.contains(&format!("branch {}", branch(1))), "{said}");
+}
+
 #[test]
 fn an_unreadable_object_takes_everything_back() {
     let world = World::new();
