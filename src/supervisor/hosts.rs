@@ -48,7 +48,7 @@ use crate::wire::host::{
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
 
-/// How long the end of a turn waits for what was said in it, where a notify program tells that a
+/// How long the end of a turn waits for what was said in it, where a hook or a notify program tells that a
 /// moment later: a question at the end would come after the checks had begun. On a busy machine
 /// the program takes hundreds of milliseconds to start.
 const LAST_WORDS: Span = Span::secs(2);
@@ -80,8 +80,8 @@ pub(super) struct Voice {
     pub env: BTreeMap<String, String>,
     /// Where it works.
     pub worktree: PathBuf,
-    /// Whether a notify program of ours tells of the end of its turns.
-    pub notified: bool,
+    /// Whether a hook or a notify program of ours tells what it said at the end of a turn.
+    pub last_words: bool,
     /// Whether it only plans.
     pub plans: bool,
     /// Whether it lived on without a supervisor: nothing is told before its outbox has been read.
@@ -517,7 +517,7 @@ impl Host {
 
     /// Whether a turn is over of which it is not yet told what was said.
     fn awaits_words(&self, state: &RunState, now: Now) -> bool {
-        self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
+        self.voice.last_words && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
     }
 
     async fn tell(&mut self) {

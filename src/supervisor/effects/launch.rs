@@ -395,7 +395,7 @@ fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -
         type_after_start: command.type_after_start.clone(),
         env: text_env(&environment_of(world, wanted, command)),
         worktree: wanted.worktree.clone(),
-        notified: found.adapter.notify.is_some() && !command.hooks,
+        last_words: command.hooks || found.adapter.notify.is_some(),
         plans: wanted.plans,
         reads_outbox: false,
     }
@@ -532,7 +532,7 @@ pub(in super::super) fn voice_of(
     }
     let any = || Arc::new(adapter::builtin("generic").expect("the built-in adapters are tested"));
     let adapter = found.map_or_else(any, |found| found.adapter.clone());
-    let notified = adapter.notify.is_some() && !adapter.hooks.as_ref().is_some_and(|h| h.by_default);
+    let last_words = adapter.notify.is_some() || adapter.hooks.as_ref().is_some_and(|h| h.by_default);
     Voice {
         adapter,
         silence: loaded.effective.settings.check_in.silence,
@@ -542,7 +542,7 @@ pub(in super::super) fn voice_of(
         type_after_start: None,
         env: text_env(&env),
         worktree: worktree.to_owned(),
-        notified,
+        last_words,
         plans: false,
         reads_outbox: false,
     }

@@ -227,7 +227,7 @@ mod tests {
             type_after_start: None,
             env: BTreeMap::new(),
             worktree: PathBuf::from("/nonexistent"),
-            notified: false,
+            last_words: false,
         };
         (Host::new("T1/1".parse().expect("an id"), facts, voice, inputs, watch::channel(BTreeSet::new()).1), heard)
     }
