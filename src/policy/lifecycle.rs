@@ -363,7 +363,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     } else if let Some(text) = asks.filter(|_| !changed && !asked && over(&before)) {
         // What was said last may be heard of later than that the turn is over.
         drop_unasked_checks(turn, id, "it asks something");
-        turn.attempt_event(id, Event::QuestionAsked { text });
+        turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
     }
 }
 

@@ -580,17 +580,6 @@ impl Host {
             self.observed(Observation::State { state, readable, asks }).await;
         }
     }
-
-    /// An agent that takes no prompt on its command line gets it typed, once it can read.
-    async fn type_greeting(&mut self, readable: bool) {
-        if readable
-            && self.typing.is_none()
-            && let Some(text) = self.greeting.take()
-        {
-            let seen = Observation::PromptWanted { text };
-            self.observed(seen).await;
-        }
-    }
 }
 
 /// The same but for the time it was said at.
