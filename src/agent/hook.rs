@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::plain;
+use super::{plain, prose};
 
 mod letter;
 
@@ -167,10 +167,12 @@ pub enum Leave {
 
 impl HookEvent {
     /// Whether it is the end of a turn that the hook's answer can keep from ending. A program that
-    /// is only notified is not asked.
+    /// is only notified is not asked; a turn that ends with a question waits for a person.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
-        matches!(self.event, Event::TurnEnded { .. }) && self.dialect != Dialect::CodexNotify
+        let Event::TurnEnded { last_message, .. } = &self.event else { return false };
+        let asks = last_message.as_deref().and_then(prose::question).is_some();
+        !asks && self.dialect != Dialect::CodexNotify
     }
 }
 

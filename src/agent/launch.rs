@@ -27,6 +27,9 @@ use super::{plain, quote};
 
 /// The longest single argument that Linux passes to a program: 128 KiB less the closing zero.
 pub const MAX_ARG_BYTES: usize = 128 * 1024 - 1;
+/// The longest line, in bytes and without its end, that a terminal hands over whole: Linux keeps
+/// 4096 for one being edited, its end among them (`n_tty`), and drops the rest.
+pub const MAX_LINE_BYTES: usize = 4095;
 
 /// The longest session id that is put into a command.
 const MAX_SESSION: usize = 64;
@@ -107,6 +110,8 @@ pub struct LaunchRequest<'a> {
     pub hooks: bool,
     /// The user's own notify program and its arguments, where his settings for the CLI name one.
     pub notify: &'a [String],
+    /// What stands in the settings file that the user's arguments name; see [`own_settings_file`].
+    pub own_settings: Option<&'a str>,
     /// Whether our MCP server is configured.
     pub mcp: bool,
 }
@@ -170,7 +175,7 @@ pub enum LaunchError {
         offset: usize,
     },
     /// An argument longer than the kernel passes on.
-    #[error("{what} has {bytes} bytes; one argument holds at most {MAX_ARG_BYTES}")]
+    #[error("{what} has {bytes} bytes, which is more than can be handed over at once")]
     TooLong {
         /// What is too long.
         what: String,
@@ -280,14 +285,15 @@ pub fn launch(adapter: &Adapter, settings: &AgentSettings, request: &LaunchReque
     }
     check_argv(&argv)?;
     let (env_set, env_unset) = environment(adapter, settings)?;
+    let (stdin, stdin_by_file) = stdin_prompt(adapter, request, via)?;
     Ok(Launch {
         argv,
         env_set,
         env_unset,
         prompt_via: via,
-        prompt_by_file: by_file && matches!(via, PromptVia::Arg | PromptVia::None),
-        stdin: whole(request, via, PromptVia::Stdin),
-        type_after_start: whole(request, via, PromptVia::Type),
+        prompt_by_file: stdin_by_file || (by_file && matches!(via, PromptVia::Arg | PromptVia::None)),
+        stdin,
+        type_after_start: request.prompt.filter(|_| via == PromptVia::Type).map(str::to_owned),
         answers: adapter.answer.clone(),
         session,
         unconfined,
@@ -296,9 +302,22 @@ pub fn launch(adapter: &Adapter, settings: &AgentSettings, request: &LaunchReque
     })
 }
 
-/// The prompt as it was given, where no argument bounds it.
-fn whole(request: &LaunchRequest<'_>, via: PromptVia, wanted: PromptVia) -> Option<String> {
-    request.prompt.filter(|_| via == wanted).map(str::to_owned)
+/// What is written to its standard input, and whether that only names the brief's file. Its
+/// standard input is a terminal, which cuts a longer line than [`MAX_LINE_BYTES`].
+fn stdin_prompt(
+    adapter: &Adapter,
+    request: &LaunchRequest<'_>,
+    via: PromptVia,
+) -> Result<(Option<String>, bool), LaunchError> {
+    let Some(prompt) = request.prompt.filter(|_| via == PromptVia::Stdin) else { return Ok((None, false)) };
+    let longest = prompt.split('\n').map(str::len).max().unwrap_or_default();
+    if longest <= MAX_LINE_BYTES {
+        return Ok((Some(prompt.to_owned()), false));
+    }
+    let Some(template) = &adapter.launch.file_prompt else {
+        return Err(LaunchError::TooLong { what: "a line of the prompt".to_owned(), bytes: longest });
+    };
+    Ok((Some(placeholder::fill(template, &values(request, None)?)?), true))
 }
 
 /// The prompt for an argument, and whether it only names the brief's file.
@@ -403,7 +422,10 @@ fn extras(
     let mut hooked = false;
     if let Some(rules) = &adapter.hooks {
         hooked = match rules.style {
-            HookStyle::SettingsJson => settings_json(rules, request.hooks, standup, args, argv, notes)?,
+            HookStyle::SettingsJson => {
+                settings_json(rules, request, standup, args, argv)?;
+                request.hooks
+            }
             HookStyle::ConfigToml => {
                 if request.hooks {
                     argv.extend(rules.args.iter().cloned());
@@ -427,18 +449,31 @@ fn extras(
     Ok(hooked)
 }
 
+/// The file of settings that the user's arguments name, where they do: what stands in it is joined
+/// with ours, because a CLI takes one object of settings only.
+#[must_use]
+pub fn own_settings_file(adapter: &Adapter, settings: &AgentSettings) -> Option<PathBuf> {
+    let rules = adapter.hooks.as_ref().filter(|rules| rules.style == HookStyle::SettingsJson)?;
+    let (_, own) = flag_value(&settings.args, &rules.flag)?;
+    is_file(&own).then(|| PathBuf::from(own))
+}
+
+/// Whether the value of a flag for settings names a file rather than holding them.
+fn is_file(value: &str) -> bool {
+    !value.trim_start().starts_with('{')
+}
+
 /// One settings object: the adapter's, the hooks, and over them the user's own.
 fn settings_json(
     rules: &HookRules,
-    hooks: bool,
+    request: &LaunchRequest<'_>,
     standup: &str,
     args: &mut Vec<String>,
     argv: &mut Vec<String>,
-    notes: &mut Vec<String>,
-) -> Result<bool, LaunchError> {
+) -> Result<(), LaunchError> {
     let base = rules.settings.as_deref().unwrap_or("{}");
     let mut all = object(&rules.flag, base)?;
-    if hooks {
+    if request.hooks {
         // The CLI runs a hook through a shell.
         let hook = |event: &String| {
             let (words, limit): (&[&str], u32) = match rules.waits.contains(event) {
@@ -456,21 +491,17 @@ fn settings_json(
         join(&mut all, [("hooks".to_owned(), Value::Object(events))].into_iter().collect());
     }
     if let Some((range, own)) = flag_value(args, &rules.flag) {
-        if !own.trim_start().starts_with('{') {
-            notes.push(format!(
-                "{} names a file, and the agent takes only one: hooks and renderer are left as that file has them",
-                rules.flag
-            ));
-            return Ok(false);
-        }
-        let own = object(&rules.flag, &own)?;
+        let own = match request.own_settings.filter(|_| is_file(&own)) {
+            Some(text) => object(&format!("{} {own}", rules.flag), text)?,
+            None => object(&rules.flag, &own)?,
+        };
         args.drain(range);
         join(&mut all, own);
     }
     if !all.is_empty() {
         argv.extend([rules.flag.clone(), Value::Object(all).to_string()]);
     }
-    Ok(hooks)
+    Ok(())
 }
 
 fn object(flag: &str, text: &str) -> Result<Map<String, Value>, LaunchError> {

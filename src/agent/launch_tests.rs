@@ -39,6 +39,7 @@ fn request<'a>(branch: &'a BranchName, prompt: &'a str) -> LaunchRequest<'a> {
         writable_roots: &[],
         hooks: true,
         notify: &[],
+        own_settings: None,
         mcp: false,
     }
 }
@@ -172,9 +173,20 @@ fn the_users_settings_are_joined_with_ours_and_hold_where_they_differ() {
     assert_eq!(json["hooks"]["Stop"].as_array().map(Vec::len), Some(2));
     assert_eq!(json["hooks"]["Stop"][1]["hooks"][0]["command"], "mine");
 
-    let launch = run("claude", &settings(&[], &["--settings=/my/file.json"]), &request(&branch, "x"));
-    assert_eq!(launch.argv.iter().filter(|w| w.starts_with("--settings")).count(), 1);
-    assert!(!launch.hooks && launch.notes.len() == 1);
+    let file = settings(&[], &["--settings=my/file.json", "-v"]);
+    assert_eq!(
+        own_settings_file(&builtin("claude").expect("claude"), &file).as_deref(),
+        Some(Path::new("my/file.json"))
+    );
+    let own = r#"{"tui":"fullscreen","hooks":{"Stop":[{"hooks":[{"type":"command","command":"mine"}]}]}}"#;
+    let launch = run("claude", &file, &LaunchRequest { own_settings: Some(own), ..request(&branch, "x") });
+    let given: Value = serde_json::from_str(after(&launch.argv, "--settings")).expect("JSON");
+    assert_eq!((given["tui"].as_str(), given["hooks"]["Stop"].as_array().map(Vec::len)), (Some("fullscreen"), Some(2)));
+    assert!(launch.hooks && launch.argv.iter().all(|word| word != "--settings=my/file.json"));
+
+    let broken = LaunchRequest { own_settings: Some("tui = 1"), ..request(&branch, "x") };
+    let error = super::launch(&builtin("claude").expect("claude"), &file, &broken).expect_err("no JSON").to_string();
+    assert!(error.contains("--settings my/file.json"), "{error}");
 }
 
 #[test]
@@ -187,7 +199,15 @@ fn a_prompt_too_long_for_an_argument_names_the_brief_instead() {
     assert!(launch.argv.last().expect("prompt").contains("/w/T7/.standup/run/brief.md"));
     let stdin = AgentSettings { prompt: Some(PromptVia::Stdin), ..settings(&["cat"], &[]) };
     let launch = run("generic", &stdin, &request(&branch, &long));
-    assert_eq!((launch.prompt_by_file, launch.stdin.map(|s| s.len())), (false, Some(long.len())));
+    assert!(launch.prompt_by_file && launch.stdin.expect("a prompt").contains("/w/T7/.standup/run/brief.md"));
+    for (bytes, by_file) in [(MAX_LINE_BYTES, false), (MAX_LINE_BYTES + 1, true)] {
+        let text = format!("short\n{}\nshort", "y".repeat(bytes));
+        let launch = run("generic", &stdin, &request(&branch, &text));
+        assert_eq!((launch.prompt_by_file, launch.stdin.as_deref() == Some(&text)), (by_file, !by_file));
+    }
+    let many = "a line that fits\n".repeat(MAX_ARG_BYTES / 8);
+    let launch = run("generic", &stdin, &request(&branch, &many));
+    assert_eq!((launch.prompt_by_file, launch.stdin.as_deref()), (false, Some(many.as_str())));
 }
 
 #[test]

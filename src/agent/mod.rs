@@ -20,6 +20,7 @@ pub mod offer;
 pub mod placeholder;
 pub mod plain;
 pub mod preamble;
+pub mod prose;
 pub mod psp;
 pub mod quote;
 pub mod screen;

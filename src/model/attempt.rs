@@ -259,6 +259,9 @@ pub struct Attempt {
     pub stopping: Option<StopWhy>,
     /// By this action, where there is a host to stop.
     pub stop_action: Option<ActionId>,
+    /// The last lines of what it wrote, where its agent ended badly.
+    #[serde(default)]
+    pub tail: String,
     /// Why the last stop did not succeed; until it is tried again, or the attempt ends.
     #[serde(default)]
     pub stop_error: Option<String>,
@@ -368,6 +371,7 @@ impl Attempt {
             phase: Phase::Preparing { action },
             stopping: None,
             stop_action: None,
+            tail: String::new(),
             stop_error: None,
             run: RunState::plain(RunKind::Starting, None, at),
             readable: false,

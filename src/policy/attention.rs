@@ -123,6 +123,7 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     let task = turn.task(id)?;
     let attempt = task.attempt()?;
     ended_badly(task, attempt)
+        .or_else(|| not_understood(attempt))
         .or_else(|| plan::question(turn, task))
         .or_else(|| asks(attempt).filter(|_| !says_soon))
         .or_else(|| limits::ended(task, attempt))
@@ -159,9 +160,20 @@ fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
     match attempt.end()? {
         End::Failed { stage, error } => Some((NeedKind::Exit, format!("{stage} failed: {error}"))),
         End::Lost { why } => Some((NeedKind::Lost, why.clone())),
-        End::Exited { exit } if !exit.is_success() => Some((NeedKind::Exit, format!("the agent ended with {exit}"))),
+        End::Exited { exit } if !exit.is_success() => {
+            let words = attempt.tail.lines().rfind(|line| !line.trim().is_empty());
+            let words = words.map(|line| format!(": {}", line.trim())).unwrap_or_default();
+            Some((NeedKind::Exit, format!("the agent ended with {exit}{words}")))
+        }
         End::Exited { .. } | End::Stopped { .. } => None,
     }
+}
+
+/// A host that lives and says nothing that this supervisor understands: no source speaks of it.
+fn not_understood(attempt: &Attempt) -> Option<(NeedKind, String)> {
+    let run = &attempt.run;
+    let mute = attempt.is_active() && run.kind == RunKind::Unknown && run.source.is_none();
+    (mute && !run.text.is_empty()).then(|| (NeedKind::Exit, run.text.clone()))
 }
 
 fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {

@@ -229,6 +229,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         }
         Event::LaunchPlanned { host, action, .. } => {
             attempt.launches += 1;
+            attempt.tail.clear();
             attempt.phase = Phase::Launching { action: *action, host: host.clone() };
             attempt.stopping = None;
             attempt.finished = false;
@@ -341,8 +342,9 @@ fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
             let why = attempt.stopping.unwrap_or(crate::model::attempt::StopWhy::Asked);
             end(attempt, End::Stopped { why, exit: *exit }, at);
         }
-        Event::AgentExited { exit, .. } => {
+        Event::AgentExited { exit, tail, .. } => {
             attempt.begun |= exit.is_success();
+            attempt.tail.clone_from(tail);
             end(attempt, End::Exited { exit: *exit }, at);
         }
         // One that was to end has ended.

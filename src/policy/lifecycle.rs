@@ -360,6 +360,10 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
             turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
         }
         turn.attempt_event(id, Event::WorkFinished { by: "the turn is over".into() });
+    } else if let Some(text) = asks.filter(|_| !changed && !asked && over(&before)) {
+        // What was said last may be heard of later than that the turn is over.
+        drop_unasked_checks(turn, id, "it asks something");
+        turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
     }
 }
 

@@ -48,7 +48,11 @@ use crate::wire::host::{
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
 
-/// How long the end of a turn waits for what was said in it, where a notify program tells that a
+/// How long a host of another version is left alone before it is asked again: only its own end
+/// changes what it speaks.
+const OTHER_VERSION: Duration = Duration::from_secs(30);
+
+/// How long the end of a turn waits for what was said in it, where a hook or a notify program tells that a
 /// moment later: a question at the end would come after the checks had begun. On a busy machine
 /// the program takes hundreds of milliseconds to start.
 const LAST_WORDS: Span = Span::secs(2);
@@ -80,8 +84,8 @@ pub(super) struct Voice {
     pub env: BTreeMap<String, String>,
     /// Where it works.
     pub worktree: PathBuf,
-    /// Whether a notify program of ours tells of the end of its turns.
-    pub notified: bool,
+    /// Whether a hook or a notify program of ours tells what it said at the end of a turn.
+    pub last_words: bool,
     /// Whether it only plans.
     pub plans: bool,
     /// Whether it lived on without a supervisor: nothing is told before its outbox has been read.
@@ -175,6 +179,9 @@ pub(super) fn watch(
     tokio::spawn(async move {
         if let Err(error) = host.run(socket, asked).await {
             tracing::info!(%attempt, %error, "a host's connection ended");
+            if error.kind() == std::io::ErrorKind::Unsupported {
+                tokio::time::sleep(OTHER_VERSION).await;
+            }
         }
         gone();
     });
@@ -432,6 +439,7 @@ impl Host {
             FromHost::TypedAnswer(answer) => self.before(&answer.written, &answer.unknown, stream).await?,
             FromHost::Lagged(_) => send(stream, &ToHost::Status(crate::wire::host::Empty {})).await?,
             FromHost::HostError(error) => tracing::warn!(attempt = %self.attempt, "host: {}", error.text),
+            FromHost::Unsupported(theirs) => return self.not_understood(theirs, now).await,
             _ => {}
         }
         if self.typing.as_ref().is_some_and(|t| t.stage == Stage::Resting)
@@ -517,7 +525,10 @@ impl Host {
 
     /// Whether a turn is over of which it is not yet told what was said.
     fn awaits_words(&self, state: &RunState, now: Now) -> bool {
-        self.voice.notified && state.turn_over && !self.weigher.end_told() && now.mono.since(state.at.mono) < LAST_WORDS
+        self.voice.last_words
+            && state.turn_over
+            && !self.weigher.end_told()
+            && now.mono.since(state.at.mono) < LAST_WORDS
     }
 
     async fn tell(&mut self) {
@@ -567,17 +578,6 @@ impl Host {
             }
             self.told = Some(told);
             self.observed(Observation::State { state, readable, asks }).await;
-        }
-    }
-
-    /// An agent that takes no prompt on its command line gets it typed, once it can read.
-    async fn type_greeting(&mut self, readable: bool) {
-        if readable
-            && self.typing.is_none()
-            && let Some(text) = self.greeting.take()
-        {
-            let seen = Observation::PromptWanted { text };
-            self.observed(seen).await;
         }
     }
 }

@@ -222,7 +222,7 @@ mod tests {
             type_after_start: None,
             env,
             worktree,
-            notified: false,
+            last_words: false,
             plans: false,
             reads_outbox: false,
         };

@@ -19,7 +19,7 @@ use super::hook::{Dialect, Event, HookEvent};
 use super::psp::{self, Board};
 use super::screen::{self, Prompt, Reading};
 use super::status_file::{Status, StatusFile};
-use super::{limit, plain, title};
+use super::{limit, plain, prose, title};
 
 mod weigh;
 
@@ -335,7 +335,7 @@ impl Weigher {
     /// The question with which the last turn ended in prose, if it did: the agent rests, but waits.
     #[must_use]
     pub fn asks_in_prose(&self) -> Option<String> {
-        prose_question(self.last_message.as_deref()?)
+        prose::question(self.last_message.as_deref()?)
     }
 
     /// The dialog that holds the screen, as the last settled screen shows it.
@@ -580,15 +580,6 @@ fn ask_of(tool: &str) -> Ask {
 
 fn asked(tool: &str, what: &str) -> String {
     if what.is_empty() { tool.to_owned() } else { format!("{tool}: {what}") }
-}
-
-/// The last line of a message, if it asks something.
-#[must_use]
-pub fn prose_question(message: &str) -> Option<String> {
-    let closing = ['*', '_', '`', '"', '\'', ')', ']', '”', '’', ' '];
-    let line = message.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-    let bare = line.trim_end_matches(closing);
-    (bare.ends_with('?') || bare.ends_with('？')).then(|| plain::line(line, 500))
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::agent::adapter;
-use crate::agent::launch::{Launch, LaunchRequest, Session, launch as command_of, own_notify, own_notify_files};
+use crate::agent::launch::{
+    Launch, LaunchRequest, Session, launch as command_of, own_notify, own_notify_files, own_settings_file,
+};
 use crate::agent::preamble::{self, Preamble};
 use crate::agent::psp;
 use crate::agent::stage::{self, Stage};
@@ -289,6 +291,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
     let brief = crate::store::layout::run_dir(&wanted.worktree).join("brief.md");
     let resume = wanted.session.as_deref().filter(|_| wanted.resume);
     let notify = notify_of(world, wanted, found);
+    let own_settings = own_settings(wanted, found)?;
     let request = LaunchRequest {
         task: wanted.attempt.task,
         attempt: wanted.attempt.no,
@@ -304,6 +307,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         writable_roots: &roots,
         hooks: found.adapter.hooks.as_ref().is_some_and(|hooks| hooks.by_default),
         notify: &notify,
+        own_settings: own_settings.as_deref(),
         mcp: found.adapter.mcp.is_some(),
     };
     let command = command_of(&found.adapter, &found.settings, &request).map_err(|e| ("launch", chain(&e)))?;
@@ -325,6 +329,14 @@ fn notify_of(world: &World, wanted: &Wanted, found: &FoundAgent) -> Vec<String> 
     let named = |text: Vec<u8>| own_notify(rules, &String::from_utf8_lossy(&text));
     let files = own_notify_files(rules, &found.settings.args);
     files.into_iter().find_map(|file| read(file).and_then(named)).unwrap_or_default()
+}
+
+/// What stands in the settings file that the user's arguments name; the agent reads it where it works.
+fn own_settings(wanted: &Wanted, found: &FoundAgent) -> Result<Option<String>, Wrong> {
+    let Some(path) = own_settings_file(&found.adapter, &found.settings) else { return Ok(None) };
+    let bytes = file::read_bounded(&wanted.worktree.join(&path), SETTINGS_MAX)
+        .map_err(|e| ("launch", format!("the settings that the agent's args name: {}", chain(&e))))?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// What the agent is told first: how to report, where it may work, and the brief.
@@ -395,7 +407,7 @@ fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -
         type_after_start: command.type_after_start.clone(),
         env: text_env(&environment_of(world, wanted, command)),
         worktree: wanted.worktree.clone(),
-        notified: found.adapter.notify.is_some() && !command.hooks,
+        last_words: command.hooks || found.adapter.notify.is_some(),
         plans: wanted.plans,
         reads_outbox: false,
     }
@@ -532,7 +544,7 @@ pub(in super::super) fn voice_of(
     }
     let any = || Arc::new(adapter::builtin("generic").expect("the built-in adapters are tested"));
     let adapter = found.map_or_else(any, |found| found.adapter.clone());
-    let notified = adapter.notify.is_some() && !adapter.hooks.as_ref().is_some_and(|h| h.by_default);
+    let last_words = adapter.notify.is_some() || adapter.hooks.as_ref().is_some_and(|h| h.by_default);
     Voice {
         adapter,
         silence: loaded.effective.settings.check_in.silence,
@@ -542,7 +554,7 @@ pub(in super::super) fn voice_of(
         type_after_start: None,
         env: text_env(&env),
         worktree: worktree.to_owned(),
-        notified,
+        last_words,
         plans: false,
         reads_outbox: false,
     }

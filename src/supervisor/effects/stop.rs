@@ -34,15 +34,17 @@ pub(super) fn stop(world: &World, host: &HostId) -> Outcome {
         Ok(record) => record,
         Err(error) => return failed(&chain(&error)),
     };
+    let mut limit = LIMIT;
     let host_process = record.running.as_ref().filter(|_| record.alive).map(|running| running.host);
     if let Some(process) = host_process {
         // One that was frozen could not obey.
         let _ = process.signal(Signal::CONT);
         if let Err(why) = ask_to_stop(world, host) {
             tracing::warn!(%host, why, "cannot ask a host to stop");
+            limit = GRACE;
         }
     }
-    let mut until = Instant::now() + LIMIT;
+    let mut until = Instant::now() + limit;
     let mut last_resort = host_process;
     loop {
         match look() {

@@ -15,10 +15,12 @@ use super::super::sessions;
 use super::Host;
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
+use crate::model::input::Observation;
 use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::process::{ProcessId, Stat, age_ms, descendants, name};
 use crate::os::{clock, file};
+use crate::wire::host::{VERSIONS, Versions};
 
 /// CPU time is told in ticks of 10 ms: over less than this, one tick more looks like work.
 const CPU_WINDOW: Span = Span::secs(5);
@@ -73,6 +75,17 @@ impl Host {
     pub(super) fn look_at_zone(&mut self) {
         let zone = self.voice.env.get("TZ").map(String::as_str);
         self.weigher.set_utc_offset_s(clock::utc_offset_s(zone));
+    }
+
+    /// The host lives on from an older or a newer `standup`, with which nothing can be said.
+    pub(super) async fn not_understood(&mut self, theirs: Versions, now: Now) -> std::io::Result<()> {
+        let text = format!(
+            "its host is of another standup: it speaks versions {}–{} of the host's protocol, this supervisor {}–{}",
+            theirs.min, theirs.max, VERSIONS.min, VERSIONS.max
+        );
+        let state = RunState { text: text.clone(), ..RunState::plain(RunKind::Unknown, None, now) };
+        self.observed(Observation::State { state, readable: false, asks: None }).await;
+        Err(std::io::Error::new(std::io::ErrorKind::Unsupported, text))
     }
 
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.

@@ -59,6 +59,17 @@ pub(super) enum Stage {
 }
 
 impl Host {
+    /// An agent that takes no prompt on its command line gets it typed, once it can read.
+    pub(super) async fn type_greeting(&mut self, readable: bool) {
+        if readable
+            && self.typing.is_none()
+            && let Some(text) = self.greeting.take()
+        {
+            let seen = Observation::PromptWanted { text };
+            self.observed(seen).await;
+        }
+    }
+
     /// Begins with a message: whether the host knows it already comes first.
     pub(super) async fn take_message(
         &mut self,
@@ -227,7 +238,7 @@ mod tests {
             type_after_start: None,
             env: BTreeMap::new(),
             worktree: PathBuf::from("/nonexistent"),
-            notified: false,
+            last_words: false,
         };
         (Host::new("T1/1".parse().expect("an id"), facts, voice, inputs, watch::channel(BTreeSet::new()).1), heard)
     }
