@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
 use crate::model::board::{Board, Task};
+use crate::model::checkin::Sent;
 use crate::model::dialog::{Choice, Says, Way};
 use crate::model::event::Event;
 use crate::model::id::TaskId;
@@ -378,7 +379,9 @@ pub fn sentence(event: &Event) -> String {
         Event::QuestionAsked { text, .. } => format!("asks: {text}"),
         Event::QuestionSettled {} => "the question is settled".into(),
         Event::CheckInReceived { check_in, .. } => format!("checked in: {}", check_in.did),
-        Event::CheckInRefused { why } => format!("a check-in was refused: {why}"),
+        Event::CheckInRefused { why, what: Sent::Report } => format!("a check-in was refused: {why}"),
+        Event::CheckInRefused { why, what: Sent::Hook } => format!("a hook was not heard: {why}"),
+        Event::CheckInRefused { why, what: Sent::Request } => format!("a request was refused: {why}"),
         Event::ChecksStarted { .. } => "checks started".into(),
         Event::VerdictReached { verdict, .. } => verdict_sentence(verdict),
         Event::ChecksDropped { why, .. } => format!("checks dropped: {why}"),

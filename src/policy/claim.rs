@@ -3,6 +3,8 @@
 //! **Invariant:** a claim is called contradicted only by what was observed; what is not known
 //! contradicts nothing. Must not know: how anything is observed.
 
+use std::collections::BTreeSet;
+
 use crate::model::action::Action;
 use crate::model::attempt::Attempt;
 use crate::model::board::ReceivedCheckIn;
@@ -10,8 +12,10 @@ use crate::model::checkin::{CheckIn, Claim};
 use crate::model::event::Event;
 use crate::model::id::{ActionId, AttemptId, CheckRun, TaskId};
 use crate::model::rhythm::{ChecksSeen, Facts};
+use crate::model::task::Criterion;
 use crate::model::verdict::{CheckOutcome, VerdictOutcome};
 
+use super::passes;
 use super::turn::Turn;
 
 /// Orders a look at the worktree as it is after the last check-ins of a task's agent: one at a
@@ -56,9 +60,8 @@ fn comparison(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> Option<Event>
     let place = own.iter().position(|c| c.beside.look == Some(action) && c.beside.facts.is_none())?;
     let facts = observed(attempt);
     let claim = &own[place].check_in;
-    let before = place.checked_sub(1).map(|before| &own[before].check_in);
-    let hollow = before.is_some_and(|before| says_the_same(before, claim)) && nothing_new(&facts);
-    let contradictions = contradictions(claim, &facts, judgement_is_near(attempt));
+    let hollow = nothing_new(&facts) && said_already(&own[..place], claim);
+    let contradictions = contradictions(claim, &task.spec.criteria, &facts, judgement_is_near(attempt));
     Some(Event::CheckInCompared { action, facts: Box::new(facts), contradictions, hollow })
 }
 
@@ -76,7 +79,7 @@ pub(super) fn judge_again(turn: &mut Turn<'_>, id: AttemptId) {
         return;
     }
     facts.checks = checks(attempt, known);
-    let said = contradictions(&last.check_in, &facts, false);
+    let said = contradictions(&last.check_in, &task.spec.criteria, &facts, false);
     let event =
         Event::CheckInCompared { action, facts: Box::new(facts), contradictions: said, hollow: last.beside.hollow };
     turn.attempt_event(id, event);
@@ -104,10 +107,16 @@ fn observed(attempt: &Attempt) -> Facts {
         before: last.diff,
         changed,
         checks: checks(attempt, last.run),
-        touched: attempt.touched.clone(),
+        touched: touched(attempt),
         used: attempt.usage.totals(),
         used_before: last.used,
     }
+}
+
+/// What is off-limits and was touched since the last check-in, with what still is.
+fn touched(attempt: &Attempt) -> Vec<String> {
+    let all: BTreeSet<&String> = attempt.rhythm.touched.iter().chain(&attempt.touched).collect();
+    all.into_iter().cloned().collect()
 }
 
 fn checks(attempt: &Attempt, before: Option<CheckRun>) -> Option<ChecksSeen> {
@@ -129,6 +138,20 @@ fn nothing_new(facts: &Facts) -> bool {
         && !facts.checks.as_ref().is_some_and(|c| c.new)
 }
 
+/// Whether one of the reports since something new was last seen says the same, that one included. A
+/// task keeps few enough to compare with each.
+fn said_already(before: &[&ReceivedCheckIn], now: &CheckIn) -> bool {
+    for earlier in before.iter().rev() {
+        if says_the_same(&earlier.check_in, now) {
+            return true;
+        }
+        if earlier.beside.facts.as_ref().is_some_and(|facts| !nothing_new(facts)) {
+            return false;
+        }
+    }
+    false
+}
+
 fn says_the_same(before: &CheckIn, now: &CheckIn) -> bool {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let all = |c: &CheckIn| {
@@ -141,24 +164,34 @@ fn says_the_same(before: &CheckIn, now: &CheckIn) -> bool {
 
 /// Where the facts say otherwise, a sentence each. `near`: checks are about to say more.
 #[must_use]
-fn contradictions(claim: &CheckIn, facts: &Facts, near: bool) -> Vec<String> {
+fn contradictions(claim: &CheckIn, criteria: &[Criterion], facts: &Facts, near: bool) -> Vec<String> {
     let mut said = Vec::new();
     let unchanged = facts.diff.is_some_and(|d| d.files == 0 && d.commits == 0 && !d.dirty);
     if claim.state == Claim::Ready && unchanged {
         said.push("it says it is ready, and nothing differs from where it started".to_owned());
     }
-    if says_tests_pass(&claim.did)
+    if passes::says_so(&claim.did)
         && let Some(why) = unproven(facts, near)
     {
         said.push(format!("it says that tests pass; {why}"));
     }
-    if !claim.met.is_empty()
+    let (known, unknown): (Vec<u32>, Vec<u32>) =
+        claim.met.iter().partition(|n| criteria.iter().any(|criterion| criterion.n == **n));
+    if !unknown.is_empty() {
+        said.push(format!("it says that {} hold; the brief has no such criteria", numbered(&unknown)));
+    }
+    if !known.is_empty()
         && let Some(why) = unproven(facts, near)
     {
-        let numbers: Vec<String> = claim.met.iter().map(|n| format!("#{n}")).collect();
-        said.push(format!("it says that {} hold; {why}", numbers.join(", ")));
+        said.push(format!("it says that {} hold; {why}", numbered(&known)));
     }
     said
+}
+
+/// `#1, #3`, each once.
+fn numbered(criteria: &[u32]) -> String {
+    let criteria: BTreeSet<&u32> = criteria.iter().collect();
+    criteria.into_iter().map(|n| format!("#{n}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Why no check shows what is said; `None` where one does, or will soon.
@@ -176,24 +209,6 @@ fn unproven(facts: &Facts, near: bool) -> Option<String> {
         Some(_) => Some("no check has shown it of these files".to_owned()),
         None => Some("no check has run".to_owned()),
     }
-}
-
-/// Whether a text claims that tests or checks pass. Errs towards no: a sentence that denies,
-/// wishes or plans claims nothing.
-fn says_tests_pass(text: &str) -> bool {
-    const WHAT: [&str; 6] = ["test", "tests", "check", "checks", "suite", "ci"];
-    const PASS: [&str; 8] = ["pass", "passes", "passed", "passing", "green", "succeed", "succeeds", "succeeded"];
-    const DENY: [&str; 27] = [
-        "not", "no", "none", "never", "cannot", "can't", "don't", "doesn't", "didn't", "won't", "isn't", "aren't",
-        "fail", "fails", "failed", "failing", "red", "except", "but", "until", "make", "making", "get", "should",
-        "will", "if", "once",
-    ];
-    text.to_lowercase().split(['.', ';', '\n', '!', '?']).any(|sentence| {
-        let words: Vec<&str> =
-            sentence.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
-        let has = |list: &[&str]| words.iter().any(|word| list.contains(word));
-        has(&WHAT) && has(&PASS) && !has(&DENY)
-    })
 }
 
 #[cfg(test)]
@@ -216,6 +231,10 @@ mod tests {
         }
     }
 
+    fn brief(criteria: u32) -> Vec<Criterion> {
+        (1..=criteria).map(|n| Criterion { n, text: String::new() }).collect()
+    }
+
     fn facts(files: u64, checks: Option<(VerdictOutcome, bool)>) -> Facts {
         Facts {
             diff: Some(DiffStat { files, dirty: files > 0, ..DiffStat::default() }),
@@ -231,49 +250,22 @@ mod tests {
     }
 
     #[test]
-    fn claims_that_tests_pass_are_recognised() {
-        for text in [
-            "All tests pass.",
-            "Wrote the parser; tests are green",
-            "ran the suite and it passes",
-            "The checks passed",
-            "fixed it. CI is green!",
-        ] {
-            assert!(says_tests_pass(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn denials_wishes_and_other_passes_are_not() {
-        for text in [
-            "",
-            "tests do not pass",
-            "not all tests pass yet",
-            "making the tests pass",
-            "two tests pass but one fails",
-            "passed the argument on; wrote a test",
-            "the tests should pass",
-            "tests fail",
-            "no tests pass",
-        ] {
-            assert!(!says_tests_pass(text), "{text}");
-        }
-    }
-
-    #[test]
     fn ready_without_any_change_is_contradicted() {
         let ready = claim(Claim::Ready, "all of it", &[]);
-        assert_eq!(contradictions(&ready, &facts(0, None), true).len(), 1);
-        assert!(contradictions(&ready, &facts(1, None), true).is_empty());
-        assert!(contradictions(&ready, &Facts::default(), true).is_empty(), "what was not seen contradicts nothing");
+        assert_eq!(contradictions(&ready, &brief(3), &facts(0, None), true).len(), 1);
+        assert!(contradictions(&ready, &brief(3), &facts(1, None), true).is_empty());
+        assert!(
+            contradictions(&ready, &brief(3), &Facts::default(), true).is_empty(),
+            "what was not seen contradicts nothing"
+        );
         let working = claim(Claim::Working, "read the code", &[]);
-        assert!(contradictions(&working, &facts(0, None), false).is_empty());
+        assert!(contradictions(&working, &brief(3), &facts(0, None), false).is_empty());
     }
 
     #[test]
     fn passing_tests_need_a_green_check() {
         let said = claim(Claim::Working, "all tests pass", &[]);
-        let of = |checks, near| contradictions(&said, &facts(1, checks), near);
+        let of = |checks, near| contradictions(&said, &brief(3), &facts(1, checks), near);
         assert_eq!(of(Some((VerdictOutcome::Green, true)), false), Vec::<String>::new());
         assert_eq!(of(Some((VerdictOutcome::Red, true)), false), ["it says that tests pass; the checks are red: test"]);
         assert_eq!(of(Some((VerdictOutcome::Red, true)), true).len(), 1, "what is red already is red");
@@ -286,9 +278,41 @@ mod tests {
     #[test]
     fn criteria_need_a_green_check() {
         let said = claim(Claim::Working, "", &[1, 3]);
-        let found = contradictions(&said, &facts(1, None), false);
+        let found = contradictions(&said, &brief(3), &facts(1, None), false);
         assert_eq!(found, ["it says that #1, #3 hold; no check has run"]);
-        assert!(contradictions(&said, &facts(1, Some((VerdictOutcome::Green, true))), false).is_empty());
+        assert!(contradictions(&said, &brief(3), &facts(1, Some((VerdictOutcome::Green, true))), false).is_empty());
+    }
+
+    #[test]
+    fn criteria_that_the_brief_does_not_have_are_unknown() {
+        let green = facts(1, Some((VerdictOutcome::Green, true)));
+        let found = contradictions(&claim(Claim::Working, "", &[99, 1, 1, 4]), &brief(3), &green, false);
+        assert_eq!(found, ["it says that #4, #99 hold; the brief has no such criteria"]);
+        let found = contradictions(&claim(Claim::Working, "", &[99, 1, 1]), &brief(3), &facts(1, None), false);
+        assert_eq!(found[1..], ["it says that #1 hold; no check has run"]);
+    }
+
+    #[test]
+    fn nobody_reports_anew_by_taking_turns_with_old_words() {
+        let report = |did: &str, news: bool| ReceivedCheckIn {
+            at: crate::model::time::Wall(0),
+            attempt: "T1/1".parse::<AttemptId>().expect("an id").no,
+            via: crate::model::checkin::Via::Mcp,
+            check_in: claim(Claim::Working, did, &[]),
+            id: None,
+            beside: crate::model::rhythm::Beside {
+                facts: Some(Facts { changed: Some(news), ..Facts::default() }),
+                ..crate::model::rhythm::Beside::default()
+            },
+        };
+        let all = [report("c", false), report("a", true), report("b", false), report("a", false)];
+        let already = |n: usize, did: &str| {
+            let before: Vec<&ReceivedCheckIn> = all[..n].iter().collect();
+            said_already(&before, &claim(Claim::Working, did, &[]))
+        };
+        assert!(already(3, "a") && already(4, "b"), "said since the last news");
+        assert!(!already(4, "c"), "what was said before the last news is worth saying again");
+        assert!(!already(0, "a") && !already(2, "b"));
     }
 
     #[test]
