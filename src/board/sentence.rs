@@ -3,6 +3,7 @@
 //! **Invariant:** one line for each event, whatever it carries. Must not know: who reads it, and by
 //! which clock.
 
+use crate::model::checkin::Sent;
 use crate::model::dialog::Way;
 use crate::model::event::Event;
 use crate::model::lease::Changes;
@@ -35,7 +36,9 @@ pub fn sentence(event: &Event) -> String {
         Event::QuestionAsked { text, .. } => format!("asks: {text}"),
         Event::QuestionSettled {} => "the question is settled".into(),
         Event::CheckInReceived { check_in, .. } => format!("checked in: {}", check_in.did),
-        Event::CheckInRefused { why } => format!("a check-in was refused: {why}"),
+        Event::CheckInRefused { why, what: Sent::Report } => format!("a check-in was refused: {why}"),
+        Event::CheckInRefused { why, what: Sent::Hook } => format!("a hook was not heard: {why}"),
+        Event::CheckInRefused { why, what: Sent::Request } => format!("a request was refused: {why}"),
         Event::ChecksStarted { .. } => "checks started".into(),
         Event::VerdictReached { verdict, .. } => verdict_sentence(verdict),
         Event::ChecksDropped { why, .. } => format!("checks dropped: {why}"),

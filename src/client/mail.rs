@@ -8,6 +8,7 @@
 mod hook;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -51,6 +52,12 @@ pub enum MailError {
     Unreachable {
         /// Why.
         why: String,
+    },
+    /// The outbox is not where it was made.
+    #[error("nothing was reported: {} is no folder of this worktree's own", path.display())]
+    Elsewhere {
+        /// The part of its path that is something else.
+        path: PathBuf,
     },
     /// The outbox or the brief.
     #[error(transparent)]
@@ -221,14 +228,30 @@ impl Mail {
 
     /// Puts a report into the outbox: whole or not at all.
     fn leave(&self, check_in: &CheckIn, stamp: Stamp) -> Result<PathBuf, MailError> {
-        let outbox = self.dir.as_ref().ok_or(MailError::NoAttempt)?.join("outbox");
-        std::fs::create_dir_all(&outbox).map_err(|error| FileError::io("make", &outbox, error))?;
+        let outbox = own_outbox(self.dir.as_ref().ok_or(MailError::NoAttempt)?)?;
         let name = stamp.id.as_deref().unwrap_or_default();
         let path = outbox.join(format!("{}-{}.json", clock::now().wall.0, name.get(..8).unwrap_or(name)));
         let text = serde_json::to_vec(&Written::new(check_in.clone(), stamp)).expect("a check-in is plain data");
         file::write_atomic(&path, &text, 0o644)?;
         Ok(path)
     }
+}
+
+/// The outbox below an attempt's folder, made where it is missing. The supervisor reads none that
+/// lies elsewhere, so that a report must not seem to have been left there.
+fn own_outbox(dir: &Path) -> Result<PathBuf, MailError> {
+    let outbox = dir.join("outbox");
+    for part in [dir.parent().unwrap_or(dir), dir, &outbox] {
+        match std::fs::symlink_metadata(part) {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(MailError::Elsewhere { path: part.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::create_dir(part).map_err(|error| FileError::io("make", part, error))?;
+            }
+            Err(error) => return Err(FileError::io("look at", part, error).into()),
+        }
+    }
+    Ok(outbox)
 }
 
 /// The folder of the attempt whose worktree is around a folder.

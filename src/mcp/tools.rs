@@ -127,7 +127,15 @@ fn report(mut given: Value) -> Result<CheckIn, String> {
 struct Nothing {}
 
 fn check_in(mail: &Mail, given: Value) -> Result<String, String> {
+    // A file may leave it out; whoever is told of it in a schema may not.
+    let says = given.get("did").is_some();
     let check_in = report(given)?.bounded();
+    if !says {
+        return Err("the arguments do not fit: missing field `did`".into());
+    }
+    if check_in.is_empty() {
+        return Err("that says nothing: say what you did, what is next, or what is in the way".into());
+    }
     let way = mail.check_in(&check_in, Via::Mcp).map_err(|error| error.to_string())?;
     let then = match check_in.state {
         Claim::Ready => " The checks run on what is committed and what is not; end your turn.",
@@ -263,7 +271,9 @@ mod tests {
         let nobody = Mail::default();
         let said = |name: &str, given: Value| call(&nobody, name, given).expect_err("an error");
         assert!(said("check_in", json!({"state": "done"})).contains("unknown variant `done`"));
-        assert!(said("check_in", json!({"state": "ready"})).contains("this is no attempt of standup"));
+        assert!(said("check_in", json!({"state": "ready", "did": ""})).contains("this is no attempt of standup"));
+        assert!(said("check_in", json!({"state": "working"})).contains("missing field `did`"));
+        assert!(said("check_in", json!({"state": "working", "did": " \n"})).contains("that says nothing"));
         assert!(said("ask_human", json!({"question": " "})).contains("the question is empty"));
         assert!(said("get_brief", json!({})).contains("this is no attempt"));
         assert!(said("merge", json!({})).contains("there is no tool \"merge\""));

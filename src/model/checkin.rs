@@ -1,5 +1,7 @@
 //! The agent's report: what it says, what its writer says beside that, and how it is written down.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::id::AttemptId;
@@ -43,6 +45,27 @@ pub enum Via {
     Mcp,
     /// A hook of the agent's CLI.
     Hook,
+}
+
+/// What an attempt sent that was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sent {
+    /// A report.
+    #[default]
+    Report,
+    /// What a hook of its CLI said.
+    Hook,
+    /// Something else that it asked for.
+    Request,
+}
+
+impl Sent {
+    /// Whether it was a report.
+    #[must_use]
+    pub fn is_report(&self) -> bool {
+        *self == Self::Report
+    }
 }
 
 /// One report. A claim, never a fact.
@@ -125,8 +148,17 @@ impl CheckIn {
             *text = plain(text).split_whitespace().collect::<Vec<_>>().join(" ");
         }
         self.options.retain(|text| !text.is_empty());
-        self.met.truncate(MAX_ITEMS);
+        let mut named = BTreeSet::new();
+        self.met.retain(|n| named.len() < MAX_ITEMS && named.insert(*n));
         self
+    }
+
+    /// Whether it says nothing but that the agent works, which is no report.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { state, did, next, blockers, question, met, .. } = self.clone().bounded();
+        let words = [did, next, question.unwrap_or_default()];
+        state == Claim::Working && words.iter().all(String::is_empty) && blockers.is_empty() && met.is_empty()
     }
 }
 
@@ -236,7 +268,7 @@ mod tests {
             blockers: vec!["\x07".into(), "a".into()],
             question: Some(" \x1b ".into()),
             options: vec!["two\n lines".into(), " \x07".into()],
-            met: (0..200).collect(),
+            met: (0..200).flat_map(|n| [n, n]).collect(),
             ..CheckIn::of(Claim::Working)
         };
         let kept = said.bounded();
@@ -245,5 +277,24 @@ mod tests {
         assert!(kept.next.ends_with("ä…"));
         assert_eq!((kept.blockers, kept.question, kept.met.len()), (vec!["a".to_owned()], None, MAX_ITEMS));
         assert_eq!(kept.options, ["two lines"]);
+        assert_eq!(kept.met[..3], [0, 1, 2], "each once");
+    }
+
+    #[test]
+    fn only_a_working_one_without_a_word_says_nothing() {
+        let working = CheckIn::of(Claim::Working);
+        assert!(working.is_empty());
+        assert!(CheckIn { did: " \n\x07".into(), blockers: vec!["\t".into()], ..working.clone() }.is_empty());
+        for said in [
+            CheckIn { did: "a".into(), ..working.clone() },
+            CheckIn { next: "a".into(), ..working.clone() },
+            CheckIn { blockers: vec!["a".into()], ..working.clone() },
+            CheckIn { question: Some("a".into()), ..working.clone() },
+            CheckIn { met: vec![1], ..working.clone() },
+            CheckIn::of(Claim::Ready),
+            CheckIn::of(Claim::GivingUp),
+        ] {
+            assert!(!said.is_empty(), "{said:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
 use super::board::Wanted;
-use super::checkin::{CheckIn, Via};
+use super::checkin::{CheckIn, Sent, Via};
 use super::dialog::{Choice, DialogNo, Way};
 use super::id::{ActionId, AttemptId, AttemptNo, CheckRun, MsgId, TaskId};
 use super::lease::{Changes, Mark};
@@ -193,10 +193,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
     },
-    /// A report was refused.
+    /// A report was refused, or something else that an attempt sent.
     CheckInRefused {
         /// Why.
         why: String,
+        /// What.
+        #[serde(default, skip_serializing_if = "Sent::is_report")]
+        what: Sent,
     },
     /// Checks were started.
     ChecksStarted {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Ended, Outcome};
 use super::attempt::{DiffStat, HostFacts, StopWhy};
-use super::checkin::{CheckIn, Stamp, Via};
+use super::checkin::{CheckIn, Sent, Stamp, Via};
 use super::dialog::Dialog;
 use super::id::{ActionId, AttemptId, MsgId, TaskId};
 use super::name::{AgentName, HostId, Oid};
@@ -313,10 +313,12 @@ pub enum Observation {
         /// What its writer says beside that.
         stamp: Stamp,
     },
-    /// A report that is none.
+    /// A report that is none, or something else that cannot be taken.
     BadCheckIn {
         /// Why.
         why: String,
+        /// What.
+        what: Sent,
     },
     /// What differs from the base.
     Diff {

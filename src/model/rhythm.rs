@@ -70,6 +70,23 @@ pub struct Marks {
     pub used: Totals,
 }
 
+/// What a period between two check-ins began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Begun {
+    /// The start of its agent.
+    #[default]
+    Started,
+    /// A check-in that counts.
+    CheckedIn,
+    /// One that was missed.
+    Missed,
+    /// A person's word to it.
+    Told,
+    /// A move of its card.
+    Moved,
+}
+
 /// Where an attempt stands between two check-ins.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -80,8 +97,12 @@ pub struct Rhythm {
     pub whole: Stopwatch,
     /// Reminders of this period that the deadline led to.
     pub asked: u32,
-    /// What the clock read at the last of them.
+    /// What the clock read when the last of them was issued, or, later, given.
     pub asked_at: Span,
+    /// Whether the last reminder was given: typed, taken by the hook, or left in the inbox.
+    pub heard: bool,
+    /// What this period began with.
+    pub begun: Begun,
     /// Nothing is due before the clock reads this: the machine has just woken up.
     pub not_before: Span,
     /// Whether a person asked for a check-in in this period.
@@ -98,6 +119,10 @@ pub struct Rhythm {
     pub missed: u32,
     /// What was seen at the last check-in that counted.
     pub last: Marks,
+    /// What it has touched since then that is off-limits, whether or not it still is.
+    pub touched: Vec<String>,
+    /// Why its last report was refused, on one line; until one is taken.
+    pub refused: Option<String>,
 }
 
 /// How a reminder goes to an agent.
@@ -144,7 +169,7 @@ pub struct Facts {
     pub changed: Option<bool>,
     /// What the checks showed last.
     pub checks: Option<ChecksSeen>,
-    /// What it has touched that is off-limits.
+    /// What it has touched in that time that is off-limits, be it restored or not.
     pub touched: Vec<String>,
     /// What it has used.
     pub used: Totals,

@@ -1,8 +1,9 @@
 //! Deadlines of check-ins: due, then reminded, then late.
 //!
 //! **Invariant:** nobody is reminded twice of the same deadline, nobody is late without as many
-//! reminders as are configured and the grace after the last, and nothing falls due while the clock
-//! stands. Must not know: how a reminder is typed, answered to a hook, or written to a file.
+//! reminders as are configured and the grace after the last, which counts from when it was given;
+//! one that cannot be given ends in late as well, and is said to be that. Nothing falls due while
+//! the clock stands. Must not know: how a reminder is typed, answered to a hook, or written to a file.
 
 use crate::model::action::Action;
 use crate::model::attempt::{Attempt, Phase};
@@ -10,8 +11,8 @@ use crate::model::board::Task;
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
-use crate::model::message::From;
-use crate::model::rhythm::NudgeWay;
+use crate::model::message::{Delivery, From, Message};
+use crate::model::rhythm::{Begun, NudgeWay, Rhythm};
 use crate::model::settings::CheckInRules;
 use crate::model::state::RunKind;
 use crate::model::task::Column;
@@ -39,13 +40,28 @@ fn withdraw(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let rhythm = turn.current(of).map(|a| &a.rhythm);
     let why = match rhythm {
         None => "its agent no longer counts",
-        Some(rhythm) if rhythm.asked == 0 && !rhythm.by_hand => "it has checked in",
-        Some(rhythm) if rhythm.clock.since.is_none() => "nothing is due from it now",
-        Some(_) => return false,
+        Some(rhythm) => match of_no_use(rhythm) {
+            Some(why) => why,
+            None => return false,
+        },
     };
     let msg = message.id;
     turn.attempt_event(of, Event::MessageWithdrawn { msg, why: why.to_owned() });
     true
+}
+
+/// Why a reminder is not to be given any more. One that waits over a miss is as due as before.
+fn of_no_use(rhythm: &Rhythm) -> Option<&'static str> {
+    if rhythm.asked == 0 && !rhythm.by_hand {
+        match rhythm.begun {
+            Begun::CheckedIn => return Some("it has checked in"),
+            Begun::Started => return Some("its agent was started anew"),
+            Begun::Told => return Some("it was told something else"),
+            Begun::Moved => return Some("its card was moved"),
+            Begun::Missed => {}
+        }
+    }
+    rhythm.clock.since.is_none().then_some("nothing is due from it now")
 }
 
 /// The rules for one attempt.
@@ -72,9 +88,15 @@ fn due(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let after = match rhythm.asked {
         0 if reminds => rules.every,
         0 => rules.every + rules.grace,
-        _ => rhythm.asked_at + rules.grace,
+        _ if rhythm.heard => rhythm.asked_at + rules.grace,
+        _ => rhythm.asked_at + unheard(rules),
     };
     let Some(at) = rhythm.clock.reaches(after.max(rhythm.not_before), turn.now) else { return false };
+    // One that waits for an answer in the midst of its turn cannot report.
+    let attempt = attempt.clone();
+    if super::mail::listens(turn, &attempt) {
+        return false;
+    }
     // Asked for in any case, so that it is woken for what is the later of both.
     let listened = turn.board.recovered.is_none_or(|at| turn.is_due(at + LISTEN));
     if !turn.is_due(at) || !listened {
@@ -83,19 +105,42 @@ fn due(turn: &mut Turn<'_>, id: TaskId) -> bool {
     if reminds {
         remind(turn, of, By::Rule, rules.every);
     } else {
-        let why = missed(rules);
+        let why = turn.task(id).map(|task| missed(rules, task, &attempt)).unwrap_or_default();
         turn.attempt_event(of, Event::CheckInMissed { why });
     }
     true
 }
 
-fn missed(rules: CheckInRules) -> String {
+/// How long a reminder may take to be given: once more the grace, so that one that is given late
+/// in it still leaves time, and one that never is does not hold up what follows for long.
+fn unheard(rules: CheckInRules) -> Span {
+    rules.grace + rules.grace
+}
+
+/// Why it is late: what is known of its reminders, and no more.
+fn missed(rules: CheckInRules, task: &Task, attempt: &Attempt) -> String {
     let CheckInRules { every, nudges, grace, .. } = rules;
-    match nudges {
-        0 => format!("it has not checked in: one is due every {every}, and {grace} of grace have passed"),
-        1 => format!("it has not checked in: one is due every {every}; it was reminded and had another {grace}"),
-        n => format!("it has not checked in: one is due every {every}; it was reminded {n} times, each with {grace}"),
-    }
+    let (waited, last) = (unheard(rules), if nudges > 1 { "its last reminder" } else { "its reminder" });
+    let message = task.messages.iter().rfind(|m| m.attempt == attempt.no && m.from == From::Reminder);
+    let asked = if nudges == 0 {
+        format!(", and {grace} of grace have passed")
+    } else if !attempt.rhythm.heard && attempt.rhythm.pending.is_some() {
+        format!("; {last} waited {waited} for the end of its turn")
+    } else if !attempt.rhythm.heard && message.is_some_and(Message::is_queued) {
+        format!("; {last} could not be typed for {waited}")
+    } else if !attempt.rhythm.heard {
+        format!("; whether it read {last} is not certain")
+    } else if nudges == 1 {
+        format!("; it was reminded and had another {grace}")
+    } else {
+        format!("; it was reminded {nudges} times, each with {grace}")
+    };
+    let refused = attempt
+        .rhythm
+        .refused
+        .as_ref()
+        .map_or_else(String::new, |why| format!("; its last report was refused ({why})"));
+    format!("it has not checked in: one is due every {every}{asked}{refused}")
 }
 
 /// Reminds an agent the way it can hear it: at the end of its turn where its hook asks us, else by
@@ -110,7 +155,7 @@ fn remind(turn: &mut Turn<'_>, of: AttemptId, by: By, every: Span) -> NudgeWay {
         (false, true) => NudgeWay::Message,
         (false, false) => NudgeWay::Inbox,
     };
-    let (worktree, text) = (attempt.worktree.clone(), text(by, every));
+    let (worktree, text) = (attempt.worktree.clone(), text(by, every, attempt));
     let action = (way == NudgeWay::Inbox).then(|| turn.next_action());
     turn.attempt_event(of, Event::NudgeIssued { number, by, way, action });
     if let Some(action) = action {
@@ -122,18 +167,26 @@ fn remind(turn: &mut Turn<'_>, of: AttemptId, by: By, every: Span) -> NudgeWay {
     way
 }
 
-/// Whether a reminder waits to be typed; a second one beside it would say nothing more.
+/// Whether a reminder waits to be typed, or is being typed; a second one beside it would say nothing
+/// more.
 fn reminder_waits(task: &Task) -> bool {
-    task.messages.iter().any(|m| m.from == From::Reminder && m.is_queued())
+    let waits = |m: &Message| matches!(m.delivery, Delivery::Queued { .. } | Delivery::Typing { .. });
+    task.messages.iter().any(|m| m.from == From::Reminder && waits(m))
 }
 
-fn text(by: By, every: Span) -> String {
+/// What a reminder says; whose last report was refused hears of that first.
+fn text(by: By, every: Span, attempt: &Attempt) -> String {
     let why = match by {
         By::Rule => format!("A check-in is due: you report every {every}."),
         By::Person => "You are asked for a check-in.".to_owned(),
     };
+    let refused = attempt
+        .rhythm
+        .refused
+        .as_ref()
+        .map_or_else(String::new, |why| format!(" Your last report was refused ({why}), so it does not count."));
     format!(
-        "{why} Report where you stand now, then go on: standup check-in --did \"…\" --next \"…\" \
+        "{why}{refused} Report where you stand now, then go on: standup check-in --did \"…\" --next \"…\" \
          (where that command is not there, write the file that your instructions describe into $STANDUP_DIR/outbox)."
     )
 }
@@ -153,8 +206,9 @@ pub(super) fn at_stop(turn: &mut Turn<'_>, id: AttemptId) -> Reply {
         && !is_compared(task, attempt);
     let Some(number) = attempt.rhythm.pending.filter(|_| open) else { return nothing };
     let by = if attempt.rhythm.by_hand { By::Person } else { By::Rule };
+    let text = text(by, rules.every, attempt);
     turn.attempt_event(id, Event::NudgeGiven { number });
-    Reply::Say { text: Some(text(by, rules.every)) }
+    Reply::Say { text: Some(text) }
 }
 
 /// A person wants to hear from an agent.

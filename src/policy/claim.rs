@@ -3,6 +3,8 @@
 //! **Invariant:** a claim is called contradicted only by what was observed; what is not known
 //! contradicts nothing. Must not know: how anything is observed.
 
+use std::collections::BTreeSet;
+
 use crate::model::action::Action;
 use crate::model::attempt::Attempt;
 use crate::model::board::ReceivedCheckIn;
@@ -14,6 +16,7 @@ use crate::model::rhythm::{ChecksSeen, Facts};
 use crate::model::task::Criterion;
 use crate::model::verdict::{CheckOutcome, CheckResult, VerdictOutcome};
 
+use super::passes;
 use super::turn::Turn;
 
 /// Orders a look at the worktree as it is after the last check-ins of a task's agent: one at a
@@ -58,8 +61,7 @@ fn comparison(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> Option<Event>
     let place = own.iter().position(|c| c.beside.look == Some(action) && c.beside.facts.is_none())?;
     let facts = observed(attempt);
     let claim = &own[place].check_in;
-    let before = place.checked_sub(1).map(|before| &own[before].check_in);
-    let hollow = before.is_some_and(|before| says_the_same(before, claim)) && nothing_new(&facts);
+    let hollow = nothing_new(&facts) && said_already(&own[..place], claim);
     let contradictions = contradictions(claim, &task.spec.criteria, &facts, judgement_is_near(attempt));
     Some(Event::CheckInCompared { action, facts: Box::new(facts), contradictions, hollow })
 }
@@ -106,10 +108,16 @@ fn observed(attempt: &Attempt) -> Facts {
         before: last.diff,
         changed,
         checks: checks(attempt, last.run),
-        touched: attempt.touched.clone(),
+        touched: touched(attempt),
         used: attempt.usage.totals(),
         used_before: last.used,
     }
+}
+
+/// What is off-limits and was touched since the last check-in, with what still is.
+fn touched(attempt: &Attempt) -> Vec<String> {
+    let all: BTreeSet<&String> = attempt.rhythm.touched.iter().chain(&attempt.touched).collect();
+    all.into_iter().cloned().collect()
 }
 
 fn checks(attempt: &Attempt, before: Option<CheckRun>) -> Option<ChecksSeen> {
@@ -134,6 +142,20 @@ fn nothing_new(facts: &Facts) -> bool {
         && !facts.checks.as_ref().is_some_and(|c| c.new)
 }
 
+/// Whether one of the reports since something new was last seen says the same, that one included. A
+/// task keeps few enough to compare with each.
+fn said_already(before: &[&ReceivedCheckIn], now: &CheckIn) -> bool {
+    for earlier in before.iter().rev() {
+        if says_the_same(&earlier.check_in, now) {
+            return true;
+        }
+        if earlier.beside.facts.as_ref().is_some_and(|facts| !nothing_new(facts)) {
+            return false;
+        }
+    }
+    false
+}
+
 fn says_the_same(before: &CheckIn, now: &CheckIn) -> bool {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let all = |c: &CheckIn| {
@@ -152,7 +174,7 @@ fn contradictions(claim: &CheckIn, criteria: &[Criterion], facts: &Facts, near: 
     if claim.state == Claim::Ready && unchanged {
         said.push("it says it is ready, and nothing differs from where it started".to_owned());
     }
-    if says_tests_pass(&claim.did)
+    if passes::says_so(&claim.did)
         && let Some(why) = unproven(facts, near)
     {
         said.push(format!("it says that tests pass; {why}"));
@@ -165,7 +187,7 @@ fn contradictions(claim: &CheckIn, criteria: &[Criterion], facts: &Facts, near: 
 /// One that names its check is held against that one alone; one that names none, against all.
 fn unmet(claim: &CheckIn, criteria: &[Criterion], facts: &Facts, near: bool) -> Vec<String> {
     let mut reasons: Vec<(String, Vec<u32>)> = Vec::new();
-    for &n in &claim.met {
+    for n in claim.met.iter().copied().collect::<BTreeSet<u32>>() {
         let why = match criteria.iter().find(|criterion| criterion.n == n) {
             None if !criteria.is_empty() => Some("the brief has no such criterion".to_owned()),
             Some(Criterion { check: Some(check), .. }) => unshown(check, facts, near),
@@ -220,24 +242,6 @@ fn unproven(facts: &Facts, near: bool) -> Option<String> {
     }
 }
 
-/// Whether a text claims that tests or checks pass. Errs towards no: a sentence that denies,
-/// wishes or plans claims nothing.
-fn says_tests_pass(text: &str) -> bool {
-    const WHAT: [&str; 6] = ["test", "tests", "check", "checks", "suite", "ci"];
-    const PASS: [&str; 8] = ["pass", "passes", "passed", "passing", "green", "succeed", "succeeds", "succeeded"];
-    const DENY: [&str; 27] = [
-        "not", "no", "none", "never", "cannot", "can't", "don't", "doesn't", "didn't", "won't", "isn't", "aren't",
-        "fail", "fails", "failed", "failing", "red", "except", "but", "until", "make", "making", "get", "should",
-        "will", "if", "once",
-    ];
-    text.to_lowercase().split(['.', ';', '\n', '!', '?']).any(|sentence| {
-        let words: Vec<&str> =
-            sentence.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
-        let has = |list: &[&str]| words.iter().any(|word| list.contains(word));
-        has(&WHAT) && has(&PASS) && !has(&DENY)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,6 +262,10 @@ mod tests {
         }
     }
 
+    fn brief(criteria: u32) -> Vec<Criterion> {
+        (1..=criteria).map(|n| Criterion { n, text: String::new() }).collect()
+    }
+
     fn facts(files: u64, checks: Option<(VerdictOutcome, bool)>) -> Facts {
         Facts {
             diff: Some(DiffStat { files, dirty: files > 0, ..DiffStat::default() }),
@@ -270,36 +278,6 @@ mod tests {
                 new: true,
             }),
             ..Facts::default()
-        }
-    }
-
-    #[test]
-    fn claims_that_tests_pass_are_recognised() {
-        for text in [
-            "All tests pass.",
-            "Wrote the parser; tests are green",
-            "ran the suite and it passes",
-            "The checks passed",
-            "fixed it. CI is green!",
-        ] {
-            assert!(says_tests_pass(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn denials_wishes_and_other_passes_are_not() {
-        for text in [
-            "",
-            "tests do not pass",
-            "not all tests pass yet",
-            "making the tests pass",
-            "two tests pass but one fails",
-            "passed the argument on; wrote a test",
-            "the tests should pass",
-            "tests fail",
-            "no tests pass",
-        ] {
-            assert!(!says_tests_pass(text), "{text}");
         }
     }
 
@@ -341,7 +319,7 @@ mod tests {
     fn a_criterion_is_held_against_the_check_that_it_names() {
         let named = |n, check: &str| Criterion { n, text: String::new(), check: CheckName::new(check).ok() };
         let criteria = [named(1, "test"), named(2, "lint"), named(3, "test"), named(4, "docs"), named(5, "")];
-        let said = claim(Claim::Working, "", &[1, 2, 3, 4, 5, 9]);
+        let said = claim(Claim::Working, "", &[9, 1, 2, 3, 4, 5, 1]);
         let of = |checks, near| contradictions(&said, &criteria, &facts(1, checks), near);
         assert_eq!(
             of(Some((VerdictOutcome::Red, true)), false),
@@ -358,6 +336,29 @@ mod tests {
         assert_eq!(of(Some((VerdictOutcome::Green, false)), true).len(), 1, "it may run soon; #9 stays wrong");
         let stale = of(Some((VerdictOutcome::Green, false)), false);
         assert_eq!(stale[0], "it says that #1, #3 hold; its check test has not run on these files");
+    }
+
+    #[test]
+    fn nobody_reports_anew_by_taking_turns_with_old_words() {
+        let report = |did: &str, news: bool| ReceivedCheckIn {
+            at: crate::model::time::Wall(0),
+            attempt: "T1/1".parse::<AttemptId>().expect("an id").no,
+            via: crate::model::checkin::Via::Mcp,
+            check_in: claim(Claim::Working, did, &[]),
+            id: None,
+            beside: crate::model::rhythm::Beside {
+                facts: Some(Facts { changed: Some(news), ..Facts::default() }),
+                ..crate::model::rhythm::Beside::default()
+            },
+        };
+        let all = [report("c", false), report("a", true), report("b", false), report("a", false)];
+        let already = |n: usize, did: &str| {
+            let before: Vec<&ReceivedCheckIn> = all[..n].iter().collect();
+            said_already(&before, &claim(Claim::Working, did, &[]))
+        };
+        assert!(already(3, "a") && already(4, "b"), "said since the last news");
+        assert!(!already(4, "c"), "what was said before the last news is worth saying again");
+        assert!(!already(0, "a") && !already(2, "b"));
     }
 
     #[test]

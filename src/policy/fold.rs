@@ -6,7 +6,7 @@ use crate::model::dialog::Answering;
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
 use crate::model::message::{Delivery, Message};
-use crate::model::rhythm::Beside;
+use crate::model::rhythm::{Begun, Beside};
 use crate::model::state::{RunKind, RunState};
 use crate::model::task::{Column, TaskSpec};
 use crate::model::time::{Mono, Now};
@@ -120,7 +120,7 @@ fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
             }
             if let Some(attempt) = task.attempts.last_mut() {
                 if matches!(to, Column::Build | Column::Design) {
-                    rhythm::begin_anew(attempt, at);
+                    rhythm::begin_anew(attempt, Begun::Moved, at);
                 }
                 if *by == By::Person {
                     attempt.tripped.iter_mut().for_each(|t| t.settled = true);

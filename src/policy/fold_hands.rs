@@ -16,6 +16,11 @@ pub(super) fn lease(task: &mut Task, to: Column, by: By, reason: &str, at: Now) 
         task.lease = None;
         return;
     }
+    if let Some(lease) = task.lease.as_mut().filter(|lease| lease.by == By::Person && by == By::Person) {
+        // Nothing but another reason.
+        lease.reason = reason.to_owned();
+        return;
+    }
     let (from, counts) = match &task.lease {
         Some(lease) => (lease.from, lease.counts),
         None => (task.column, task.occupies_build()),

@@ -276,7 +276,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         }
         // Those are judged first: see `mail`.
         Observation::CheckIn { .. } => {}
-        Observation::BadCheckIn { why } => turn.attempt_event(id, Event::CheckInRefused { why }),
+        Observation::BadCheckIn { why, what } => turn.attempt_event(id, Event::CheckInRefused { why, what }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
         Observation::OffLimits { paths } => limits::touched(turn, id, paths),

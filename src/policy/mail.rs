@@ -6,7 +6,7 @@
 
 use crate::model::attempt::{Attempt, Phase};
 use crate::model::board::{MAX_CHECK_INS, ReceivedCheckIn, Task};
-use crate::model::checkin::{CheckIn, Claim, SCHEMA, Stamp, Via};
+use crate::model::checkin::{CheckIn, Claim, SCHEMA, Sent, Stamp, Via};
 use crate::model::event::Event;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
@@ -34,7 +34,7 @@ pub(super) fn checked_in(
     let known = turn.task(id.task).and_then(|task| Some((task, turn.board.attempt(id)?)));
     let Some((task, attempt)) = known else { return Err(refusal(format!("there is no attempt {id}"))) };
     if let Some(why) = fault(task, attempt, id, &check_in, via, &stamp, turn.now) {
-        turn.attempt_event(id, Event::CheckInRefused { why: why.clone() });
+        turn.attempt_event(id, Event::CheckInRefused { why: why.clone(), what: Sent::Report });
         return Err(refusal(why));
     }
     take(turn, id, check_in.bounded(), via, stamp.id);
@@ -57,6 +57,9 @@ fn fault(
 ) -> Option<String> {
     if check_in.schema_version != SCHEMA {
         return Some(format!("schemaVersion {} is not known; write {SCHEMA}", check_in.schema_version));
+    }
+    if check_in.is_empty() {
+        return Some("it says nothing; write what you did or do next, what is in your way, or what you ask".to_owned());
     }
     if let Some(other) = stamp.attempt.filter(|named| *named != id) {
         return Some(format!("it says that it is of {other}, and came from {id}"));

@@ -22,6 +22,7 @@ mod limits;
 mod machine;
 mod mail;
 mod messages;
+mod passes;
 mod pause;
 mod plan;
 mod ports;

@@ -1,18 +1,20 @@
 //! When the clock of a check-in runs, and what events do to it.
 //!
 //! **Invariant:** it runs only while the agent could report: what waits for a person, for the
-//! checks, for a usage limit or for Review takes no time from it. Folded again, the events give the
-//! same times. Must not know: what follows from a deadline.
+//! checks, for a usage limit or for Review takes no time from it. A question alone does not stop it:
+//! whoever asks and works on owes reports. Folded again, the events give the same times. Must not know: what follows from a deadline.
 
 use crate::model::attempt::{Attempt, Phase};
 use crate::model::board::{Board, ReceivedCheckIn, Task};
+use crate::model::checkin::Sent;
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::AttemptNo;
-use crate::model::message::From;
-use crate::model::rhythm::{Marks, Rhythm};
+use crate::model::message::{Delivery, From, Message};
+use crate::model::rhythm::{Begun, Marks, NudgeWay, Rhythm};
 use crate::model::settings::{LimitAction, Mode, Settings};
 use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
+use crate::model::text::clean;
 use crate::model::time::{Now, Span};
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 
@@ -24,6 +26,12 @@ const WAKE: Span = Span::mins(1);
 
 /// Shorter sleeps are no news.
 const NEWS: Span = Span::mins(1);
+
+/// How wide the reason of a refusal is that goes into a reminder.
+const MAX_REFUSAL: usize = 200;
+
+/// The most paths that are remembered of what was touched since a check-in.
+const MAX_TOUCHED: usize = 1_000;
 
 /// How often an attempt has to check in: what its brief says, else the configured interval, of
 /// which a mode that keeps more in your hands takes a part.
@@ -64,10 +72,11 @@ pub(super) fn keep_time(task: &mut Task, at: Now) {
     }
 }
 
-/// Whether time counts towards the next check-in: a turn runs, and nobody else is to act.
+/// Whether time counts towards the next check-in: a turn runs, and nobody else is to act. While the
+/// task is paused it could not be reminded.
 fn counts(task: &Task, attempt: &Attempt) -> bool {
     let in_turn = matches!(attempt.run.kind, RunKind::Working | RunKind::Quiet | RunKind::Unknown | RunKind::Starting);
-    in_turn && attempt.checking.is_none() && lives(task, attempt)
+    in_turn && attempt.checking.is_none() && task.paused.is_none() && lives(task, attempt)
 }
 
 /// Whether time counts towards the limit of the whole attempt.
@@ -75,9 +84,19 @@ fn lives(task: &Task, attempt: &Attempt) -> bool {
     let at_work = matches!(task.column, Column::Build | Column::Design)
         && matches!(attempt.phase, Phase::Live { began: true, .. })
         && attempt.stopping.is_none();
-    let held = attempt.asks.is_some() || matches!(attempt.run.kind, RunKind::Waiting | RunKind::Limited);
+    at_work
+        && match attempt.run.kind {
+            RunKind::Working => true,
+            RunKind::Waiting | RunKind::Limited => false,
+            _ => !is_asked(task, attempt),
+        }
+}
+
+/// Whether something was asked that a person has not dealt with: one that is not seen to work is
+/// taken to wait for it.
+fn is_asked(task: &Task, attempt: &Attempt) -> bool {
     let needed = task.needs_you.as_ref().is_some_and(|need| need.kind != NeedKind::Late);
-    at_work && !held && !needed && !asks_about_limit(attempt)
+    needed || attempt.asks.is_some() || asks_about_limit(attempt)
 }
 
 /// Whether a limit was crossed that a person has not dealt with.
@@ -109,8 +128,9 @@ pub(super) fn fold(task: &mut Task, no: AttemptNo, event: &Event, at: Now) {
                 let run = attempt.judged.as_ref().map(|j| j.run);
                 let (diff, tree, used) = (attempt.diff, attempt.tree.clone(), facts.used);
                 let last = Marks { at: Some(said_at), diff, tree, run, used };
-                begin_period(&mut attempt.rhythm, at);
+                begin_period(&mut attempt.rhythm, Begun::CheckedIn, at);
                 (attempt.rhythm.late, attempt.rhythm.last) = (None, last);
+                attempt.rhythm.touched.clear();
             }
         }
         Event::MessageWithdrawn { msg, .. } => {
@@ -127,7 +147,16 @@ pub(super) fn fold(task: &mut Task, no: AttemptNo, event: &Event, at: Now) {
         Event::MessageQueued { from: From::Person, .. } => {
             if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == no) {
                 attempt.tripped.iter_mut().for_each(|t| t.settled = true);
-                begin_anew(attempt, at);
+                begin_anew(attempt, Begun::Told, at);
+            }
+        }
+        Event::MessageTyped { msg } | Event::MessageDelivered { msg, .. } => {
+            // Of several the last one counts; taken up later, it was given when it was typed.
+            let last = task.messages.iter().rfind(|m| m.attempt == no && m.from == From::Reminder);
+            let waits = |m: &Message| matches!(m.delivery, Delivery::Queued { .. } | Delivery::Typing { .. });
+            let given = last.is_some_and(|m| m.id == *msg && waits(m));
+            if let Some(attempt) = task.attempts.iter_mut().find(|a| a.no == no).filter(|_| given) {
+                give(&mut attempt.rhythm, at);
             }
         }
         _ => {
@@ -143,7 +172,8 @@ fn fold_one(attempt: &mut Attempt, event: &Event, at: Now) {
     match event {
         Event::NudgeIssued { number, by, way, .. } => {
             rhythm.nudges = *number;
-            rhythm.pending = (*way == crate::model::rhythm::NudgeWay::Hook).then_some(*number);
+            rhythm.pending = (*way == NudgeWay::Hook).then_some(*number);
+            rhythm.heard = *way == NudgeWay::Inbox;
             rhythm.last_by_hand = *by == By::Person;
             if rhythm.last_by_hand {
                 rhythm.by_hand = true;
@@ -154,16 +184,21 @@ fn fold_one(attempt: &mut Attempt, event: &Event, at: Now) {
         }
         Event::NudgeGiven { .. } => {
             rhythm.pending = None;
-            if rhythm.asked > 0 {
-                rhythm.asked_at = rhythm.clock.read(at);
-            }
+            give(rhythm, at);
         }
         Event::CheckInMissed { why } => {
             rhythm.late = Some(why.clone());
             rhythm.missed += 1;
             let pending = rhythm.pending;
-            begin_period(rhythm, at);
+            begin_period(rhythm, Begun::Missed, at);
             rhythm.pending = pending;
+        }
+        Event::CheckInReceived { .. } => rhythm.refused = None,
+        Event::CheckInRefused { why, what: Sent::Report } => rhythm.refused = Some(clean(why, MAX_REFUSAL)),
+        Event::OffLimitsTouched { paths } => {
+            let mut new: Vec<String> = paths.iter().filter(|path| !rhythm.touched.contains(path)).cloned().collect();
+            new.truncate(MAX_TOUCHED.saturating_sub(rhythm.touched.len()));
+            rhythm.touched.append(&mut new);
         }
         Event::LimitTripped { limit, action, why } => {
             let tripped =
@@ -173,21 +208,33 @@ fn fold_one(attempt: &mut Attempt, event: &Event, at: Now) {
         // A person brings it back, or has moved its card: it is dealt with.
         Event::LaunchPlanned { .. } => attempt.tripped.iter_mut().for_each(|t| t.settled = true),
         // Another process: what was asked of the one before is not asked of it.
-        Event::HostStarted { .. } => begin_anew(attempt, at),
+        Event::HostStarted { .. } => {
+            attempt.rhythm.refused = None;
+            begin_anew(attempt, Begun::Started, at);
+        }
         _ => {}
     }
 }
 
-/// A person has turned to it: a new period begins. What was missed stays counted.
-pub(super) fn begin_anew(attempt: &mut Attempt, at: Now) {
-    begin_period(&mut attempt.rhythm, at);
+/// It was turned to: a new period begins. What was missed stays counted.
+pub(super) fn begin_anew(attempt: &mut Attempt, begun: Begun, at: Now) {
+    begin_period(&mut attempt.rhythm, begun, at);
     attempt.rhythm.late = None;
 }
 
-fn begin_period(rhythm: &mut Rhythm, at: Now) {
+fn begin_period(rhythm: &mut Rhythm, begun: Begun, at: Now) {
     rhythm.clock.restart(at);
     (rhythm.asked, rhythm.asked_at, rhythm.not_before) = (0, Span(0), Span(0));
     (rhythm.by_hand, rhythm.pending) = (false, None);
+    (rhythm.heard, rhythm.begun) = (false, begun);
+}
+
+/// The last reminder has reached it: what it may take until it reports counts from here.
+fn give(rhythm: &mut Rhythm, at: Now) {
+    rhythm.heard = true;
+    if rhythm.asked > 0 {
+        rhythm.asked_at = rhythm.clock.read(at);
+    }
 }
 
 /// Counts how often in a row just the same did not pass.

@@ -36,10 +36,20 @@ pub(super) fn takeover(turn: &mut Turn<'_>, id: TaskId, reason: String) -> Answe
         let text = format!("{of} has no worktree to work in");
         return refuse(RefusalCode::Failure, text, &[format!("standup retry {id}")]);
     }
-    if task.lease.as_ref().is_some_and(|lease| lease.by == By::Person) {
-        return Ok(Reply::Ok {});
+    match &task.lease {
+        Some(lease) if lease.by == By::Person => {
+            if !reason.is_empty() && reason != lease.reason {
+                let moved = Event::TaskMoved { from: Column::Takeover, to: Column::Takeover, by: By::Person, reason };
+                turn.task_event(id, moved);
+            }
+        }
+        // Claimed without a word, it is in a person's hands for what the rule said.
+        Some(lease) if reason.is_empty() => {
+            let reason = lease.reason.clone();
+            take(turn, of, By::Person, reason);
+        }
+        _ => take(turn, of, By::Person, reason),
     }
-    take(turn, of, By::Person, reason);
     Ok(Reply::Ok {})
 }
 
@@ -59,7 +69,7 @@ pub(super) fn handback(turn: &mut Turn<'_>, id: TaskId, note: String) -> Answer 
     let task = require_task(turn, id)?;
     let Some(lease) = task.lease.clone() else {
         let text = format!("{id} is in {}, not in your hands", task.column);
-        return refuse(RefusalCode::Failure, text, &[format!("standup takeover {id}")]);
+        return refuse(RefusalCode::Failure, text, &[format!("standup takeover {id} --reason \"…\"")]);
     };
     if lease.returning.is_some() {
         return refuse(RefusalCode::Failure, format!("{id} is being handed back already"), &[]);

@@ -11,7 +11,7 @@ use crate::agent::hook::{self, HookEvent};
 use crate::model::action::Order;
 use crate::model::attempt::{Attempt, HostFacts, Phase};
 use crate::model::board::{Board, Task};
-use crate::model::checkin::Stamp;
+use crate::model::checkin::{Sent, Stamp};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode, Reply};
 use crate::model::name::HostId;
@@ -291,14 +291,14 @@ impl Desk {
                     return Answer::Say { output };
                 }
                 let Some(handle) = self.world.host(attempt) else {
-                    return self.unheard(attempt, "a hook fired, and the agent has ended");
+                    return self.unheard(attempt, Sent::Hook, "it fired, and the agent has ended");
                 };
                 let (at, id) = (hosts::fired(stamp.at), stamp.id);
                 handle.offer(Ask::Hook(Fired { event, at, id, heard: None }));
                 Answer::Ok {}
             }
             Ok(None) => Answer::Ok {},
-            Err(error) => self.unheard(attempt, &format!("a hook said something else than it should: {error}")),
+            Err(error) => self.unheard(attempt, Sent::Hook, &format!("it said something else than it should: {error}")),
         }
     }
 

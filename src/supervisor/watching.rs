@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::hook::{self, Late};
-use crate::model::checkin::{Via, Written};
+use crate::model::checkin::{Sent, Via, Written};
 use crate::model::id::AttemptId;
 use crate::model::input::Observation;
 use crate::model::time::Span;
@@ -218,7 +218,7 @@ async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Let
                 continue;
             }
             Err(error) => match error.refused() {
-                Some(file) => (file.to_owned(), bad(error.to_string())),
+                Some(file) => (file.to_owned(), bad(what_it_is(file), error.to_string())),
                 None => {
                     fault = error.to_string();
                     continue;
@@ -239,7 +239,7 @@ async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Let
         gone |= settle(dir, file, counts, known).await;
     }
     if !fault.is_empty() && fault != known.fault {
-        tell(attempt, bad(fault.clone()), letters).await;
+        tell(attempt, bad(Sent::Report, fault.clone()), letters).await;
     }
     known.fault = fault;
     match again {
@@ -251,34 +251,41 @@ async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Let
 
 /// What a letter says; `None`: nothing that is of any use by now.
 fn content(letter: &outbox::Letter, attempt: AttemptId) -> Option<Says> {
-    let spoilt = |why: String| bad(format!("{}: {why}", letter.file.display()));
+    let spoilt = |what, why: String| bad(what, format!("{}: {why}", letter.file.display()));
     match letter.kind {
         Kind::CheckIn => Some(match serde_json::from_slice::<Written>(&letter.bytes) {
             Ok(written) => {
                 let (check_in, stamp) = written.parts();
                 Says::Seen(Observation::CheckIn { check_in, via: Via::Outbox, stamp })
             }
-            Err(why) => spoilt(why.to_string()),
+            Err(why) => spoilt(Sent::Report, why.to_string()),
         }),
         Kind::Hook => match hook::Letter::read(&letter.bytes, attempt, letter.came) {
             Ok(late) => late.map(Says::Hook),
-            Err(why) => Some(spoilt(why.to_string())),
+            Err(why) => Some(spoilt(Sent::Hook, why.to_string())),
         },
     }
 }
 
-fn bad(why: String) -> Says {
-    Says::Seen(Observation::BadCheckIn { why })
+fn what_it_is(file: &OsStr) -> Sent {
+    match outbox::kind_of(file) {
+        Some(Kind::Hook) => Sent::Hook,
+        _ => Sent::Report,
+    }
+}
+
+fn bad(what: Sent, why: String) -> Says {
+    Says::Seen(Observation::BadCheckIn { why, what })
 }
 
 /// Removes what is more than could ever be taken at once, the oldest first.
 async fn thin_out(outbox: &Path, attempt: AttemptId, letters: &mpsc::Sender<Letter>) {
-    for (kind, name) in [(Kind::CheckIn, "reports"), (Kind::Hook, "hooks")] {
+    for (kind, what, name) in [(Kind::CheckIn, Sent::Report, "reports"), (Kind::Hook, Sent::Hook, "hooks")] {
         let dir = outbox.to_owned();
         let removed = blocking(move || outbox::thin(&dir, kind, AT_MOST)).await;
         if let Ok(removed @ 1..) = removed {
             let why = format!("{} {name} at once: the {removed} oldest were removed unread", AT_MOST + removed);
-            tell(attempt, bad(why), letters).await;
+            tell(attempt, bad(what, why), letters).await;
         }
     }
 }

@@ -40,6 +40,37 @@ fn a_check_in_lands_in_the_outbox_where_nobody_listens() {
 }
 
 #[test]
+fn a_report_that_says_nothing_is_none() {
+    let trial = Trial::bare();
+    let dir = trial.repo().join(".standup/run");
+    for args in [&["check-in"][..], &["check-in", "--did", " ", "--question", ""], &["check-in", "--state", "working"]]
+    {
+        let mut command = trial.command(args);
+        said(command.env("STANDUP_DIR", &dir)).failed(2, "a check-in says something");
+    }
+    assert!(!dir.exists(), "nothing was left");
+    said(trial.command(&["check-in", "--state", "giving-up"]).env("STANDUP_DIR", &dir)).ok();
+}
+
+#[test]
+fn a_report_is_not_left_where_a_link_leads() {
+    let trial = Trial::bare();
+    let (dir, away) = (trial.repo().join(".standup/run"), trial.repo().join("away"));
+    fs::create_dir_all(&away).expect("a folder");
+    let link = |from: &std::path::Path| {
+        let _ = fs::remove_dir_all(trial.repo().join(".standup"));
+        fs::create_dir_all(from.parent().expect("it lies somewhere")).expect("a folder");
+        std::os::unix::fs::symlink(&away, from).expect("a link");
+    };
+    for place in [dir.join("outbox"), dir.clone(), trial.repo().join(".standup")] {
+        link(&place);
+        let mut command = trial.command(&["check-in", "--did", "x"]);
+        said(command.env("STANDUP_DIR", &dir)).failed(8, "is no folder of this worktree's own");
+    }
+    assert_eq!(fs::read_dir(&away).expect("a folder").count(), 0, "nothing was written where the link leads");
+}
+
+#[test]
 fn outside_of_an_attempt_there_is_nobody_to_check_in_with() {
     Trial::bare().run(&["check-in", "--did", "x"]).failed(1, "STANDUP_DIR is not set");
 }

@@ -122,6 +122,38 @@ fn what_a_second_agent_would_have_to_say_is_named_and_an_approval_is_none() {
 }
 
 #[test]
+fn what_is_given_up_sent_back_or_taken_over_has_a_reason() {
+    let trial = Trial::with_agent();
+    in_review(&trial);
+    for args in [
+        &["takeover", "T1"][..],
+        &["takeover", "T1", "--no-attach"],
+        &["takeover", "T1", "--reason", " "],
+        &["takeover", "T1", "--json"],
+        &["cancel", "T1"],
+        &["cancel", "T1", "--no-input"],
+        &["move", "T1", "build"],
+        &["move", "T1", "canceled", "--yes"],
+        &["move", "T1", "takeover"],
+    ] {
+        trial.run(args).failed(2, "this needs a reason");
+    }
+    trial.run(&["move", "T1", "build"]).failed(2, "standup move T1 build --reason");
+    trial.run(&["takeover", "T1", "--no-attach"]).failed(2, "standup takeover T1 --no-attach --reason");
+    let column = |trial: &Trial| trial.run(&["status", "--json"]).ok().json()["tasks"][0]["column"].clone();
+    assert_eq!(column(&trial), "review", "nothing was done");
+    trial.run(&["takeover", "T1", "--reason", "a closer look"]).ok();
+    trial.run(&["takeover", "T1"]).ok();
+    let why = |trial: &Trial| trial.run(&["status", "--json"]).ok().json()["tasks"][0]["takeover"]["reason"].clone();
+    assert_eq!(why(&trial), "a closer look");
+    trial.run(&["takeover", "T1", "--reason", "it is stuck after all"]).ok();
+    assert_eq!(why(&trial), "it is stuck after all");
+    trial.run(&["handback", "T1"]).ok();
+    // Nothing is counted of a plain yes, and nothing has to be said to it.
+    trial.run(&["move", "T1", "done"]).ok();
+}
+
+#[test]
 fn work_is_approved_as_it_is_and_sent_back_with_a_note() {
     let trial = Trial::with_agent();
     in_review(&trial);

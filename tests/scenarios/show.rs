@@ -1,9 +1,11 @@
 //! What follows from a line, in words.
 
 use standup::model::action::{Action, Order};
+use standup::model::checkin::Sent;
 use standup::model::event::{By, Event, Record};
 use standup::model::id::AttemptId;
 use standup::model::input::{Refusal, Reply};
+use standup::model::rhythm::Facts;
 
 pub(crate) fn event(record: &Record) -> String {
     let about = match (record.task, record.attempt) {
@@ -44,7 +46,7 @@ fn what(event: &Event) -> String {
         Event::QuestionAsked { text, options } => format!("asks: {text} [{}]", options.join(" | ")),
         Event::QuestionSettled {} => "question settled".into(),
         Event::CheckInReceived { check_in, .. } => format!("checks in: {:?} {}", check_in.state, check_in.did),
-        Event::CheckInRefused { why } => format!("check-in refused: {why}"),
+        Event::CheckInRefused { why, what } => refused(why, *what),
         Event::ChecksStarted { run, asked, .. } => {
             format!("checks {run} started{}", if *asked { " as asked" } else { "" })
         }
@@ -112,11 +114,7 @@ fn by_hand_or_clock(event: &Event) -> String {
 fn of_deadlines(event: &Event) -> String {
     match event {
         Event::FactsSought { .. } => "facts sought".into(),
-        Event::CheckInCompared { contradictions, hollow, .. } => {
-            let hollow = if *hollow { ", hollow" } else { "" };
-            let but = contradictions.iter().map(|c| format!("; BUT {c}")).collect::<String>();
-            format!("check-in compared{hollow}{but}")
-        }
+        Event::CheckInCompared { contradictions, hollow, facts, .. } => compared(facts, contradictions, *hollow),
         Event::NudgeIssued { number, by, way, .. } => {
             let by = if *by == By::Person { " by a person" } else { "" };
             format!("reminder {number}{by} goes by {}", format!("{way:?}").to_lowercase())
@@ -220,4 +218,19 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         }
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
+}
+
+fn refused(why: &str, what: Sent) -> String {
+    match what {
+        Sent::Report => format!("check-in refused: {why}"),
+        Sent::Hook => format!("hook not heard: {why}"),
+        Sent::Request => format!("request refused: {why}"),
+    }
+}
+
+fn compared(facts: &Facts, contradictions: &[String], hollow: bool) -> String {
+    let hollow = if hollow { ", hollow" } else { "" };
+    let touched = facts.touched.iter().map(|path| format!("; touched {path}")).collect::<String>();
+    let but = contradictions.iter().map(|c| format!("; BUT {c}")).collect::<String>();
+    format!("check-in compared{hollow}{touched}{but}")
 }

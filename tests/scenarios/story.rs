@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use standup::model::action::{Action, Order, Outcome};
 use standup::model::attempt::{DiffStat, Exit, HostFacts, StopWhy};
 use standup::model::board::Hold;
-use standup::model::checkin::Via;
+use standup::model::checkin::{Sent, Via};
 use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, Observation, Surroundings};
@@ -461,6 +461,8 @@ impl Story {
             "check-in" => {
                 Observation::CheckIn { check_in: check_in(line)?, via: Via::Outbox, stamp: stamp(line, self.now)? }
             }
+            "bad-check-in" => Observation::BadCheckIn { why: line.word(1)?.into(), what: Sent::Report },
+            "bad-hook" => Observation::BadCheckIn { why: line.word(1)?.into(), what: Sent::Hook },
             "exit" => {
                 let (_, facts) = self.host(line.word(0)?)?;
                 Observation::Exited {

@@ -10,7 +10,7 @@ use standup::model::lease::{Changes, Mark};
 use standup::model::name::{HostId, Oid, Pattern};
 use standup::model::settings::{LimitOverrides, Mode, Priority};
 use standup::model::state::Ask;
-use standup::model::task::{TaskSpec, TextRef};
+use standup::model::task::{Criterion, TaskSpec, TextRef};
 use standup::model::time::{Now, Wall};
 use standup::model::usage::{Counted, Seen};
 
@@ -117,6 +117,9 @@ pub(crate) fn spec(line: &Line, title: &str) -> Result<TaskSpec, String> {
             wall_clock: line.with.get("wall-clock").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
             ..LimitOverrides::default()
         },
+        criteria: (1..=line.with.get("criteria").map_or(Ok(0), |n| n.parse().map_err(|e| format!("{e}")))?)
+            .map(|n| Criterion { n, text: format!("criterion {n}"), check: None })
+            .collect(),
         ..TaskSpec::new(title, TextRef(title.into()))
     })
 }

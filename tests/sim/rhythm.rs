@@ -1,12 +1,14 @@
 //! What must hold of deadlines, judged by what is stored alone: another reckoning than the one
 //! that decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use standup::model::board::Board;
+use standup::model::attempt::Phase;
+use standup::model::board::{Board, Task};
 use standup::model::event::{By, Event, Record};
 use standup::model::id::AttemptId;
 use standup::model::message::From;
+use standup::model::rhythm::NudgeWay;
 use standup::model::settings::{CheckInRules, Mode};
 use standup::model::state::RunKind;
 use standup::model::task::Column;
@@ -26,11 +28,24 @@ struct Period {
     issued: u32,
     last: Now,
     last_by: By,
+    /// Whether the last reminder was given.
+    given: bool,
+    /// Whether it began with a check-in.
+    reported: bool,
 }
 
 impl Period {
+    /// What may pass after the last reminder: one that was not given waits as long again.
+    fn patience(&self, rules: CheckInRules) -> Span {
+        if self.given { rules.grace } else { rules.grace + rules.grace }
+    }
+
+    fn give(&mut self, now: Now) {
+        (self.given, self.last) = (true, now);
+    }
+
     fn at(now: Now) -> Self {
-        Self { begun: now, issued: 0, last: now, last_by: By::Rule }
+        Self { begun: now, issued: 0, last: now, last_by: By::Rule, given: false, reported: false }
     }
 }
 
@@ -39,7 +54,8 @@ impl Period {
 pub(crate) fn check(disk: &Disk, rules: CheckInRules) -> (usize, usize) {
     let mut periods: BTreeMap<AttemptId, Period> = BTreeMap::new();
     let mut modes: BTreeMap<AttemptId, Mode> = BTreeMap::new();
-    let mut reminders = BTreeSet::new();
+    // Reminders that were not typed yet.
+    let mut waiting = BTreeMap::new();
     let (mut nudged, mut late) = (0, 0);
     for step in &disk.steps {
         let judged = step.events.iter().any(|r| matches!(r.event, Event::VerdictReached { .. }));
@@ -63,26 +79,38 @@ pub(crate) fn check(disk: &Disk, rules: CheckInRules) -> (usize, usize) {
                 }
                 // Said again once the checks have spoken, it begins nothing.
                 Event::CheckInCompared { hollow: false, .. } if !judged => {
-                    *period = Period::at(now);
+                    *period = Period { reported: true, ..Period::at(now) };
                 }
-                Event::NudgeIssued { by, .. } => {
+                Event::NudgeIssued { by, way, .. } => {
                     nudged += 1;
                     nudge(id, period, *by, rules, now);
+                    period.given = *way == NudgeWay::Inbox;
                 }
-                Event::NudgeGiven { .. } => period.last = now,
+                Event::NudgeGiven { .. } => period.give(now),
+                Event::MessageTyped { msg } | Event::MessageDelivered { msg, .. } => {
+                    // One that another waits behind is not the last.
+                    let last = |waiting: &BTreeMap<_, _>| waiting.iter().all(|(other, of)| *of != id || other < msg);
+                    if waiting.remove(msg).is_some() && last(&waiting) {
+                        period.give(now);
+                    }
+                }
                 Event::MessageQueued { msg, from: From::Reminder, .. } => {
-                    reminders.insert(*msg);
+                    waiting.insert(*msg, id);
                 }
-                Event::MessageWithdrawn { msg, .. } if reminders.contains(msg) => match period.last_by {
-                    By::Rule => period.issued = period.issued.saturating_sub(1),
-                    By::Person => {}
-                },
-                Event::CheckInMissed { .. } => {
+                Event::MessageWithdrawn { msg, why } if waiting.remove(msg).is_some() => {
+                    assert!(why != "it has checked in" || period.reported, "{id} has not checked in: {why}");
+                    if period.last_by == By::Rule {
+                        period.issued = period.issued.saturating_sub(1);
+                    }
+                }
+                Event::CheckInMissed { why } => {
                     late += 1;
                     assert_eq!(period.issued, rules.nudges, "{id} is late at {now:?} without its reminders");
                     let since = if rules.nudges == 0 { period.begun } else { period.last };
-                    let wait = if rules.nudges == 0 { rules.every + rules.grace } else { rules.grace };
+                    let wait = if rules.nudges == 0 { rules.every + rules.grace } else { period.patience(rules) };
                     assert!(passed(since, now) >= wait, "{id} is late too soon: {since:?} {now:?}");
+                    let said = why.contains("was reminded");
+                    assert_eq!(said, rules.nudges > 0 && period.given, "{id} is late by a wrong reason: {why}");
                     *period = Period::at(now);
                 }
                 _ => {}
@@ -98,7 +126,8 @@ fn nudge(id: AttemptId, period: &mut Period, by: By, rules: CheckInRules, now: N
         return;
     }
     assert!(period.issued < rules.nudges, "{id} is reminded once too often at {now:?}");
-    let (since, wait) = if period.issued == 0 { (period.begun, rules.every) } else { (period.last, rules.grace) };
+    let (since, wait) =
+        if period.issued == 0 { (period.begun, rules.every) } else { (period.last, period.patience(rules)) };
     assert!(passed(since, now) >= wait, "{id} is reminded too soon: {since:?} {now:?}");
     period.issued += 1;
     period.last = now;
@@ -123,8 +152,9 @@ pub(crate) fn check_clock(board: &Board, events: &[Record]) {
         let in_turn =
             matches!(attempt.run.kind, RunKind::Working | RunKind::Quiet | RunKind::Unknown | RunKind::Starting);
         let at_work = matches!(task.column, Column::Build | Column::Design);
+        let waits = attempt.asks.is_some() && attempt.run.kind != RunKind::Working;
         assert!(
-            in_turn && at_work && attempt.asks.is_none() && attempt.host().is_some(),
+            in_turn && at_work && !waits && task.paused.is_none() && attempt.host().is_some(),
             "{id}: {:?} while its clock stands: {} {:?} {:?}",
             record.event,
             task.column,
@@ -132,4 +162,66 @@ pub(crate) fn check_clock(board: &Board, events: &[Record]) {
             attempt.asks
         );
     }
+}
+
+/// Nobody works on unheard of: how long each has worked since anything came of its deadline.
+#[derive(Default)]
+pub(crate) struct Unheard {
+    of: BTreeMap<AttemptId, Span>,
+    seen: Option<Now>,
+}
+
+impl Unheard {
+    /// The supervisor was away, or could store nothing.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Counts the time of those that worked throughout. What they ask makes no difference.
+    pub(crate) fn follow(&mut self, board: &Board, events: &[&Record], rules: CheckInRules, now: Now) {
+        let passed = self.seen.replace(now).filter(|seen| seen.boot == now.boot).map_or(Span(0), |s| passed(s, now));
+        let slept = events.iter().any(|r| matches!(r.event, Event::MachineSlept { .. }));
+        let before = std::mem::take(&mut self.of);
+        // Reminders take twice the grace at most, and after sleep and restart a moment is left.
+        let most = rules.every + rules.grace + rules.grace + Span::secs(70);
+        for (id, task) in board.tasks.values().filter_map(|t| Some((t.attempt_id()?, t))) {
+            let news = slept || events.iter().any(|r| r.task == Some(id.task) && is_of_deadline(&r.event));
+            let counted = before.get(&id).filter(|_| !news).map_or(Span(0), |so_far| *so_far + passed);
+            assert!(counted <= most, "{id} has worked for {counted} since anything was heard of it");
+            if owes(task) {
+                self.of.insert(id, counted);
+            }
+        }
+    }
+}
+
+/// Whether an agent is seen to work, and nothing is in the way of reminding it.
+fn owes(task: &Task) -> bool {
+    let attempt = task.attempt().expect("it has one");
+    let lives = matches!(attempt.phase, Phase::Live { began: true, .. }) && attempt.stopping.is_none();
+    let compared = task.check_ins.iter().filter(|c| c.attempt == attempt.no).all(|c| c.beside.facts.is_some());
+    matches!(task.column, Column::Build | Column::Design)
+        && lives
+        && compared
+        && attempt.run.kind == RunKind::Working
+        && attempt.checking.is_none()
+        && attempt.listens_until.is_none()
+        && task.paused.is_none()
+}
+
+fn is_of_deadline(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::NudgeIssued { .. }
+            | Event::NudgeGiven { .. }
+            | Event::CheckInMissed { .. }
+            | Event::CheckInReceived { .. }
+            | Event::CheckInCompared { .. }
+            | Event::MessageQueued { .. }
+            | Event::MessageTyped { .. }
+            | Event::MessageDelivered { .. }
+            | Event::MessageWithdrawn { .. }
+            | Event::HostStarted { .. }
+            | Event::TaskMoved { .. }
+    )
 }

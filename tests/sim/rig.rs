@@ -50,6 +50,7 @@ pub(crate) struct Rig {
     pub(crate) refusals: BTreeMap<String, usize>,
     pub(crate) crashes: usize,
     pub(crate) reboots: usize,
+    unheard: rhythm::Unheard,
 }
 
 impl Rig {
@@ -71,6 +72,7 @@ impl Rig {
             refusals: BTreeMap::new(),
             crashes: 0,
             reboots: 0,
+            unheard: rhythm::Unheard::default(),
         };
         rig.begin_life();
         rig
@@ -193,6 +195,14 @@ impl Rig {
         let handed_back = self.disk.borrow().steps.iter().skip(stored).flat_map(|s| &s.events).any(is_handback);
         if !many && !by_hand && !handed_back {
             before.check_growth(&Used::of(self.driver.board(), &self.around), &self.around);
+        }
+        let settled = self.driver.trouble().is_none();
+        if settled {
+            let disk = self.disk.borrow();
+            let events: Vec<_> = disk.steps.iter().skip(stored).flat_map(|s| &s.events).collect();
+            self.unheard.follow(self.driver.board(), &events, self.around.settings.check_in, now);
+        } else {
+            self.unheard.forget();
         }
         self.check_steps();
         self.check_fold();
@@ -368,6 +378,7 @@ impl Rig {
     }
 
     fn begin_life(&mut self) {
+        self.unheard.forget();
         let pending = self.disk.borrow().pending();
         let found = {
             let mut world = self.world.borrow_mut();

@@ -63,6 +63,29 @@ fn an_agent_that_takes_no_messages_finds_the_reminder_in_its_inbox() {
 }
 
 #[test]
+fn whoever_wrote_a_refused_letter_hears_why_in_its_reminder() {
+    let letter = r#"{"schemaVersion":1,"kind":"check-in","state":"working","did":"a","blockers":"one"}"#;
+    let script = format!(
+        "echo '{letter}' > $STANDUP_DIR/outbox/.t; mv $STANDUP_DIR/outbox/.t $STANDUP_DIR/outbox/a.json; {REPORT} stay"
+    );
+    let mut scene = Scene::new(&(scripted(&script) + SOON + "[limits]\nlate_check_ins = 99\n"));
+    scene.start();
+    scene.live(1);
+    let inbox = run_dir(&scene).join("inbox");
+    // One that was on its way already says nothing of it yet.
+    let told = || {
+        let notes = std::fs::read_dir(&inbox).into_iter().flatten().flatten();
+        notes.filter_map(|note| std::fs::read_to_string(note.path()).ok()).any(|text| {
+            text.contains("Your last report was refused (a.json: invalid type: string \"one\", expected a sequence")
+        })
+    };
+    poll("the reminder that says so", told);
+    let late =
+        |b: &Board| b.tasks[&id(1)].needs_you.as_ref().is_some_and(|n| n.question.contains("report was refused"));
+    scene.until("late, and why", late);
+}
+
+#[test]
 fn one_that_ignores_its_reminder_is_late_and_a_check_in_mends_that() {
     let script =
         format!("{REPORT} while [ ! -e $STANDUP_DIR/go ]; do echo .; sleep 0.05; done; report working sorry one; stay");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use standup::client::control::{Client, ClientError};
-use standup::model::checkin::{CheckIn, Claim, Stamp, Via};
+use standup::model::checkin::{CheckIn, Claim, Sent, Stamp, Via};
 use standup::model::event::{Event, NeedKind};
 use standup::model::input::{Command as Wish, RefusalCode};
 use standup::model::message::Delivery;
@@ -65,7 +65,7 @@ impl Scene {
 
     pub(crate) fn refusals(&self, number: u32) -> Vec<String> {
         let why = |event| match event {
-            Event::CheckInRefused { why } => Some(why),
+            Event::CheckInRefused { why, .. } => Some(why),
             _ => None,
         };
         self.events(number).into_iter().filter_map(why).collect()
@@ -287,13 +287,18 @@ fn a_hook_is_quick_and_quiet_whatever_it_is_given() {
         // It gives up after 0.9 s; the rest is for a busy machine.
         assert!(took < SOON, "{took:?}");
     }
-    scene.until_refused(1, "a hook said something else than it should");
+    scene.until_refused(1, "it said something else than it should");
+    let told = |e: &Event| matches!(e, Event::CheckInRefused { what: Sent::Hook, .. });
+    assert!(
+        scene.events(1).iter().all(|e| told(e) || !matches!(e, Event::CheckInRefused { .. })),
+        "no report was sent"
+    );
     // It outlives its agent.
     let late = || scene.as_agent(1, &["hook", "claude"]);
     let mut report = scene.as_agent(1, &["check-in", "--did", "from beyond"]);
     scene.signal_file(1, "stop");
     scene.until("the end", |b| b.tasks[&id(1)].attempt().is_some_and(|a| !a.is_active()));
-    scene.until_refused_of(1, "a hook fired, and the agent has ended", || {
+    scene.until_refused_of(1, "it fired, and the agent has ended", || {
         run(late(), br#"{"hook_event_name":"Stop","session_id":"x"}"#);
     });
     let out = said(&mut report);

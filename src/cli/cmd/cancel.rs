@@ -10,7 +10,7 @@ use crate::model::task::Column;
 pub(in crate::cli) struct Args {
     /// Which
     task: Option<String>,
-    /// Why
+    /// Why; asked for on a terminal, needed elsewhere
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
@@ -19,7 +19,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, args.task.as_deref())?;
     let from = board.tasks[&task].column;
-    let reason = super::reason(ctx, args.reason, "why?")?;
+    let reason = super::reason(ctx, args.reason, &format!("standup cancel {task}"))?;
     ctx.command(Command::Cancel { task, reason }, Vec::new())?;
     super::moved(ctx, task, from, Column::Canceled)
 }

@@ -66,6 +66,10 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         met: args.met,
         ..CheckIn::of(args.state.into())
     };
+    if check_in.is_empty() {
+        let text = "a check-in says something: what you did, what is next, or what is in the way";
+        return Err(Failure::new(Code::Usage, text).hint("standup check-in --did \"…\" --next \"…\""));
+    }
     report(&check_in, ctx)
 }
 
@@ -105,6 +109,7 @@ impl From<MailError> for Failure {
             MailError::Refused(refusal) => refusal.into(),
             MailError::Unreachable { .. } => Self::new(Code::Unreachable, error.to_string()),
             MailError::File(_) => Self::of(&error),
+            MailError::Elsewhere { .. } => Self::new(Code::Policy, error.to_string()),
             MailError::NoAttempt => Self::new(Code::Failure, error.to_string())
                 .hint("standup check-in    # from inside of a task's worktree"),
         }

@@ -88,11 +88,11 @@ fn begun(ctx: &Context, task: TaskId, reply: &Reply) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-/// Why a person does something: as they wrote it, else as they say when they are asked; empty
-/// where nobody can be asked.
-fn reason(ctx: &Context, written: Option<String>, question: &str) -> Result<String, Failure> {
+/// What a person says to something: as they wrote it, else as they answer when they are asked;
+/// empty where nobody can be asked.
+fn said(ctx: &Context, written: Option<String>, question: &str) -> Result<String, Failure> {
     match written {
-        Some(reason) => Ok(reason.trim().to_owned()),
+        Some(text) => Ok(text.trim().to_owned()),
         None if ctx.ui.json => Ok(String::new()),
         None => ctx.ui.ask(question),
     }
@@ -107,6 +107,16 @@ fn require_person() -> Result<(), Failure> {
     }
     let text = "an agent gives no verdict: approve, reject and answer are a person's word";
     Err(Failure::new(Code::Policy, text).hint("standup done    # says that your work is ready to be judged"))
+}
+
+/// Why a person does what `command` does, without its `--reason`: what is given up, sent back or
+/// taken over is counted by its reasons, so that there has to be one.
+fn reason(ctx: &Context, written: Option<String>, command: &str) -> Result<String, Failure> {
+    let reason = said(ctx, written, "why?")?;
+    if reason.is_empty() {
+        return Err(Failure::new(Code::Usage, "this needs a reason").hint(format!("{command} --reason \"…\"")));
+    }
+    Ok(reason)
 }
 
 /// Says that a card was moved.

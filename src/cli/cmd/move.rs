@@ -13,7 +13,7 @@ pub(in crate::cli) struct Args {
     /// Where: backlog, design, build, review, done, canceled, takeover
     #[arg(value_parser = column)]
     column: Column,
-    /// Why
+    /// Why; needed where work is given up, sent back or taken over
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
@@ -26,10 +26,10 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, Some(&args.task))?;
     let from = board.tasks[&task].column;
-    let reason = match args.reason {
-        Some(reason) => reason,
-        None if is_counted(from, args.column) => super::reason(ctx, None, "why?")?,
-        None => String::new(),
+    let reason = if is_counted(from, args.column) {
+        super::reason(ctx, args.reason, &format!("standup move {task} {}", args.column))?
+    } else {
+        args.reason.unwrap_or_default()
     };
     ctx.command(Command::Move { task, to: args.column, reason }, Vec::new())?;
     super::moved(ctx, task, from, args.column)

@@ -21,7 +21,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     super::require_person()?;
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, args.task.as_deref())?;
-    let note = super::reason(ctx, args.note, "what is to be different?")?;
+    let note = super::said(ctx, args.note, "what is to be different?")?;
     let (reply, _) = ctx.command(Command::Reject { task, note }, Vec::new())?;
     let waits = match &reply {
         Reply::Message { waits, .. } => Some(waits.as_str()).filter(|waits| !waits.is_empty()),

@@ -24,7 +24,7 @@ use crate::supervisor;
 pub(in crate::cli) struct Args {
     /// Which
     task: Option<String>,
-    /// Why
+    /// Why; asked for on a terminal, needed elsewhere
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Open $SHELL in the worktree, with the attempt's environment
@@ -44,7 +44,13 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         let text = "a shell needs a terminal";
         return Err(Failure::new(Code::Usage, text).hint(format!("standup takeover {task} --no-attach")));
     }
-    let reason = if taken { args.reason.unwrap_or_default() } else { super::reason(ctx, args.reason, "why?")? };
+    let reason = if taken {
+        args.reason.unwrap_or_default()
+    } else {
+        let how = [("--shell", args.shell), ("--no-attach", args.no_attach)];
+        let how: String = how.iter().filter(|(_, on)| *on).map(|(flag, _)| format!(" {flag}")).collect();
+        super::reason(ctx, args.reason, &format!("standup takeover {task}{how}"))?
+    };
     ctx.command(Command::Takeover { task, reason }, Vec::new())?;
     let board = ctx.seen()?.board;
     let found = &board.tasks[&task];

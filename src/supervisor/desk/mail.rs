@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::agent::hook::Late;
 use crate::model::attempt::Attempt;
-use crate::model::checkin::Via;
+use crate::model::checkin::{Sent, Via};
 use crate::model::id::{AttemptId, CheckRun};
 use crate::model::input::{Command, Input, Observation, Refusal, RefusalCode, Reply};
 use crate::model::time::{Mono, Now};
@@ -71,7 +71,8 @@ impl Desk {
     pub(super) fn of_attempt(&mut self, attempt: AttemptId, launch: u32, request: Request) -> Answer {
         let now = self.driver.board().attempt(attempt).map_or(0, |a| a.launches);
         if launch != now {
-            return self.unheard(attempt, &format!("it comes from start {launch} of the agent, and this is {now}"));
+            let why = format!("it comes from start {launch} of the agent, and this is {now}");
+            return self.unheard(attempt, sent(&request), &why);
         }
         match request {
             Request::CheckIn { check_in, stamp, via, listens } => {
@@ -102,11 +103,11 @@ impl Desk {
         let refuse = |code, text: String| Err(Refusal { code, text, hints: Vec::new() });
         if !self.post.admits(attempt, now) {
             let why = format!("more than {BURST} reports at once and {} a minute", 60_000 / REPORT_MS);
-            self.refused(attempt, &why, now);
+            self.refused(attempt, Sent::Report, &why, now);
             return refuse(RefusalCode::Policy, why);
         }
-        if let Observation::BadCheckIn { why } = seen {
-            self.refused(attempt, &why, now);
+        if let Observation::BadCheckIn { why, what } = seen {
+            self.refused(attempt, what, &why, now);
             return refuse(RefusalCode::Policy, why);
         }
         self.turn(Input::Observed { attempt, seen }, &[])?;
@@ -118,15 +119,16 @@ impl Desk {
     }
 
     /// Stores a refusal, as far as there is room for it.
-    fn refused(&mut self, attempt: AttemptId, why: &str, now: Now) {
+    fn refused(&mut self, attempt: AttemptId, what: Sent, why: &str, now: Now) {
         let Some(unsaid) = self.post.says(attempt, now) else { return };
         let more = if unsaid == 0 { String::new() } else { format!(" (and {unsaid} more were refused)") };
-        self.input(Input::Observed { attempt, seen: Observation::BadCheckIn { why: format!("{why}{more}") } });
+        let seen = Observation::BadCheckIn { why: format!("{why}{more}"), what };
+        self.input(Input::Observed { attempt, seen });
     }
 
     /// Something came that is not heard.
-    pub(super) fn unheard(&mut self, attempt: AttemptId, why: &str) -> Answer {
-        self.refused(attempt, why, clock::now());
+    pub(super) fn unheard(&mut self, attempt: AttemptId, what: Sent, why: &str) -> Answer {
+        self.refused(attempt, what, why, clock::now());
         let text = why.to_owned();
         Answer::Refused(Refusal { code: RefusalCode::Policy, text, hints: Vec::new() })
     }
@@ -135,7 +137,7 @@ impl Desk {
     fn checks(&mut self, attempt: AttemptId, run: Option<CheckRun>) -> Answer {
         if self.driver.board().tasks.get(&attempt.task).and_then(crate::model::board::Task::attempt_id) != Some(attempt)
         {
-            return self.unheard(attempt, "it is not the newest attempt");
+            return self.unheard(attempt, Sent::Request, "it is not the newest attempt");
         }
         if run.is_none()
             && let Err(refusal) = self.turn(Input::Command(Command::Verify { task: attempt.task }), &[])
@@ -149,6 +151,14 @@ impl Desk {
         let judged = found.and_then(|a| a.judged.as_ref()).filter(|judged| judged.run == run);
         let verdict = judged.map(|judged| Box::new(judged.verdict.clone()));
         Answer::Checks { run, running: found.and_then(under_way) == Some(run), verdict }
+    }
+}
+
+fn sent(request: &Request) -> Sent {
+    match request {
+        Request::CheckIn { .. } => Sent::Report,
+        Request::Hook { .. } => Sent::Hook,
+        _ => Sent::Request,
     }
 }
 
