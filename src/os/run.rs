@@ -288,16 +288,11 @@ impl Run {
     ///
     /// # Errors
     /// [`RunError`].
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
     pub fn foreground(&self) -> Result<Ended, RunError> {
         let began = Instant::now();
         let lost = |source| RunError::Wait { program: self.program.clone(), source };
         let _interrupts = super::signal::Signals::catch(&[Signal::INT, Signal::QUIT]).map_err(lost)?;
-        let mut command = Command::new(&self.program);
-        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
-        if let Some(dir) = &self.cwd {
-            command.current_dir(dir);
-        }
+        let mut command = self.command();
         if !self.stdin.is_empty() {
             command.stdin(Stdio::piped());
         }
@@ -309,10 +304,17 @@ impl Run {
         Ok(Ended { code, signal, timed_out: false, aborted: false, duration: began.elapsed() })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
     fn spawn(&self) -> Result<Child, RunError> {
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.spawn().map_err(|source| RunError::Spawn { program: self.program.clone(), source })
+    }
+
+    /// The program in its folder, with its environment.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.args(&self.args);
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }
@@ -323,7 +325,7 @@ impl Run {
             command.env_remove(name);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.spawn().map_err(|source| RunError::Spawn { program: self.program.clone(), source })
+        command
     }
 
     fn try_wait(&self, child: &mut Child) -> Result<Option<ExitStatus>, RunError> {
