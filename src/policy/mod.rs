@@ -7,6 +7,7 @@
 
 pub mod overlap;
 pub mod quota;
+pub mod relist;
 pub mod rest;
 
 mod admission;
