@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use super::exec;
+
 /// How long a group has between TERM and KILL.
 const TERM_GRACE: Duration = Duration::from_millis(500);
 
@@ -296,8 +298,7 @@ impl Run {
         if !self.stdin.is_empty() {
             command.stdin(Stdio::piped());
         }
-        let spawned = command.spawn();
-        let mut child = spawned.map_err(|source| RunError::Spawn { program: self.program.clone(), source })?;
+        let mut child = command.spawn().map_err(|error| self.not_spawned(error))?;
         feed(child.stdin.take(), self.stdin.clone());
         let status = child.wait().map_err(lost)?;
         let (code, signal) = (status.code(), status.signal());
@@ -307,7 +308,14 @@ impl Run {
     fn spawn(&self) -> Result<Child, RunError> {
         let mut command = self.command();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        command.spawn().map_err(|source| RunError::Spawn { program: self.program.clone(), source })
+        command.spawn().map_err(|error| self.not_spawned(error))
+    }
+
+    fn not_spawned(&self, error: io::Error) -> RunError {
+        RunError::Spawn {
+            program: self.program.clone(),
+            source: exec::explained(&self.program, self.cwd.as_deref(), error),
+        }
     }
 
     /// The program in its folder, with its environment.
