@@ -325,6 +325,7 @@ fn refuse_held(turn: &Turn<'_>, id: TaskId) -> Result<(), Refusal> {
         HoldKind::Build | HoldKind::Review | HoldKind::Machine | HoldKind::Ports => {
             (RefusalCode::Wip, Some("standup status".to_owned()))
         }
+        HoldKind::Agent if admission::is_agent_full(turn, id) => (RefusalCode::Wip, Some("standup status".to_owned())),
         HoldKind::Agent => (RefusalCode::Failure, Some("standup agents".to_owned())),
         HoldKind::Trust => (RefusalCode::Policy, Some("standup trust".to_owned())),
         HoldKind::Overlap => (RefusalCode::Conflict, None),

@@ -37,4 +37,5 @@ pub use admission::agent_for;
 pub use approval::{required, unmet};
 pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
+pub use messages::hears;
 pub use rhythm::interval;
