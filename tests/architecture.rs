@@ -24,7 +24,7 @@ const fn room(name: &'static str, floor: u8, crates: &'static [&'static str]) ->
 const TABLE: Table = Table {
     rooms: &[
         // The clock knows the local zone.
-        Room { name: "os", floor: Floor::Cellar, crates: &["etcetera", "jiff", "which"] },
+        Room { name: "os", floor: Floor::Cellar, crates: &["jiff", "which"] },
         // Matching of paths, and civil time without its clock.
         room("model", 0, &["globset", "jiff", "strsim", "unicode_width"]),
         room("policy", 1, &["globset"]),

@@ -169,6 +169,9 @@ pub struct Task {
     pub takeover: Option<Takeover>,
     /// Shall rest until a person says otherwise.
     pub paused: Option<Paused>,
+    /// Whether a message would reach its agent, at once or by and by.
+    #[serde(skip)]
+    pub hears: bool,
 }
 
 /// Who holds an agent's input.

@@ -169,6 +169,7 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let id = task.id;
     let (attach, show) = (format!("standup attach {id}"), format!("standup show {id}"));
     let send = format!("standup send {id} \"…\"");
+    let (retry, verify) = (format!("standup retry {id}"), format!("standup verify {id}"));
     let designs = kind == NeedKind::Question && task.column == Column::Design;
     // A plan is read before it is answered.
     let answers = |option: &&doc::Choice| !(designs && option.answer == "yes");
@@ -181,19 +182,29 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         NeedKind::Question if task.column == Column::Design => {
             vec![show, format!("standup approve {id}"), format!("standup reject {id} --note \"…\"")]
         }
-        NeedKind::Question if task.column == Column::Takeover => {
+        // Whatever the rule was that took it: messages wait until it is handed back.
+        _ if task.column == Column::Takeover => {
             vec![format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
         }
         NeedKind::Limit | NeedKind::OffLimits if task.column == Column::Takeover => {
             vec![show, format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
         }
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
-        NeedKind::Question => vec![attach, send],
-        NeedKind::Red => vec![show, send],
+        // A dialog takes no message before it is answered.
+        NeedKind::Question if task.state.kind == RunKind::Waiting => vec![attach],
+        NeedKind::Question if task.hears => vec![attach, send],
+        NeedKind::Question => vec![attach],
+        NeedKind::Red if task.hears => vec![show, send],
+        NeedKind::Red => vec![show, verify, retry],
         NeedKind::Exit if task.attempt.as_ref().is_some_and(|a| a.host_pid.is_some()) => vec![attach],
-        NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), format!("standup retry {id}")],
+        // Without a host there was nothing that could have written.
+        NeedKind::Exit | NeedKind::Lost if task.attempt.as_ref().is_none_or(|a| a.started_at.is_none()) => {
+            vec![show, retry]
+        }
+        NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), retry],
         NeedKind::Late => vec![format!("standup nudge {id}"), attach, show],
-        NeedKind::Limit | NeedKind::OffLimits => vec![show, send],
+        NeedKind::Limit | NeedKind::OffLimits if task.hears => vec![show, send],
+        NeedKind::Limit | NeedKind::OffLimits => vec![show, verify, retry],
     }
 }
 

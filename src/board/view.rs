@@ -14,7 +14,7 @@ use crate::model::state::RunKind;
 use crate::model::task::{Column, Mode};
 use crate::model::time::{Now, Wall};
 use crate::model::verdict::VerdictOutcome;
-use crate::policy::{interval, required, unmet};
+use crate::policy::{self, interval, required, unmet};
 use crate::wire::control::{Logged, Supervisor};
 
 use super::sentence::sentence;
@@ -132,6 +132,7 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
             from: lease.from,
         }),
         paused: task.paused.as_ref().map(|p| doc::Paused { since: p.since, reason: p.reason.clone() }),
+        hears: newest.is_some_and(|attempt| policy::hears(board, task, attempt)),
     }
 }
 

@@ -12,6 +12,8 @@ use super::cmd;
 use super::context::Context;
 use super::error::{Code, Failure};
 use super::ui::{Color, Ui};
+use crate::client::scope;
+use crate::wire::control::only_reports;
 
 /// The stand-up for your coding agents: run several of them on one repository, each in its own
 /// worktree, and see what is true.
@@ -95,6 +97,7 @@ macro_rules! verbs {
         impl Verb {
             /// Carries it out.
             pub(super) fn run(self, ctx: &Context) -> Result<Code, Failure> {
+                self.require_scope(ctx)?;
                 match self {
                     $(Self::$name(args) => cmd::$file::run(args, ctx),)*
                 }
@@ -162,6 +165,34 @@ verbs! {
     Hook hook,
     #[command(hide = true)]
     Host host,
+}
+
+impl Verb {
+    /// Refuses a person's verbs to an agent. Most are refused by the supervisor as well, which knows
+    /// its hosts' children whatever their environment says; those that need no supervisor look here.
+    fn require_scope(&self, ctx: &Context) -> Result<(), Failure> {
+        if self.is_for_agents() {
+            return Ok(());
+        }
+        let marked = scope::token(|name| std::env::var_os(name)).is_some();
+        if marked || self.is_local() && ctx.place().is_ok_and(|place| scope::is_agent(&place.layout)) {
+            return Err(only_reports().into());
+        }
+        Ok(())
+    }
+
+    /// Whether an agent may use it: it speaks for the attempt alone, or changes nothing.
+    fn is_for_agents(&self) -> bool {
+        matches!(self, Self::CheckIn(_) | Self::Ask(_) | Self::Done(_) | Self::Mcp(_) | Self::Brief(_) | Self::Hook(_))
+            || matches!(self, Self::Lint(_) | Self::Host(_) | Self::Reset(_))
+            || matches!(self, Self::Completions(_) | Self::Man(_) | Self::Help(_))
+    }
+
+    /// Whether it does something before a supervisor is asked, or without one.
+    fn is_local(&self) -> bool {
+        matches!(self, Self::Trust(_) | Self::Config(_) | Self::Init(_) | Self::Supervisor(_) | Self::Down(_))
+            || matches!(self, Self::Add(_) | Self::Import(_) | Self::Edit(_))
+    }
 }
 
 impl Default for Verb {

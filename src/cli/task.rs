@@ -68,8 +68,12 @@ fn absent(board: &Board, name: &str) -> Failure {
         let text = format!("there is no task {:?}; there are none yet", clean_line(name));
         return Failure::new(Code::NoTask, text).hint("standup add \"Fix the pager\"");
     }
-    // A number that does not exist is near to nothing.
-    let word = if name.parse::<TaskId>().is_ok() { "" } else { name };
+    // Numbers are given out one after the other.
+    if let (Ok(_), Some(last)) = (name.parse::<TaskId>(), board.tasks.values().next_back()) {
+        let text = format!("there is no task {:?}; the last one is {}", clean_line(name), named(last));
+        return Failure::new(Code::NoTask, text).hint("standup status");
+    }
+    let word = name;
     let near = nearest(word, board.tasks.values().map(|task| task.spec.slug.as_str()))
         .and_then(|slug| board.tasks.values().find(|task| task.spec.slug.as_str() == slug))
         .or_else(|| nearest_word(board, word));
@@ -135,7 +139,7 @@ mod tests {
     fn what_was_meant_is_named() {
         let board = board(&["fix-the-pager", "tests"]);
         for (text, said) in [
-            ("T9", "there is no task \"T9\""),
+            ("T9", "there is no task \"T9\"; the last one is T2 (tests)"),
             ("tsets", "there is no task \"tsets\"; did you mean T2 (tests)?"),
             ("pagre", "there is no task \"pagre\"; did you mean T1 (fix-the-pager)?"),
             ("\x1b[31m", "there is no task \"\\\\x1b[31m\""),

@@ -1,4 +1,6 @@
 //! A connection to the supervisor: found, started if absent, spoken to line by line.
+//!
+//! **Invariant:** inside an agent a connection has the agent's scope, and no supervisor is started.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::scope;
 use crate::model::id::Seq;
 use crate::model::input::{Command, Refusal, Reply};
 use crate::os::detach::{self, DetachError};
@@ -20,7 +23,7 @@ use crate::os::{locate, lock};
 use crate::store::StoreError;
 use crate::store::layout::Layout;
 use crate::store::token::Token;
-use crate::wire::control::{Answer, Hello, Known, Logged, Request, VERSIONS, Welcome};
+use crate::wire::control::{Answer, Hello, Known, Logged, Request, VERSIONS, Welcome, only_reports};
 
 /// How long a supervisor may take to come up: it replays its log and looks at every host.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -95,12 +98,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the supervisor of a repository, if one runs.
+    /// Connects to the supervisor of a repository, if one runs: as the user, or as the agent in
+    /// whose environment we are.
     ///
     /// # Errors
     /// [`ClientError::Absent`] where none does.
     pub fn connect(layout: &Layout) -> Result<Self, ClientError> {
         let path = layout.control_socket()?;
+        if let Some(token) = scope::token(|name| std::env::var_os(name)) {
+            return Self::open(&path, &token);
+        }
         let token = match Token::load(&layout.user_token()) {
             Ok(token) => token,
             Err(_) if !layout.user_token().exists() => return Err(ClientError::Absent),
@@ -112,11 +119,14 @@ impl Client {
     /// Connects, and starts a supervisor first where none runs.
     ///
     /// # Errors
-    /// [`ClientError`].
+    /// [`ClientError`]; [`ClientError::Refused`] where one would have to be started inside an agent.
     pub fn connect_or_start(layout: &Layout, root: &Path, begin: Begin) -> Result<Self, ClientError> {
         let until = Instant::now() + HAND_OVER;
         loop {
             match Self::connect(layout) {
+                Err(ClientError::Absent) if scope::is_agent(layout) => {
+                    return Err(ClientError::Refused(only_reports()));
+                }
                 Err(ClientError::Absent) => {}
                 other => return other,
             }

@@ -9,4 +9,5 @@ pub mod chord;
 pub mod control;
 pub mod mail;
 mod modes;
+pub mod scope;
 pub mod terminal;

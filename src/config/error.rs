@@ -186,6 +186,18 @@ pub enum Problem {
         /// The nearest of them.
         nearest: Option<String>,
     },
+    /// An adapter that there is not.
+    #[error("{key} names {found}, which is no adapter{}", did_you_mean(nearest.as_deref()))]
+    UnknownAdapter {
+        /// Its full path.
+        key: String,
+        /// What was written.
+        found: String,
+        /// The adapters there are.
+        known: Vec<String>,
+        /// The nearest of them.
+        nearest: Option<String>,
+    },
     /// Several agents, and none is the default.
     #[error("several agents are configured ({}) and none is the default", agents.join(", "))]
     NoDefaultAgent {
@@ -229,6 +241,7 @@ impl Problem {
                 Some(format!("add a section: [agents.{found}]"))
             }
             Self::UnknownAgent { known, .. } => Some(format!("configured are: {}", known.join(", "))),
+            Self::UnknownAdapter { known, .. } => Some(format!("there are: {}", known.join(", "))),
             Self::NoDefaultAgent { agents } => {
                 agents.first().map(|a| format!("say which one takes tasks that name none: agent = \"{a}\""))
             }

@@ -33,7 +33,9 @@ pub use self::template::{Found, FoundAgent, template};
 use self::raw::Raw;
 use self::read::{Node, Read, Reader};
 use self::source::Text;
-use crate::model::settings::Settings;
+use crate::model::name::AgentName;
+use crate::model::settings::{AgentSettings, Settings};
+use crate::model::text::nearest;
 
 /// One file, read and right in itself; [`merge`] makes settings of several.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +120,23 @@ impl Effective {
             Some(item) => Ok(Some(item.to_string().trim().to_owned())),
             None => UnknownKey::check(path).map(|()| None),
         }
+    }
+
+    /// What is wrong where an agent speaks through an adapter that there is not; `known` are those
+    /// there are.
+    ///
+    /// # Errors
+    /// One for each such agent.
+    pub fn require_adapters(&self, known: &[&str]) -> Result<(), Vec<ConfigError>> {
+        let unknown = |(name, agent): (&AgentName, &AgentSettings)| {
+            let key = format!("agents.{name}.adapter");
+            let place = self.places.get(&key).filter(|_| !known.contains(&agent.adapter.as_str()))?.clone();
+            let nearest = nearest(&agent.adapter, known.iter().copied()).map(str::to_owned);
+            let (found, known) = (agent.adapter.clone(), known.iter().map(|name| (*name).to_owned()).collect());
+            Some(ConfigError { place, problem: Problem::UnknownAdapter { key, found, known, nearest } })
+        };
+        let errors: Vec<ConfigError> = self.settings.agents.iter().filter_map(unknown).collect();
+        if errors.is_empty() { Ok(()) } else { Err(in_order(errors)) }
     }
 
     /// Where the value of a path was written: `agents.toml:14` or `default`.

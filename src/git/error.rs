@@ -307,7 +307,7 @@ impl GitError {
                 format!("if you trust it: git config --global --add safe.directory {}", quoted(path))
             }
             Self::MissingBase { .. } => "git branch --all".to_owned(),
-            Self::DetachedNoBase { .. } => "name the base with --base, or set `base` in agents.toml".to_owned(),
+            Self::DetachedNoBase { .. } => "standup config set base main    # or whichever it is to be".to_owned(),
             Self::BranchBlocked { by: Some(by), .. } => {
                 format!("give it another name: git branch -m {} OTHER", quoted(Path::new(by)))
             }

@@ -4,6 +4,8 @@
 //! no descriptor but the terminal. The library's writer is never made: dropped, it would type into
 //! the agent. Must not know: what the agent prints.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -13,6 +15,7 @@ use std::process::{Command, Stdio};
 
 use portable_pty::{MasterPty, PtySize, PtySystem, SlavePty};
 
+use crate::os::exec::{self, Image};
 use crate::os::process;
 use crate::wire::host::{Bytes, Size, Spec};
 
@@ -78,22 +81,15 @@ impl Pty {
         let slave =
             OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY | libc::O_CLOEXEC).open(name)?;
         let stdio = || slave.try_clone().map(Stdio::from);
+        let image =
+            Image::new(spec.program.as_path(), spec.args.iter().map(Bytes::as_os_str), environment(spec).into_iter())?;
         let mut command = Command::new(spec.program.as_os_str());
-        command
-            .args(spec.args.iter().map(Bytes::as_os_str))
-            .current_dir(spec.cwd.as_path())
-            .env_clear()
-            .envs(spec.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))
-            .stdin(stdio()?)
-            .stdout(stdio()?)
-            .stderr(stdio()?);
-        command.env(HOST_VARIABLE, spec.id.as_str());
-        if let Some((name, value)) = spec.marker.split_once('=') {
-            command.env(name, value);
-        }
+        command.current_dir(spec.cwd.as_path()).stdin(stdio()?).stdout(stdio()?).stderr(stdio()?);
         // SAFETY: only system calls that are safe between fork and exec; nothing allocates.
-        unsafe { command.pre_exec(prepare) };
-        let child = command.spawn()?;
+        unsafe { command.pre_exec(move || prepare().and_then(|()| Err(image.exec()))) };
+        let child = command
+            .spawn()
+            .map_err(|error| exec::explained(spec.program.as_path(), Some(spec.cwd.as_path()), error))?;
         // The child is reaped by the loop, which reaps everything.
         Ok(child.id())
     }
@@ -103,6 +99,13 @@ impl std::fmt::Debug for Pty {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pty").field("fd", &self.fd.as_raw_fd()).finish_non_exhaustive()
     }
+}
+
+/// The agent's whole environment; of two of one name the later one holds.
+fn environment(spec: &Spec) -> BTreeMap<&OsStr, &OsStr> {
+    let given = spec.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+    let marker = spec.marker.split_once('=').map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+    given.chain([(OsStr::new(HOST_VARIABLE), OsStr::new(spec.id.as_str()))]).chain(marker).collect()
 }
 
 /// Runs in the child, between fork and exec.

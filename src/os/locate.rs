@@ -1,7 +1,8 @@
 //! Where things lie on this machine: base directories, programs, this very binary.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, FileError};
@@ -70,7 +71,24 @@ impl Dirs {
 /// The user's home: HOME where it is absolute, else the password file.
 #[must_use]
 pub fn home() -> Option<PathBuf> {
-    absolute(env::var_os("HOME").as_deref()).or_else(|| etcetera::home_dir().ok().filter(|p| p.is_absolute()))
+    absolute(env::var_os("HOME").as_deref()).or_else(home_of_user)
+}
+
+/// What the password file says, whatever HOME holds.
+fn home_of_user() -> Option<PathBuf> {
+    let uid = rustix::process::geteuid().as_raw();
+    let mut buffer = [0; 16 << 10];
+    let mut found = std::ptr::null_mut();
+    // SAFETY: all zeroes are a valid `passwd`, whose fields are numbers and pointers.
+    let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
+    // SAFETY: every pointer is to a local of the length that is given.
+    let rc = unsafe { libc::getpwuid_r(uid, &raw mut entry, buffer.as_mut_ptr(), buffer.len(), &raw mut found) };
+    if rc != 0 || found.is_null() || entry.pw_dir.is_null() {
+        return None;
+    }
+    // SAFETY: it points into `buffer`, to a string that ends there.
+    let home = unsafe { CStr::from_ptr(entry.pw_dir) };
+    absolute(Some(OsStr::from_bytes(home.to_bytes())))
 }
 
 fn absolute(value: Option<&OsStr>) -> Option<PathBuf> {

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod detach;
+pub mod exec;
 pub mod failpoint;
 pub mod file;
 pub mod locate;

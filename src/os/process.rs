@@ -146,6 +146,24 @@ pub fn family_cpu_ms(root: u32) -> Option<u64> {
     Some(ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second().max(1))
 }
 
+/// How far up a family is followed.
+const MAX_ANCESTORS: usize = 256;
+
+/// Who started `pid`, who started that one, and so on; nearest first. It ends where the chain can
+/// be followed no further: at the top, at a process that may not be looked at, or where a number
+/// was given out again (a parent that is younger than its child is not its parent).
+#[must_use]
+pub fn ancestors(pid: u32) -> Vec<ProcessId> {
+    let mut found = Vec::new();
+    let mut child = Stat::read(pid);
+    while let Some(stat) = child.filter(|stat| stat.parent > 0 && found.len() < MAX_ANCESTORS) {
+        let Some(parent) = Stat::read(stat.parent).filter(|parent| parent.start <= stat.start) else { break };
+        found.push(ProcessId { pid: stat.parent, start: parent.start });
+        child = Some(parent);
+    }
+    found
+}
+
 /// What a process calls itself: the file name in its first argument, else the kernel's name for it,
 /// which is cut at 15 bytes and a mere number for a program that was started by its descriptor. Not
 /// to be trusted.
@@ -211,6 +229,20 @@ mod tests {
         crate::os::run::Run::new("/bin/sh").args(busy).output().expect("sh runs");
         assert!(family_cpu_ms(own) > Some(before));
         assert_eq!(family_cpu_ms(u32::MAX), None);
+    }
+
+    #[test]
+    fn a_family_is_followed_upwards_by_identity() {
+        let run = super::super::run::Run::new("/bin/sh").args(["-c", "sleep 60; :"]);
+        let mut chain = Vec::new();
+        let ended = run.stream(|_, _| {
+            let shell = descendants(std::process::id()).into_iter().find(|p| name(p.pid).as_deref() == Some("sleep"));
+            chain = shell.map(|p| ancestors(p.pid)).unwrap_or_default();
+            chain.is_empty()
+        });
+        assert!(ended.expect("runs").aborted);
+        assert_eq!(chain.get(1), Some(&ProcessId::own()), "the shell's parent, by its start too: {chain:?}");
+        assert_eq!(ancestors(u32::MAX), [], "nobody has none");
     }
 
     #[test]

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use super::exec;
+
 /// How long a group has between TERM and KILL.
 const TERM_GRACE: Duration = Duration::from_millis(500);
 
@@ -288,31 +290,39 @@ impl Run {
     ///
     /// # Errors
     /// [`RunError`].
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
     pub fn foreground(&self) -> Result<Ended, RunError> {
         let began = Instant::now();
         let lost = |source| RunError::Wait { program: self.program.clone(), source };
         let _interrupts = super::signal::Signals::catch(&[Signal::INT, Signal::QUIT]).map_err(lost)?;
-        let mut command = Command::new(&self.program);
-        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
-        if let Some(dir) = &self.cwd {
-            command.current_dir(dir);
-        }
+        let mut command = self.command();
         if !self.stdin.is_empty() {
             command.stdin(Stdio::piped());
         }
-        let spawned = command.spawn();
-        let mut child = spawned.map_err(|source| RunError::Spawn { program: self.program.clone(), source })?;
+        let mut child = command.spawn().map_err(|error| self.not_spawned(error))?;
         feed(child.stdin.take(), self.stdin.clone());
         let status = child.wait().map_err(lost)?;
         let (code, signal) = (status.code(), status.signal());
         Ok(Ended { code, signal, timed_out: false, aborted: false, duration: began.elapsed() })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
     fn spawn(&self) -> Result<Child, RunError> {
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.spawn().map_err(|error| self.not_spawned(error))
+    }
+
+    fn not_spawned(&self, error: io::Error) -> RunError {
+        RunError::Spawn {
+            program: self.program.clone(),
+            source: exec::explained(&self.program, self.cwd.as_deref(), error),
+        }
+    }
+
+    /// The program in its folder, with its environment.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns programs")]
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(&self.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.args(&self.args);
         if let Some(dir) = &self.cwd {
             command.current_dir(dir);
         }
@@ -323,7 +333,7 @@ impl Run {
             command.env_remove(name);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.spawn().map_err(|source| RunError::Spawn { program: self.program.clone(), source })
+        command
     }
 
     fn try_wait(&self, child: &mut Child) -> Result<Option<ExitStatus>, RunError> {

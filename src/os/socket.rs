@@ -81,6 +81,22 @@ pub fn require_own_peer(stream: &impl AsFd) -> Result<(), SocketError> {
     if peer == own || peer == 0 { Ok(()) } else { Err(SocketError::Foreign { peer, own }) }
 }
 
+/// The process that connected; `None` where the system does not tell, or it is of another PID
+/// namespace. It may be gone, and another may have its number.
+#[must_use]
+pub fn peer_pid(stream: &impl AsFd) -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        let pid = rustix::net::sockopt::socket_peercred(stream).ok()?.pid.as_raw_nonzero().get();
+        u32::try_from(pid).ok().filter(|pid| *pid > 0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = stream;
+        None
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn peer_uid(stream: &impl AsFd) -> io::Result<u32> {
     Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
@@ -120,6 +136,9 @@ mod tests {
         let _client = connect(&path).expect("connect");
         let (stream, _) = listener.accept().expect("accept");
         require_own_peer(&stream).expect("own");
+        if cfg!(target_os = "linux") {
+            assert_eq!(peer_pid(&stream), Some(std::process::id()));
+        }
         assert_eq!(std::fs::metadata(&path).expect("meta").permissions().mode() & 0o777, 0o600);
     }
 }

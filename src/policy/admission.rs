@@ -196,6 +196,14 @@ fn agent_full(census: &Census<'_>, around: &Surroundings, agent: &AgentName) -> 
     full(&format!("agent {agent}"), used, max).map(|text| (HoldKind::Agent, text))
 }
 
+/// Whether the agent of a task is there, and has as many attempts as it may.
+pub(super) fn is_agent_full(turn: &Turn<'_>, id: TaskId) -> bool {
+    turn.task(id).zip(turn.surroundings()).is_some_and(|(task, around)| {
+        let full = |agent| agent_full(&Census::of(turn.board), around, &agent).is_some();
+        agent_for(around, task).is_ok_and(full)
+    })
+}
+
 fn capacity(turn: &Turn<'_>, census: &Census<'_>, around: &Surroundings, task: &Task) -> Option<(HoldKind, String)> {
     let wip = around.settings.wip;
     // A task that is started again gives its own place back.

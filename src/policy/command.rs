@@ -12,6 +12,7 @@ use crate::model::name::AgentName;
 use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
 
+use super::relist::{self, Fate};
 use super::turn::Turn;
 use super::{admission, answer, approval, lifecycle, messages, pause, plan, takeover};
 
@@ -109,17 +110,15 @@ pub(super) fn require_attempt<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<(Att
 }
 
 fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
-    let known: BTreeMap<String, TaskId> =
-        turn.board.tasks.values().filter_map(|t| Some((t.spec.key.clone()?, t.id))).collect();
+    let fates = relist::fates(turn.board, &tasks);
     let mut next = turn.board.tasks.keys().next_back().map_or(1, |id| id.number().saturating_add(1));
     let mut ids = Vec::with_capacity(tasks.len());
     let mut keys = BTreeSet::new();
-    for task in &tasks {
+    for (task, fate) in tasks.iter().zip(&fates) {
         if let Some(key) = task.spec.key.as_ref().filter(|key| !keys.insert(key.as_str())) {
             return refuse(RefusalCode::Usage, format!("two of these tasks have the key {key:?}"), &[]);
         }
-        let existing = task.spec.key.as_ref().and_then(|key| known.get(key)).copied();
-        let id = existing.or_else(|| {
+        let id = fate.known().or_else(|| {
             next = next.checked_add(1)?;
             TaskId::new(next - 1)
         });
@@ -129,22 +128,31 @@ fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
         ids.push(id);
     }
     let specs = with_needs(tasks, &ids)?;
-    check_graph(turn, &specs)?;
+    let (same, other): (Vec<_>, Vec<_>) =
+        specs.into_iter().zip(&fates).partition(|(_, fate)| matches!(fate, Fate::Leave(_)));
+    let other: Vec<(TaskId, TaskSpec)> = other.into_iter().map(|(spec, _)| spec).collect();
+    check_graph(turn, &other)?;
     let (mut added, mut changed, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, spec) in specs {
-        match turn.task(id) {
-            None => {
-                turn.task_event(id, Event::TaskAdded { spec: Box::new(spec) });
-                added.push(id);
-            }
-            Some(task) if task.spec == spec => unchanged.push(id),
-            Some(_) => {
-                turn.task_event(id, Event::TaskEdited { spec: Box::new(spec) });
-                changed.push(id);
-            }
-        }
+    for (id, spec) in other {
+        let known = turn.task(id).is_some();
+        let spec = Box::new(spec);
+        turn.task_event(id, if known { Event::TaskEdited { spec } } else { Event::TaskAdded { spec } });
+        if known { &mut changed } else { &mut added }.push(id);
     }
+    for ((id, spec), _) in same {
+        moved_in_its_list(turn, id, spec.key);
+        unchanged.push(id);
+    }
+    unchanged.sort_unstable();
     Ok(Reply::Tasks { added, changed, unchanged })
+}
+
+/// A task that stands elsewhere in its list is known by that place from now on; one that is over
+/// needs none any more.
+fn moved_in_its_list(turn: &mut Turn<'_>, id: TaskId, key: Option<String>) {
+    let Some(task) = turn.task(id).filter(|task| !task.column.is_closed() && task.spec.key != key) else { return };
+    let spec = Box::new(TaskSpec { key, ..task.spec.clone() });
+    turn.task_event(id, Event::TaskEdited { spec });
 }
 
 /// Turns needs by place into needs by id.
@@ -224,7 +232,7 @@ fn edit(turn: &mut Turn<'_>, id: TaskId, spec: TaskSpec) -> Answer {
     if task.spec == spec {
         return Ok(Reply::Tasks { added: vec![], changed: vec![], unchanged: vec![id] });
     }
-    let same_key = |t: &&Task| t.id != id && spec.key.is_some() && t.spec.key == spec.key;
+    let same_key = |t: &&Task| t.id != id && spec.key.is_some() && t.spec.key == spec.key && task.spec.key != spec.key;
     if let Some(other) = turn.board.tasks.values().find(same_key) {
         return refuse(RefusalCode::Usage, format!("{} has the key of {id} already", other.id), &[]);
     }
@@ -317,6 +325,7 @@ fn refuse_held(turn: &Turn<'_>, id: TaskId) -> Result<(), Refusal> {
         HoldKind::Build | HoldKind::Review | HoldKind::Machine | HoldKind::Ports => {
             (RefusalCode::Wip, Some("standup status".to_owned()))
         }
+        HoldKind::Agent if admission::is_agent_full(turn, id) => (RefusalCode::Wip, Some("standup status".to_owned())),
         HoldKind::Agent => (RefusalCode::Failure, Some("standup agents".to_owned())),
         HoldKind::Trust => (RefusalCode::Policy, Some("standup trust".to_owned())),
         HoldKind::Overlap => (RefusalCode::Conflict, None),

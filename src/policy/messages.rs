@@ -156,6 +156,18 @@ pub(super) fn may_resume(board: &Board, attempt: &Attempt, from: From) -> bool {
     attempt.checking.is_none() && resumes(board, attempt) && (matches!(from, From::Person | From::Handback) || by_rule)
 }
 
+/// Whether a message of a person would reach an agent, at once or by and by.
+#[must_use]
+pub fn hears(board: &Board, task: &Task, attempt: &Attempt) -> bool {
+    let gone = match attempt.end() {
+        Some(End::Failed { .. } | End::Lost { .. }) => true,
+        Some(_) => !resumes(board, attempt),
+        None => false,
+    };
+    let facts = board.surroundings.as_ref().and_then(|s| s.agents.get(&attempt.agent));
+    !task.column.is_closed() && !gone && facts.is_none_or(|facts| facts.reads)
+}
+
 /// Whether an agent has a session that can be taken up again.
 pub(super) fn resumes(board: &Board, attempt: &Attempt) -> bool {
     let facts = board.surroundings.as_ref().and_then(|s| s.agents.get(&attempt.agent));

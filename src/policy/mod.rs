@@ -7,6 +7,7 @@
 
 pub mod overlap;
 pub mod quota;
+pub mod relist;
 pub mod rest;
 
 mod admission;
@@ -37,4 +38,5 @@ pub use admission::agent_for;
 pub use approval::{required, unmet};
 pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
+pub use messages::hears;
 pub use rhythm::interval;

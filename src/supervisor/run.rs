@@ -122,8 +122,7 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>, still: bool) -> 
     });
     let watcher = watcher.map_err(|error| banners.push(error.to_string())).ok();
     let exe = locate::this_binary()?;
-    let database = place.layout.database();
-    let world = Arc::new(World::new(place, exe, tokens.clone(), slots, inputs, watcher, loaded));
+    let world = Arc::new(World::new(place, exe, tokens, slots, inputs, watcher, loaded));
 
     let journal = StoreJournal::new(log)?;
     let last = journal.last();
@@ -137,11 +136,11 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>, still: bool) -> 
         desk.hold_still();
     }
     desk.recover().await?;
-    let letters = watching::start(world, files);
+    let letters = watching::start(world.clone(), files);
 
     let listener = socket::listen(&socket_path)?;
     let (asked, requests) = mpsc::channel(REQUESTS);
-    let server = Arc::new(Server::new(asked, tokens, database, last, process));
+    let server = Arc::new(Server::new(asked, world, last, process));
     tokio::spawn(server::serve(listener, server.clone()));
     if let Some(out) = greet {
         writeln!(out, "ready").and_then(|()| out.flush())?;

@@ -2,6 +2,10 @@
 //!
 //! Every request goes to the loop and comes back as one answer; only following the log happens
 //! here, on a reading connection of its own.
+//!
+//! **Invariant:** whoever can be shown to run in one of our hosts has its attempt's scope, even with
+//! the user's token. What cannot be shown (a peer that is gone, an orphan whose host is) stays as the
+//! token says. Must not know: how anything is decided.
 
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
@@ -17,12 +21,16 @@ use tokio::time::Instant;
 use crate::model::attempt::Proc;
 use crate::model::id::{AttemptId, Seq};
 use crate::model::input::{Refusal, RefusalCode};
+use crate::os::process::{self, ProcessId};
 use crate::os::socket;
 use crate::store::log::Log;
-use crate::wire::control::{Answer, Hello, MAX_AGENT_LINE, MAX_HELLO, MAX_LINE, Request, VERSIONS, Welcome};
+use crate::wire::control::{
+    Answer, Hello, MAX_AGENT_LINE, MAX_HELLO, MAX_LINE, Request, VERSIONS, Welcome, only_reports,
+};
 
 use super::journal;
-use super::token::Tokens;
+use super::token::{self, Tokens};
+use super::world::World;
 
 /// Connections at once; more wait. Silent ones go after the handshake limit.
 const CONNECTIONS: usize = 512;
@@ -70,6 +78,8 @@ pub struct Server {
     pub asked: mpsc::Sender<Asked>,
     /// Who may connect.
     pub tokens: Tokens,
+    /// Whose terminals a client may run in.
+    world: Arc<World>,
     /// The log's file, for followers.
     pub database: PathBuf,
     /// The last event.
@@ -83,15 +93,15 @@ pub struct Server {
 impl Server {
     /// Over the log's file.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         asked: mpsc::Sender<Asked>,
-        tokens: Tokens,
-        database: PathBuf,
+        world: Arc<World>,
         last: watch::Receiver<Seq>,
         process: Proc,
     ) -> Self {
         let answering = Arc::new(Semaphore::new(CONNECTIONS));
-        Self { asked, tokens, database, last, process, answering }
+        let (tokens, database) = (world.tokens.clone(), world.place.layout.database());
+        Self { asked, tokens, world, database, last, process, answering }
     }
 
     /// Returns once every answer has been written.
@@ -135,11 +145,13 @@ async fn connection(stream: UnixStream, server: &Server) -> std::io::Result<()> 
         tracing::warn!(%error, "refused a connection");
         return Ok(());
     }
+    // Before anything is read: the one who connected waits for its welcome, so its number is its own.
+    let kin = socket::peer_pid(&stream).map(process::ancestors).unwrap_or_default();
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let Ok(first) = tokio::time::timeout(HANDSHAKE, read_line(&mut read, MAX_HELLO)).await else { return Ok(()) };
     let Some(first) = first? else { return Ok(()) };
-    let scope = match admit(&first, server) {
+    let scope = match admit(&first, &kin, server) {
         Ok((scope, welcome)) => {
             send(&mut write, &welcome).await?;
             scope
@@ -179,11 +191,15 @@ async fn connection(stream: UnixStream, server: &Server) -> std::io::Result<()> 
     Ok(())
 }
 
-fn admit(line: &[u8], server: &Server) -> Result<(Scope, Welcome), Refusal> {
+fn admit(line: &[u8], kin: &[ProcessId], server: &Server) -> Result<(Scope, Welcome), Refusal> {
     let hello: Hello =
         serde_json::from_slice(line).map_err(|e| refusal(RefusalCode::Usage, &format!("no hello: {e}")))?;
     let Some(scope) = server.tokens.scope(&hello.token) else {
         return Err(refusal(RefusalCode::Policy, "this token opens nothing here"));
+    };
+    let scope = match scope {
+        Scope::User => server.world.host_among(kin).and_then(|host| token::scope_of(&host)).unwrap_or(scope),
+        Scope::Attempt { .. } => scope,
     };
     let speaks = VERSIONS.1.min(hello.versions.1);
     if speaks < VERSIONS.0.max(hello.versions.0) {
@@ -225,7 +241,7 @@ async fn ask(server: &Server, scope: Scope, request: Request) -> Answer {
             | Request::Check { .. }
     );
     match scope {
-        Scope::Attempt { .. } if !own => return refused(RefusalCode::Policy, "an attempt may only report"),
+        Scope::Attempt { .. } if !own => return Answer::Refused(only_reports()),
         Scope::User if own => return refused(RefusalCode::Usage, "only an attempt can report"),
         Scope::Attempt { .. } | Scope::User => {}
     }

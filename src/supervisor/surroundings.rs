@@ -190,6 +190,10 @@ fn judge(place: &Place, texts: Vec<Text>, ask: bool) -> Result<Loaded, LoadError
     }
     let effective = config::merge(layers).map_err(LoadError::Config)?;
     require_root(place, &effective)?;
+    let own = own_adapters(place);
+    let mut adapters: Vec<&str> = adapter::names().collect();
+    adapters.extend(own.iter().map(String::as_str));
+    effective.require_adapters(&adapters).map_err(LoadError::Config)?;
     let local = place.repo.local_filters();
     let mut commands = effective.commands.clone().with_filters(local.iter().flat_map(filter_commands));
     let approvals = Approvals::at(&place.layout.approvals());
@@ -374,6 +378,13 @@ fn find_agent(place: &Place, settings: &AgentSettings, trusted: bool, ask: bool)
 fn not_found(name: &str) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{name} is not an executable on PATH ({path})")
+}
+
+/// The names of the user's own adapters, those first that come first in the alphabet.
+fn own_adapters(place: &Place) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(place.dirs.config.join("adapters")).into_iter().flatten().flatten();
+    let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".toml")?.to_owned());
+    entries.filter_map(name).collect()
 }
 
 /// An adapter of the user's, else a built-in one.

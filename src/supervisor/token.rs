@@ -44,9 +44,14 @@ impl Tokens {
         let (host, _) = given.rsplit_once('.')?;
         let host = HostId::new(host).ok()?;
         let right = same(self.of_host(&host).as_bytes(), given.as_bytes());
-        let (attempt, launch) = right.then(|| Some((attempt_of(&host)?, launch_of(&host)?))).flatten()?;
-        Some(Scope::Attempt { attempt, launch })
+        right.then(|| scope_of(&host)).flatten()
     }
+}
+
+/// What whoever runs in a host may do, whichever token they show.
+#[must_use]
+pub(super) fn scope_of(host: &HostId) -> Option<Scope> {
+    Some(Scope::Attempt { attempt: attempt_of(host)?, launch: launch_of(host)? })
 }
 
 /// Which start of its attempt a host is, from 1.

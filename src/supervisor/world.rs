@@ -9,10 +9,12 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::git::{Shadow, Site};
+use crate::model::attempt::HostFacts;
 use crate::model::id::{ActionId, AttemptId};
 use crate::model::input::Input;
-use crate::model::name::{Oid, Pattern};
+use crate::model::name::{HostId, Oid, Pattern};
 use crate::model::settings::Limit;
+use crate::os::process::ProcessId;
 use crate::store::slots::{Slot, Slots};
 use crate::watch::Watcher;
 
@@ -56,7 +58,7 @@ pub(super) struct World {
     /// Watches worktrees; absent where it could not be set up.
     pub watcher: Option<Watcher>,
     loaded: RwLock<Arc<Loaded>>,
-    hosts: Mutex<BTreeMap<AttemptId, Handle>>,
+    hosts: Mutex<BTreeMap<AttemptId, (Handle, HostFacts)>>,
     looks: Mutex<BTreeMap<AttemptId, Look>>,
     guarded: Mutex<BTreeMap<AttemptId, Vec<Pattern>>>,
     held: Mutex<Held>,
@@ -130,7 +132,7 @@ impl World {
     /// The way to an attempt's host.
     #[must_use]
     pub(super) fn host(&self, attempt: AttemptId) -> Option<Handle> {
-        lock(&self.hosts).get(&attempt).cloned()
+        lock(&self.hosts).get(&attempt).map(|(handle, _)| handle.clone())
     }
 
     /// The attempts whose hosts are known.
@@ -140,12 +142,23 @@ impl World {
     }
 
     /// Takes or forgets the way to an attempt's host.
-    pub(super) fn set_host(&self, attempt: AttemptId, handle: Option<Handle>) {
+    pub(super) fn set_host(&self, attempt: AttemptId, host: Option<(Handle, HostFacts)>) {
         let mut hosts = lock(&self.hosts);
-        match handle {
-            Some(handle) => hosts.insert(attempt, handle),
+        match host {
+            Some(host) => hosts.insert(attempt, host),
             None => hosts.remove(&attempt),
         };
+    }
+
+    /// The first of these processes that is one of our living hosts.
+    #[must_use]
+    pub(super) fn host_among(&self, kin: &[ProcessId]) -> Option<HostId> {
+        let hosts = lock(&self.hosts);
+        let host = |of: &ProcessId| {
+            let is = |facts: &&HostFacts| (facts.host.pid, facts.host.start) == (of.pid, of.start);
+            hosts.values().map(|(_, facts)| facts).find(is).map(|facts| facts.id.clone())
+        };
+        kin.iter().find_map(host)
     }
 
     /// The look into an attempt's worktree.

@@ -11,7 +11,7 @@ use crate::model::board::Board;
 use crate::model::checkin::{CheckIn, Stamp, Via};
 use crate::model::event::Record;
 use crate::model::id::{AttemptId, CheckRun, Seq, TaskId};
-use crate::model::input::{Command, Reply};
+use crate::model::input::{Command, Refusal, RefusalCode, Reply};
 use crate::model::state::{RunKind, Source};
 use crate::model::time::Now;
 use crate::model::verdict::Verdict;
@@ -230,7 +230,15 @@ pub enum Answer {
     /// To all others.
     Ok {},
     /// It was not carried out.
-    Refused(crate::model::input::Refusal),
+    Refused(Refusal),
+}
+
+/// What an attempt hears that asks for more than it may, and whoever types into its terminal.
+#[must_use]
+pub fn only_reports() -> Refusal {
+    let text = "inside an agent, standup only checks in, asks, reports done and shows the brief";
+    let hints = ["standup ask \"…\"    # a person decides", "a person: ctrl-] d, then again in a terminal of your own"];
+    Refusal { code: RefusalCode::Policy, text: text.to_owned(), hints: hints.map(str::to_owned).into() }
 }
 
 #[cfg(test)]

@@ -58,9 +58,10 @@ fn on_a_terminal_a_reason_is_asked_for_and_a_shell_opens_in_the_worktree() {
     takeover.send("by hand\r");
     takeover.wait_for("exit returns");
     takeover.send(
-        "echo in=$STANDUP_TASK/$STANDUP_ATTEMPT token=[$STANDUP_TOKEN]; git commit -q --allow-empty -m own; exit\r",
+        "standup pause T1 >/dev/null; echo in=$STANDUP_TASK/$STANDUP_ATTEMPT token=[$STANDUP_TOKEN] paused=$?; \
+         standup resume T1 >/dev/null; git commit -q --allow-empty -m own; exit\r",
     );
-    takeover.wait_for("in=T1/1 token=[]");
+    takeover.wait_for("in=T1/1 token=[] paused=0");
     takeover.wait_for("T1 is still in your hands");
     assert_eq!(takeover.wait().exit_code(), 0, "{}", takeover.text());
     let status = trial.run(&["status", "--json"]).ok().json();

@@ -4,7 +4,7 @@ use standup::model::id::TaskId;
 use standup::model::settings::Limit;
 use standup::store::slots::Slots;
 
-use crate::cli_trial::Trial;
+use crate::cli_trial::{Trial, said};
 
 /// Says when it begins and ends, works, and commits; the first ones wait until AT_ONCE have begun.
 const WORKS: &str = "echo begin >> $HOME/seen; while [ $(grep -c begin $HOME/seen) -lt AT_ONCE ]; do sleep 0.05; done; \
@@ -138,4 +138,56 @@ fn the_end_of_another_repositorys_agent_makes_room() {
     assert_eq!(status["holds"][0]["text"], "machine is full 1/1: 1 in /src/other (T9)", "{status}");
     drop(other);
     trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+}
+
+/// Settings of an agent that leaves its `TERM` and `HOME` in its worktree, commits and ends.
+const TELLS: &str = r#"schema = 1
+agent = "sh"
+[agents.sh]
+adapter = "generic"
+command = ["/bin/sh", "-c", "echo term=$TERM home=$HOME > told; git add told; git commit -qm told"]
+prompt = "none"
+"#;
+
+#[test]
+fn without_home_and_term_there_are_those_of_the_user_and_a_usual_one() {
+    let trial = Trial::new();
+    trial.write("agents.toml", TELLS);
+    let bare = |args: &[&str], also: &[(&str, &str)]| {
+        let mut command = trial.command(args);
+        command.env_remove("HOME").env_remove("TERM").envs(also.iter().copied());
+        said(&mut command)
+    };
+    bare(&["trust", "--yes"], &[]).ok();
+    bare(&["add", "Tell"], &[]).ok();
+    bare(&["run"], &[]).ok();
+    let status = bare(&["status", "--json"], &[]).ok().json();
+    let worktree = status["tasks"][0]["attempt"]["worktree"].as_str().expect("a worktree");
+    let told = std::fs::read_to_string(format!("{worktree}/told")).expect("what it saw");
+    assert!(told.starts_with("term=xterm-256color home="), "{told}");
+    // A terminal that nobody knows is none that colours are written to.
+    for term in ["", "dumb", "no-such-terminal"] {
+        let plain = bare(&["status"], &[("TERM", term)]).ok().out;
+        assert!(!plain.contains('\x1b') && plain.contains("Tell"), "{plain:?}");
+    }
+}
+
+/// Where nothing says where to put things, the user's entry in the password file does.
+#[test]
+fn a_home_that_is_not_set_is_that_of_the_user() {
+    let trial = Trial::new();
+    let users = std::fs::read_to_string("/etc/passwd").expect("users");
+    let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("we run")).to_string();
+    let mut entries = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let Some(home) = entries.find(|entry| entry.get(2) == Some(&uid.as_str())).map(|entry| entry[5].to_owned()) else {
+        return;
+    };
+    for unset in [None, Some(""), Some("relative/home")] {
+        let mut command = trial.command(&["config", "paths"]);
+        for name in ["STANDUP_HOME", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"] {
+            command.env_remove(name);
+        }
+        let said = said(command.envs(unset.map(|home| ("HOME", home)))).ok();
+        assert!(said.out.contains(&format!("{home}/.config/standup")), "HOME={unset:?}: {said:?}");
+    }
 }

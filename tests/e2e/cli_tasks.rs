@@ -55,6 +55,77 @@ fn the_same_list_again_changes_what_changed_and_adds_nothing_twice() {
 }
 
 #[test]
+fn a_worktree_that_cannot_be_made_says_what_to_do_and_names_no_log() {
+    let trial = Trial::with_agent();
+    trial.git(&["checkout", "-q", "--detach"]);
+    trial.run(&["add", "Nothing to ask"]).ok();
+    trial.run(&["start", "T1"]).ok();
+    trial.run(&["wait", "T1", "--for", "needs-you", "--timeout", "60s"]).ok();
+    let next = trial.run(&["next"]);
+    let said = format!("{}{}", next.out, next.err);
+    assert!(said.contains("standup show T1") && !said.contains("standup logs"), "{said}");
+    let hint = "standup edit T1 --base main";
+    assert!(trial.run(&["show", "T1"]).ok().out.contains(hint));
+    trial.run(&hint.split(' ').skip(1).collect::<Vec<_>>()).ok();
+    trial.run(&["retry", "T1"]).ok();
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+}
+
+/// What was done under a number stays done, and new work under that number is new work.
+#[test]
+fn a_list_file_that_is_used_again_brings_new_tasks() {
+    let trial = Trial::with_agent();
+    let import = |text: &str| {
+        trial.write("t.txt", text);
+        trial.run(&["import", "t.txt"]).ok()
+    };
+    import("1. Greet louder\n2. Greet twice\n");
+    trial.run(&["move", "T1", "done", "--reason", "seen"]).ok();
+    trial.run(&["cancel", "T2", "--reason", "no"]).ok();
+    let dry = "1. Greet in red\n2. Greet twice\n3. Greet in blue\n";
+    trial.write("t.txt", dry);
+    let plan = trial.run(&["import", "t.txt", "--dry-run"]).ok();
+    assert_eq!(plan.out.matches("would add").count(), 2, "{plan:?}");
+    let again = import(dry);
+    let lines: Vec<Vec<&str>> = again.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["added", "T3", "Greet", "in", "red"]);
+    assert_eq!(lines[1], ["as", "before", "T2", "Greet", "twice"]);
+    assert_eq!(lines[2], ["added", "T4", "Greet", "in", "blue"]);
+    let tasks = trial.run(&["status", "--json"]).ok().json()["tasks"].clone();
+    let seen = |n: usize| (tasks[n]["title"].clone(), tasks[n]["column"].clone());
+    assert_eq!((seen(0), seen(1)), (("Greet louder".into(), "done".into()), ("Greet twice".into(), "canceled".into())));
+    assert_eq!(
+        (seen(2), seen(3)),
+        (("Greet in red".into(), "backlog".into()), ("Greet in blue".into(), "backlog".into()))
+    );
+    // Once more, and the newer of those with that number is meant.
+    assert!(import(dry).out.lines().all(|line| line.starts_with("as before")));
+    let third = import("1. Greet in bright red\n");
+    assert!(third.out.starts_with("changed      T3 "), "{third:?}");
+}
+
+#[test]
+fn a_line_is_recognised_wherever_it_stands_and_a_started_one_keeps_its_brief() {
+    let trial = Trial::with_agent();
+    let import = |text: &str| {
+        trial.write("t.txt", text);
+        trial.run(&["import", "t.txt", "--json"]).ok()
+    };
+    import("1. Nothing to ask\n2. Second\n3. Third (after 2)\n");
+    trial.run(&["start", "T1"]).ok();
+    trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
+    let moved = import("1. Before all\n2. Nothing to ask\n3. Second\n4. Third (after 3)\n").json();
+    assert_eq!((&moved["added"], &moved["changed"]), (&serde_json::json!(["T4"]), &serde_json::json!([])), "{moved}");
+    // Where a line stands is known from then on.
+    let changed = import("1. Before all\n2. Ask nobody\n3. Second\n4. Third (after 3)\n");
+    assert!(changed.err.contains("T1 was started before this change; its agent keeps the old brief"), "{changed:?}");
+    let changed = changed.json();
+    let lists = (&changed["changed"], &changed["keeps_old_brief"], &changed["unchanged"]);
+    let (one, rest) = (serde_json::json!(["T1"]), serde_json::json!(["T2", "T3", "T4"]));
+    assert_eq!(lists, (&one, &one, &rest), "{changed}");
+}
+
+#[test]
 fn a_criterion_is_shown_by_its_check_and_by_nothing_else() {
     let trial = Trial::with_agent();
     let brief = "---\ntitle: Nothing to ask\n---\n## Acceptance criteria\n- [ ] #1 It greets (check: greets)\n\

@@ -317,3 +317,20 @@ fn a_supervisor_is_started_looked_at_restarted_and_ended() {
     house.run(&["supervisor", "stop"]).ok();
     assert_eq!(house.run(&["supervisor", "status", "--json"]).ok().json()["running"], false);
 }
+
+#[test]
+fn an_adapter_that_there_is_not_is_told_before_anything_is_trusted() {
+    let house = House::new();
+    house.write("agents.toml", "schema = 1\n[agents.claude]\nadapter = \"cluade\"\ncommand = [\"claude\"]\n");
+    for args in [&["trust", "--yes"][..], &["config", "show"]] {
+        let said = house.run(args).fails(1);
+        let told = "agents.toml:3:11: agents.claude.adapter names cluade, which is no adapter (did you mean claude?)";
+        assert!(said.err.contains(told) && said.err.contains("hint: there are: "), "{}", said.err);
+    }
+    // One of the person's own is one.
+    let paths = house.run(&["config", "paths", "--json"]).ok().json();
+    let own = PathBuf::from(paths["your_adapters"].as_str().expect("a path"));
+    std::fs::create_dir_all(&own).expect("mkdir");
+    std::fs::write(own.join("cluade.toml"), "schema = 1\n").expect("write");
+    house.run(&["config", "show"]).ok();
+}

@@ -3,6 +3,7 @@
 mod cli_agent_verbs;
 mod cli_hands;
 mod cli_run;
+mod cli_scope;
 mod cli_tasks;
 mod cli_terminal;
 mod cli_trial;

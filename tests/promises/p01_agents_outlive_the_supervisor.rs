@@ -6,7 +6,7 @@ use standup::model::attempt::{Exit, HostFacts};
 
 use crate::peer::Peer;
 use crate::scene::{Scene, playing, poll, runs, trials};
-use crate::{assert_gapless, counted};
+use crate::{BUSY, assert_gapless, counted, median};
 
 const AGENTS: u32 = 10;
 
@@ -27,7 +27,7 @@ fn ten_agents_live_on_and_come_back_with_the_same_processes() {
     let mut scene = Scene::new(&playing(&["count=20", "exit=0"]));
     scene.start();
     let facts = scene.live(AGENTS);
-    let mut fastest = Duration::MAX;
+    let mut took = Vec::new();
     for _ in 0..trials(20) {
         scene.kill();
         for one in &facts {
@@ -37,12 +37,12 @@ fn ten_agents_live_on_and_come_back_with_the_same_processes() {
         reattach(&scene, &facts[0]);
         let began = Instant::now();
         scene.start();
-        fastest = fastest.min(began.elapsed());
+        took.push(began.elapsed());
         let board = scene.board();
         let after: Vec<HostFacts> = board.tasks.values().filter_map(|t| t.attempt()?.host().cloned()).collect();
         assert_eq!(after, facts);
     }
-    assert!(fastest <= BACK, "the quickest of several took {fastest:?}");
+    assert!(median(took.clone()) <= BACK * BUSY, "they took {took:?}");
     // In its hands again: what ends is heard of.
     for n in 1..=AGENTS {
         scene.signal_file(n, "stop");

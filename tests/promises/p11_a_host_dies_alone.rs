@@ -10,6 +10,7 @@ use standup::os::process::ProcessId;
 
 use crate::peer::Peer;
 use crate::scene::{DEADLINE, Scene, id, pids, playing, poll, runs, trials};
+use crate::{BUSY, median};
 
 const SEEN: Span = Span::secs(1);
 
@@ -24,7 +25,7 @@ fn the_death_of_a_host_is_seen_at_once_and_leaves_nothing() {
     let count = u32::try_from(trials(3)).expect("not that many").min(20) + 2;
     let facts = scene.live(count);
     poll("all orphans", || pids(left.path()).len() == 2 * facts.len());
-    let mut quickest = Span(u64::MAX);
+    let mut took = Vec::new();
     let (spared, killed) = facts.split_at(2);
     for (n, one) in (3_u32..).zip(killed) {
         let mut follower = scene.client().follow(Seq(1)).expect("follow");
@@ -33,7 +34,7 @@ fn the_death_of_a_host_is_seen_at_once_and_leaves_nothing() {
         loop {
             let logged = follower.next(Some(DEADLINE)).expect("follow").expect("an event");
             if logged.record.task == Some(id(n)) && matches!(logged.record.event, Event::HostLost { .. }) {
-                quickest = quickest.min(logged.at.mono.since(at));
+                took.push(logged.at.mono.since(at));
                 break;
             }
         }
@@ -42,7 +43,7 @@ fn the_death_of_a_host_is_seen_at_once_and_leaves_nothing() {
         assert_eq!(task.needs_you.map(|need| need.kind), Some(NeedKind::Lost));
         poll("its agent's end", || !runs(one.agent.pid));
     }
-    assert!(quickest <= SEEN, "the quickest of several took {quickest}");
+    assert!(median(took.clone()).0 <= SEEN.0 * u64::from(BUSY), "they took {took:?}");
     // Of each that was killed both orphans are gone, of the others none.
     poll("the end of all leftovers", || pids(left.path()).iter().filter(|pid| runs(**pid)).count() <= 4);
     assert_eq!(pids(left.path()).iter().filter(|pid| runs(**pid)).count(), 4);

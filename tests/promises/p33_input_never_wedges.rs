@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use standup::wire::host::ToHost;
 
-use crate::memory_kib;
 use crate::peer::Peer;
 use crate::scene::{Scene, poll, scripted, trials};
+use crate::{BUSY, median, memory_kib};
 
 const PASTE: usize = 8 << 20;
 
-/// The sender may be held up this long.
+/// The sender may be held up this long, in the middle one of the trials.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// How much a host may grow, in KiB.
@@ -23,7 +23,7 @@ fn a_paste_that_nobody_reads_holds_nobody_up() {
     scene.start();
     let facts = scene.live(1).remove(0);
     let socket = scene.host_socket(&facts.id);
-    let mut quickest = Duration::MAX;
+    let mut took = Vec::new();
     let mut before = None;
     let mut first = Peer::client(&socket, 0);
     first.until_painted();
@@ -38,14 +38,14 @@ fn a_paste_that_nobody_reads_holds_nobody_up() {
         let dropped = Peer::status(&socket).input_dropped;
         let began = Instant::now();
         first.send(&ToHost::Input(vec![b'x'; PASTE])).expect("the host takes it");
-        quickest = quickest.min(began.elapsed());
+        took.push(began.elapsed());
         let mut second = Peer::client(&socket, 0);
         second.until_painted();
         poll("what was too much is counted", || Peer::status(&socket).input_dropped >= dropped + (PASTE as u64) / 2);
         let peak = memory_kib(facts.host.pid, "VmHWM");
         assert!(peak <= before + GROWTH, "{before} KiB became {peak} KiB");
     }
-    assert!(quickest <= LIMIT, "the quickest of several took {quickest:?}");
+    assert!(median(took.clone()) <= LIMIT * BUSY, "they took {took:?}");
     // It can still be stopped.
     scene.wish(standup::model::input::Command::Stop { task: crate::scene::id(1) }).expect("stop");
     scene.until("the stop", |b| b.tasks[&crate::scene::id(1)].attempt().is_some_and(|a| a.end().is_some()));

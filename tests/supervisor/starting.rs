@@ -195,6 +195,39 @@ fn a_limit_of_the_machine_holds_over_two_repositories() {
     assert_eq!(live(&one.board()) + live(&other.board()), 2);
 }
 
+/// Each agent notes when it comes and when it goes; its slot is taken before the one and given back
+/// after the other, so nothing in that order may be more than the limit allows.
+#[test]
+fn two_supervisors_that_race_for_the_machine_never_pass_its_limit() {
+    const TASKS: u32 = 6;
+    let settings = scripted("echo + >> $HOME/order; sleep 0.1; echo - >> $HOME/order");
+    let mut one = Scene::new(&settings);
+    std::fs::create_dir_all(one.home().join("config")).expect("folder");
+    std::fs::write(one.home().join("config/config.toml"), "schema = 1\n[wip]\nmachine = 2\n").expect("write");
+    let mut other = one.beside(&settings);
+    let (barrier, scenes) = (std::sync::Barrier::new(2), [&mut one, &mut other]);
+    std::thread::scope(|scope| {
+        for scene in scenes {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                scene.start();
+                barrier.wait();
+                scene.start_tasks(TASKS);
+                let over = |b: &Board| b.tasks.values().all(|t| t.attempt().is_some_and(|a| a.end().is_some()));
+                scene.until("all have had their turn", over);
+            });
+        }
+    });
+    let order = std::fs::read_to_string(one.home().join("order")).expect("read");
+    let (mut now, mut most) = (0, 0);
+    for line in order.lines() {
+        now += if line == "+" { 1 } else { -1 };
+        most = most.max(now);
+    }
+    assert_eq!((order.lines().count(), now), (4 * TASKS as usize, 0), "{order}");
+    assert!(most <= 2, "{most} at once: {order}");
+}
+
 #[test]
 fn after_a_restart_a_machine_limit_still_counts_what_lives() {
     let mut scene = Scene::new(&playing(&["count=20", "exit=0"]));

@@ -65,6 +65,7 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
         needs_you: None,
         takeover: None,
         paused: None,
+        hears: true,
     }
 }
 
@@ -290,4 +291,25 @@ fn a_dialog_lists_what_it_takes_and_how_that_is_said() {
     assert_eq!(next_steps(&task, NeedKind::Permission), ["standup answer T1 yes", "standup attach T1"]);
     task.needs_you = needs(NeedKind::Permission, "May I?");
     assert_eq!(next_steps(&task, NeedKind::Permission), ["standup attach T1"]);
+}
+
+#[test]
+fn a_hint_is_a_command_that_works_there() {
+    let mut task = tasks().remove(0);
+    let steps = |task: &doc::Task, kind| next_steps(task, kind).join("; ");
+    task.hears = false;
+    assert_eq!(steps(&task, NeedKind::Red), "standup show T1; standup verify T1; standup retry T1");
+    assert!(!steps(&task, NeedKind::Question).contains("send"));
+    task.hears = true;
+    assert_eq!(steps(&task, NeedKind::Red), "standup show T1; standup send T1 \"…\"");
+    task.state.kind = RunKind::Idle;
+    assert!(steps(&task, NeedKind::Question).contains("standup send T1"));
+    task.state.kind = RunKind::Waiting;
+    assert_eq!(steps(&task, NeedKind::Question), "standup attach T1", "a dialog takes no message");
+    let held = doc::Task { column: Column::Takeover, ..task };
+    for kind in [NeedKind::OffLimits, NeedKind::Limit, NeedKind::Question] {
+        assert_eq!(steps(&held, kind), "standup takeover T1; standup handback T1 --note \"…\"");
+    }
+    let never = doc::Task { column: Column::Build, attempt: None, ..held };
+    assert_eq!(steps(&never, NeedKind::Exit), "standup show T1; standup retry T1", "there is no log");
 }

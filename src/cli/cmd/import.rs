@@ -8,16 +8,17 @@ use crate::brief::{self, BriefError, Imported};
 use crate::cli::briefs;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
-use crate::model::board::{Board, Task};
+use crate::model::board::Board;
 use crate::model::id::TaskId;
 use crate::model::input::{Command, NewTask, Reply};
-use crate::model::task::TaskSpec;
 use crate::model::text::clean_line;
+use crate::policy::relist::{self, Fate};
 
 /// Add the tasks of a list: Markdown, numbered, brief files, issues
 ///
-/// Importing the same list again changes what changed in it and adds nothing twice.
-/// Lines that are ticked off are left out.
+/// Importing the same list again changes what changed in it and adds nothing twice. A task that is
+/// done or canceled stays as it is; another text in its place is a new task. Lines that are ticked
+/// off are left out.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The list, or - for standard input (gh issue list --json number,title,body,labels)
@@ -26,14 +27,6 @@ pub(in crate::cli) struct Args {
     /// Only say what would be added and changed
     #[arg(long)]
     dry_run: bool,
-}
-
-/// What is done with one task of the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Add,
-    Change(TaskId),
-    Leave(TaskId),
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
@@ -53,10 +46,11 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         return nothing(ctx, &args);
     }
     let board = ctx.seen()?.board;
-    let tasks = new_tasks(&open, &board);
-    let fates: Vec<Fate> = tasks.iter().map(|task| fate(task, &board)).collect();
-    if args.dry_run || fates.iter().all(|fate| matches!(fate, Fate::Leave(_))) {
-        return planned(ctx, &args, &open, &fates);
+    let tasks = new_tasks(&open);
+    let fates = relist::fates(&board, &tasks);
+    let keeps = say_who_keeps_the_old(ctx, &board, &fates);
+    if args.dry_run || tasks.iter().zip(&fates).all(|(task, fate)| is_in_its_place(task, *fate, &board)) {
+        return planned(ctx, &args, &open, &fates, &keeps);
     }
     let texts = open.iter().map(|task| task.brief.source.clone()).collect();
     let (reply, _) = ctx.command(Command::Add { tasks }, texts)?;
@@ -64,7 +58,9 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         return Err(Failure::new(Code::Bug, "the supervisor did not say which tasks it added"));
     };
     if ctx.ui.json {
-        let body = serde_json::json!({"added": added, "changed": changed, "unchanged": unchanged, "dry_run": false});
+        let body = serde_json::json!({
+            "added": added, "changed": changed, "keeps_old_brief": keeps, "unchanged": unchanged, "dry_run": false,
+        });
         ctx.ui.json(&Document::new("import", body))?;
         return Ok(Code::Ok);
     }
@@ -106,7 +102,9 @@ fn as_written(mut errors: Vec<BriefError>, written: &str) -> Vec<BriefError> {
 fn nothing(ctx: &Context, args: &Args) -> Result<Code, Failure> {
     if ctx.ui.json {
         let none: [TaskId; 0] = [];
-        let body = serde_json::json!({"added": none, "changed": none, "unchanged": none, "dry_run": args.dry_run});
+        let body = serde_json::json!({
+            "added": none, "changed": none, "keeps_old_brief": none, "unchanged": none, "dry_run": args.dry_run,
+        });
         ctx.ui.json(&Document::new("import", body))?;
     } else {
         ctx.ui.answer("Nothing to do: the list holds no open task.")?;
@@ -114,7 +112,7 @@ fn nothing(ctx: &Context, args: &Args) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-fn new_tasks(open: &[&Imported], board: &Board) -> Vec<NewTask> {
+fn new_tasks(open: &[&Imported]) -> Vec<NewTask> {
     let places: BTreeMap<&str, usize> = open.iter().zip(0..).map(|(task, place)| (task.key.as_str(), place)).collect();
     let task = |imported: &&Imported| {
         let mut spec = briefs::spec(&imported.brief);
@@ -124,39 +122,29 @@ fn new_tasks(open: &[&Imported], board: &Board) -> Vec<NewTask> {
         let needs_new: Vec<usize> = imported.needs.iter().filter_map(|key| places.get(key.as_str()).copied()).collect();
         NewTask { spec, needs_new }
     };
-    let mut tasks: Vec<NewTask> = open.iter().map(task).collect();
-    settle_known_needs(&mut tasks, board);
-    tasks
+    open.iter().map(task).collect()
 }
 
-/// Needs of tasks that exist are named by their ids, in the order that the supervisor keeps: so an
-/// unchanged task compares as unchanged.
-fn settle_known_needs(tasks: &mut [NewTask], board: &Board) {
-    let ids: Vec<Option<TaskId>> = tasks.iter().map(|task| known(&task.spec, board).map(|t| t.id)).collect();
-    for task in tasks {
-        if task.needs_new.iter().all(|place| ids[*place].is_some()) {
-            for id in task.needs_new.drain(..).filter_map(|place| ids[place]) {
-                if !task.spec.needs.contains(&id) {
-                    task.spec.needs.push(id);
-                }
-            }
-        }
+/// Whether nothing is to be done for a task of the list, not even to note where it stands by now.
+fn is_in_its_place(task: &NewTask, fate: Fate, board: &Board) -> bool {
+    let Fate::Leave(id) = fate else { return false };
+    let known = &board.tasks[&id];
+    known.column.is_closed() || known.spec.key == task.spec.key
+}
+
+/// An agent reads its brief once: what a list changes reaches the next attempt. Returns the changed
+/// tasks that have been started.
+fn say_who_keeps_the_old(ctx: &Context, board: &Board, fates: &[Fate]) -> Vec<TaskId> {
+    let changed = fates.iter().filter_map(|fate| if let Fate::Change(id) = fate { Some(*id) } else { None });
+    let started: Vec<TaskId> = changed.filter(|id| board.tasks[id].attempt().is_some()).collect();
+    for id in &started {
+        ctx.ui.say(&format!("{id} was started before this change; its agent keeps the old brief"));
+        ctx.ui.hint(&format!("standup retry {id}"));
     }
+    started
 }
 
-fn known<'a>(spec: &TaskSpec, board: &'a Board) -> Option<&'a Task> {
-    board.tasks.values().find(|task| task.spec.key.is_some() && task.spec.key == spec.key)
-}
-
-fn fate(task: &NewTask, board: &Board) -> Fate {
-    match known(&task.spec, board) {
-        None => Fate::Add,
-        Some(found) if task.needs_new.is_empty() && found.spec == task.spec => Fate::Leave(found.id),
-        Some(found) => Fate::Change(found.id),
-    }
-}
-
-fn planned(ctx: &Context, args: &Args, open: &[&Imported], fates: &[Fate]) -> Result<Code, Failure> {
+fn planned(ctx: &Context, args: &Args, open: &[&Imported], fates: &[Fate], keeps: &[TaskId]) -> Result<Code, Failure> {
     if ctx.ui.json {
         let ids = |which: fn(&Fate) -> Option<TaskId>| fates.iter().filter_map(which).collect::<Vec<_>>();
         let changed = ids(|fate| if let Fate::Change(id) = fate { Some(*id) } else { None });
@@ -165,7 +153,8 @@ fn planned(ctx: &Context, args: &Args, open: &[&Imported], fates: &[Fate]) -> Re
         let new: Vec<&String> = new.collect();
         let none: [TaskId; 0] = [];
         let body = serde_json::json!({
-            "added": none, "would_add": new, "changed": changed, "unchanged": unchanged, "dry_run": args.dry_run,
+            "added": none, "would_add": new, "changed": changed, "keeps_old_brief": keeps, "unchanged": unchanged,
+            "dry_run": args.dry_run,
         });
         ctx.ui.json(&Document::new("import", body))?;
         return Ok(Code::Ok);

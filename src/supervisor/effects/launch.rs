@@ -472,8 +472,9 @@ pub(in super::super) fn adopt(world: &Arc<World>, attempt: AttemptId, facts: Hos
     let gone = move || {
         runtime.spawn(async move { ended(&for_end, attempt, facts_for_end, voice_for_end).await });
     };
-    let handle = hosts::watch(attempt, facts, socket, voice, world.inputs.clone(), world.leases(), gone);
-    world.set_host(attempt, Some(handle));
+    let leases = world.leases();
+    let handle = hosts::watch(attempt, facts.clone(), socket, voice, world.inputs.clone(), leases, gone);
+    world.set_host(attempt, Some((handle, facts)));
 }
 
 /// A host's connection has ended: the host has too, or it is reached again.

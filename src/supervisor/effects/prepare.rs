@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::git::worktree::{self, Created, Plan, Recovered};
 use crate::git::{GitError, Repository, Site, grant};
 use crate::model::action::{Action, Outcome};
-use crate::model::id::AttemptId;
+use crate::model::id::{AttemptId, TaskId};
 use crate::os::failpoint;
 use crate::os::process;
 use crate::store::{fence, layout};
@@ -41,7 +41,7 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: Action) -> Outc
     let wanted = base.as_deref().or(settings.base.as_deref());
     let start = match repo.resolve_base(git, wanted) {
         Ok(start) => start,
-        Err(error) => return git_failed(&error),
+        Err(error) => return git_failed(attempt.task, &error),
     };
     let mut plan = Plan {
         path: worktree,
@@ -60,7 +60,7 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: Action) -> Outc
     let created = match make(world, &repo, attempt, &mut plan) {
         Ok(created) => created,
         Err(error @ GitError::BranchExists { .. }) => return Outcome::BranchTaken { error: chain(&error) },
-        Err(error) => return git_failed(&error),
+        Err(error) => return git_failed(attempt.task, &error),
     };
     let bench = Bench { world, loaded: &loaded, attempt, worktree: &created.site.worktree, ports: &ports };
     if let Err(why) = bench.set_up() {
@@ -142,8 +142,13 @@ fn failed(stage: &str, error: &str) -> Outcome {
     Outcome::Failed { stage: stage.to_owned(), error: error.to_owned() }
 }
 
-fn git_failed(error: &GitError) -> Outcome {
-    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+fn git_failed(task: TaskId, error: &GitError) -> Outcome {
+    let hint = match error {
+        // A task may have a base of its own.
+        GitError::DetachedNoBase { .. } => Some(format!("standup edit {task} --base main")),
+        error => error.hint(),
+    };
+    let hint = hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
     failed("worktree", &format!("{}{hint}", chain(error)))
 }
 

@@ -142,8 +142,24 @@ fn a_program_that_cannot_run_is_named_with_the_reason() {
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     bench.spec.program = script.clone().into();
     let error = bench.try_start().expect_err("no interpreter").to_string();
-    assert!(error.starts_with(&format!("cannot start {}: No such file", script.display())), "{error}");
+    let why = "its interpreter /nonexistent/interpreter does not exist";
+    assert_eq!(error, format!("cannot start {}: {why}", script.display()));
     assert_eq!(bench.ended().error.as_deref(), Some(error.as_str()));
+}
+
+/// The C library would have `/bin/sh` read it.
+#[test]
+fn a_file_that_is_no_program_is_not_given_to_a_shell() {
+    let mut bench = Bench::sh("");
+    let script = bench.path("script");
+    std::fs::write(&script, "touch ran\n").expect("write");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    bench.spec.program = script.clone().into();
+    let error = bench.try_start().expect_err("no program").to_string();
+    let why = "the file has no #! line that names its interpreter";
+    assert_eq!(error, format!("cannot start {}: {why}", script.display()));
+    assert_eq!(bench.ended().error.as_deref(), Some(error.as_str()));
+    assert!(!bench.path("ran").exists());
 }
 
 #[test]
