@@ -104,6 +104,15 @@ impl House {
     }
 }
 
+impl Drop for House {
+    /// A test that fails leaves no supervisor behind either.
+    fn drop(&mut self) {
+        if self.dir.path().join("home/state").exists() {
+            self.run(&["down", "--all"]);
+        }
+    }
+}
+
 #[test]
 fn init_writes_what_it_found_once_and_asks_before_anything_runs() {
     let house = House::new();

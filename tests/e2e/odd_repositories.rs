@@ -253,8 +253,13 @@ fn who_commits_is_asked_for_before_agents_find_out() {
 }
 
 #[test]
-fn settings_that_are_broken_keep_the_supervisor_from_starting_and_are_named() {
+fn why_a_supervisor_does_not_come_up_is_named() {
     let odd = Odd::made("", &[]);
-    fs::write(odd.dir.join("agents.toml"), "schema = 1\n[wip]\nbiuld = 3\n").expect("a file");
-    odd.run(&["add", "One thing"]).failed(69, "cannot start the supervisor: agents.toml:3:1: ");
+    let paths = odd.run(&["config", "paths", "--json"]).ok().json();
+    let database = Path::new(paths["database"].as_str().expect("a path"));
+    standup::os::file::private_dir(database.parent().expect("a parent")).expect("a folder");
+    fs::create_dir(database).expect("a folder in its place");
+    let said = odd.run(&["add", "One thing"]);
+    said.failed(69, "error: cannot start the supervisor: ");
+    assert!(said.err.contains("standup.db") && !said.err.contains("ended before it was ready"), "{said:?}");
 }
