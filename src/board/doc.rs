@@ -378,6 +378,8 @@ pub struct Show {
     pub violations: Vec<String>,
     /// What is to be known of its newest attempt's worktree.
     pub notes: Vec<String>,
+    /// The last lines of what its agent wrote, where it ended badly.
+    pub tail: String,
     /// What its agent wants to do, where it plans first.
     pub plan: Option<Plan>,
     /// What must hold before it lands: what is configured, and what its mode adds.

@@ -23,9 +23,6 @@ pub fn sentence(event: &Event) -> String {
         Event::DispatchSet { on } => if *on { "dispatching" } else { "no longer dispatching" }.into(),
         Event::AttemptPlanned { agent, branch, .. } => format!("attempt by {agent} on {branch}"),
         Event::WorktreeReady { base_oid, base, .. } => format!("worktree ready at {base} ({})", base_oid.short()),
-        Event::TeardownStarted { .. } => "its teardown runs".into(),
-        Event::TeardownEnded { wrong: None } => "its teardown is over".into(),
-        Event::TeardownEnded { wrong: Some(wrong) } => first_line(wrong).to_owned(),
         Event::LaunchPlanned { resume, .. } => if *resume { "resuming the agent" } else { "starting the agent" }.into(),
         Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
         Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
@@ -107,7 +104,7 @@ pub fn way_text(way: NudgeWay) -> &'static str {
     }
 }
 
-/// What a person did with their own hands.
+/// What a person did with their own hands, and what is done after the work.
 fn sentence_of_hands(event: &Event) -> String {
     match event {
         Event::TakenOver { reason, .. } if reason.is_empty() => "taken over".into(),
@@ -130,6 +127,9 @@ fn sentence_of_hands(event: &Event) -> String {
         Event::PlanRejected { note } => format!("the plan was sent back: {}", first_line(note)),
         Event::WorkApproved { tree } => format!("approved at tree {}", tree.short()),
         Event::WorkRejected { note } => format!("rejected: {}", first_line(note)),
+        Event::TeardownStarted { .. } => "its teardown runs".into(),
+        Event::TeardownEnded { wrong: None } => "its teardown is over".into(),
+        Event::TeardownEnded { wrong: Some(wrong) } => first_line(wrong),
         other => other.name().replace('-', " "),
     }
 }

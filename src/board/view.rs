@@ -301,6 +301,7 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         timeline: log.iter().map(moment).collect(),
         violations: found.attempt().map(|a| a.touched.clone()).unwrap_or_default(),
         notes: found.attempt().map(|a| a.notes.clone()).unwrap_or_default(),
+        tail: found.attempt().map(|a| a.tail.clone()).unwrap_or_default(),
         plan: found.attempt().and_then(|a| a.plan.as_ref()).map(|plan| doc::Plan {
             text: plan.text.clone(),
             at: plan.at,

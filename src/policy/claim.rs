@@ -262,10 +262,6 @@ mod tests {
         }
     }
 
-    fn brief(criteria: u32) -> Vec<Criterion> {
-        (1..=criteria).map(|n| Criterion { n, text: String::new() }).collect()
-    }
-
     fn facts(files: u64, checks: Option<(VerdictOutcome, bool)>) -> Facts {
         Facts {
             diff: Some(DiffStat { files, dirty: files > 0, ..DiffStat::default() }),

@@ -135,6 +135,9 @@ fn show_attempt(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         let agent = doc.task.agent.as_ref().map_or("its agent", |agent| agent.as_str());
         out.note(&out.paint.paint(Tone::Warn, &usage::unmeasured_text(gap.limit, gap.told, agent)));
     }
+    for line in doc.tail.lines() {
+        out.note(&format!("last      {}", clean_line(line)));
+    }
     for note in &doc.notes {
         out.note(&format!("note      {}", clean_line(note)));
     }

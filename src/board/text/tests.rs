@@ -269,6 +269,7 @@ fn one_task_is_shown_with_its_evidence() {
             moment(100_000, "verdict-reached", "checks: red (test)"),
         ],
         violations: vec![],
+        tail: "error: unknown option --frobnicate\n".into(),
         notes: vec!["Submodules are \x1b[31mempty.".into()],
         plan: None,
         requires: vec![],

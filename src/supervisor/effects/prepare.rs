@@ -36,7 +36,7 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: Action) -> Outc
     let (git, settings) = (&world.place.git, &loaded.effective.settings);
     let repo = match world.place.repo.renewed(git) {
         Ok(repo) => repo,
-        Err(error) => return git_failed(&error),
+        Err(error) => return git_failed(attempt.task, &error),
     };
     let wanted = base.as_deref().or(settings.base.as_deref());
     let start = match repo.resolve_base(git, wanted) {
