@@ -13,7 +13,7 @@ use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, answer, attention, claim, limits, plan, takeover};
+use super::{admission, answer, attention, claim, limits, messages, plan, takeover};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -266,7 +266,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
     match seen {
         Observation::State { state, readable, asks } => state_seen(turn, id, state, readable, asks),
         Observation::Began { evidence } => began(turn, id, evidence),
-        Observation::PromptTaken { text } => prompt_taken(turn, id, text.as_deref()),
+        Observation::PromptTaken { text } => messages::prompt_taken(turn, id, text.as_deref()),
         Observation::PromptWanted { text } => prompt_wanted(turn, id, text),
         Observation::Dialog { dialog } => answer::dialog_seen(turn, id, dialog),
         Observation::Session { session } => {
@@ -345,7 +345,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
             turn.attempt_event(id, Event::QuestionSettled {});
         }
         if before.kind == RunKind::Idle {
-            prompt_taken(turn, id, None);
+            messages::prompt_taken(turn, id, None);
             drop_unasked_checks(turn, id, "the agent works again");
         }
     }
@@ -381,22 +381,6 @@ pub(super) fn began(turn: &mut Turn<'_>, id: AttemptId, evidence: String) {
     if matches!(turn.current(id).map(|a| &a.phase), Some(Phase::Live { began: false, .. })) {
         turn.attempt_event(id, Event::TurnBegan { evidence });
     }
-}
-
-/// A prompt was taken up: it confirms the message that was written last.
-fn prompt_taken(turn: &mut Turn<'_>, id: AttemptId, text: Option<&str>) {
-    began(turn, id, "a prompt was taken up".into());
-    let Some(task) = turn.task(id.task) else { return };
-    let flat = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
-    let fits = |m: &&Message| text.is_none_or(|t| flat(t).contains(&flat(&m.text)) || flat(&m.text).contains(&flat(t)));
-    // Its very text may be heard of before the word that it is written.
-    let written = |m: &&Message| match m.delivery {
-        Delivery::Typed { .. } => m.attempt == id.no,
-        Delivery::Typing { .. } => m.attempt == id.no && text.is_some(),
-        _ => false,
-    };
-    let Some(msg) = task.messages.iter().filter(written).find(fits).map(|m| m.id) else { return };
-    turn.attempt_event(id, Event::MessageDelivered { msg, evidence: "the agent took up a prompt".into() });
 }
 
 fn diff_seen(turn: &mut Turn<'_>, id: AttemptId, diff: DiffStat, tree: Option<Oid>) {

@@ -210,3 +210,19 @@ pub(super) fn waits_for(turn: &Turn<'_>, task: &Task) -> String {
         _ => room::lacks(turn.board, task).unwrap_or_default(),
     }
 }
+
+/// A prompt was taken up: it confirms the message that was written last.
+pub(super) fn prompt_taken(turn: &mut Turn<'_>, id: AttemptId, text: Option<&str>) {
+    lifecycle::began(turn, id, "a prompt was taken up".into());
+    let Some(task) = turn.task(id.task) else { return };
+    let flat = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fits = |m: &&Message| text.is_none_or(|t| flat(t).contains(&flat(&m.text)) || flat(&m.text).contains(&flat(t)));
+    // Its very text may be heard of before the word that it is written.
+    let written = |m: &&Message| match m.delivery {
+        Delivery::Typed { .. } => m.attempt == id.no,
+        Delivery::Typing { .. } => m.attempt == id.no && text.is_some(),
+        _ => false,
+    };
+    let Some(msg) = task.messages.iter().filter(written).find(fits).map(|m| m.id) else { return };
+    turn.attempt_event(id, Event::MessageDelivered { msg, evidence: "the agent took up a prompt".into() });
+}
