@@ -49,6 +49,13 @@ fn wall() -> Wall {
     Wall(ms)
 }
 
+/// The wall clock in nanoseconds since 1970, for names that are to stand in order; 0 before that.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+#[must_use]
+pub fn wall_ns() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
+}
+
 /// How long the machine has slept in this boot. Grows by no more than the two readings are apart
 /// while it is awake; always 0 where the system does not tell.
 #[must_use]

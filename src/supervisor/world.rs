@@ -141,13 +141,17 @@ impl World {
         lock(&self.hosts).keys().copied().collect()
     }
 
-    /// Takes or forgets the way to an attempt's host.
-    pub(super) fn set_host(&self, attempt: AttemptId, host: Option<(Handle, HostFacts)>) {
+    /// Takes the way to an attempt's host.
+    pub(super) fn set_host(&self, attempt: AttemptId, handle: Handle, facts: HostFacts) {
+        lock(&self.hosts).insert(attempt, (handle, facts));
+    }
+
+    /// Forgets the way to a host that has ended. The next one of its attempt may be known by then.
+    pub(super) fn forget_host(&self, attempt: AttemptId, ended: &HostId) {
         let mut hosts = lock(&self.hosts);
-        match host {
-            Some(host) => hosts.insert(attempt, host),
-            None => hosts.remove(&attempt),
-        };
+        if hosts.get(&attempt).is_some_and(|(_, facts)| facts.id == *ended) {
+            hosts.remove(&attempt);
+        }
     }
 
     /// The first of these processes that is one of our living hosts.

@@ -156,7 +156,8 @@ pub fn leave_hook(outbox: &Path, bytes: &[u8], keep: usize) -> Result<(), Outbox
         Some(dir) => dir,
         None => make(outbox)?,
     };
-    let name = format!("{:013}-{}.{HOOK}", clock::now().wall.0, &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    // Hooks of one turn fire within a millisecond, and are read in the order of their names.
+    let name = format!("{:019}-{}.{HOOK}", clock::wall_ns(), &uuid::Uuid::new_v4().simple().to_string()[..8]);
     beneath::leave(&dir, OsStr::new(&name), bytes).map_err(wrong)?;
     thin(outbox, Kind::Hook, keep).map(|_| ())
 }

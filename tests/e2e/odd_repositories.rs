@@ -211,7 +211,7 @@ fn a_branch_that_is_called_as_our_folder_of_branches() {
 fn on_no_branch_it_is_asked_what_to_start_from() {
     let odd = Odd::made("", &[]);
     odd.git(&["checkout", "-q", "--detach"]);
-    odd.fails("is on no branch (detached HEAD), and no base is set", "name the base with --base");
+    odd.fails("is on no branch (detached HEAD), and no base is set", "hint: standup edit T1 --base main");
     odd.run(&["add", "Another", "--base", "main"]).ok();
     odd.run(&["start", "T2"]).ok();
     odd.run(&["wait", "T2", "--for", "review", "--timeout", "60s"]).ok();

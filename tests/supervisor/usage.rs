@@ -42,10 +42,12 @@ fn scene() -> Scene {
          [agents.own]\nadapter = \"metered\"\ncommand = [\"sh\", \"-c\", '''{SCRIPT}''', \"sh\"]\nprompt = \"none\"\n\
          [agents.silent]\nadapter = \"generic\"\ncommand = [\"sh\"]\nprompt = \"none\"\n"
     );
-    let scene = Scene::new(&settings);
+    // An adapter is there before settings name it.
+    let scene = Scene::new("schema = 1\n");
     let adapters = scene.home().join("config/adapters");
     std::fs::create_dir_all(&adapters).expect("mkdir");
     std::fs::write(adapters.join("metered.toml"), ADAPTER).expect("write");
+    std::fs::write(scene.repo().join("agents.toml"), settings).expect("write");
     scene.approve();
     scene
 }

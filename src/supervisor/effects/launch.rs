@@ -474,12 +474,12 @@ pub(in super::super) fn adopt(world: &Arc<World>, attempt: AttemptId, facts: Hos
     };
     let leases = world.leases();
     let handle = hosts::watch(attempt, facts.clone(), socket, voice, world.inputs.clone(), leases, gone);
-    world.set_host(attempt, Some((handle, facts)));
+    world.set_host(attempt, handle, facts);
 }
 
 /// A host's connection has ended: the host has too, or it is reached again.
 async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voice: Voice) {
-    let (for_work, id) = (world.clone(), facts.id.clone());
+    let (for_work, host, id) = (world.clone(), facts.id.clone(), facts.id.clone());
     let found = blocking(move || record(&for_work, &id).map(|r| (r.alive, ended_of(&for_work, &r)))).await;
     let seen = match found {
         // What cannot be seen is not lost.
@@ -493,7 +493,7 @@ async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voi
         Ok((false, Some(ended))) => Observation::Exited { host: facts.id, ended },
         Ok((false, None)) => Observation::Lost { host: facts.id, why: "its host was killed".into() },
     };
-    world.set_host(attempt, None);
+    world.forget_host(attempt, &host);
     tell_plan(world, attempt, Some(voice.worktree.as_path()).filter(|_| voice.plans)).await;
     if matches!(&seen, Observation::Exited { ended, .. } if ended.is_silent()) {
         observe(world, attempt).await;
