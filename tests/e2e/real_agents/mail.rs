@@ -60,7 +60,7 @@ fn check_in_by_tool_by_command_and_by_file_unasked() {
 #[ignore = "needs npm; scripts/check runs it"]
 fn ask_by_tool_and_hear_the_answer_in_the_same_turn() {
     let stage = Stage::new(&Setting {
-        settings: "[[verify.check]]\nname = \"file\"\nrun = \"test -f calc.py\"",
+        settings: "[wip]\nbuild = 4\n[[verify.check]]\nname = \"file\"\nrun = \"test -f calc.py\"",
         ..Setting::default()
     });
     for cli in [Cli::Claude, Cli::Codex] {

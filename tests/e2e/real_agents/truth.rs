@@ -47,14 +47,13 @@ fn a_dead_stream_is_quiet_although_the_spinner_turns() {
 fn a_tool_that_says_nothing_is_a_reason_and_is_shown() {
     let stage = Stage::new(&Setting { settings: SILENCE, claude: &["--allowedTools", "Bash"], ..Setting::default() });
     let steps =
-        "[[steps:[{\"bash\":{\"cmd\":\"timeout 25 tail -f /dev/null; true\",\"yield_ms\":40000}},{\"say\":\"done\"}]]]";
+        "[[steps:[{\"bash\":{\"cmd\":\"timeout 35 tail -f /dev/null; true\",\"yield_ms\":40000}},{\"say\":\"done\"}]]]";
     let tasks = BOTH.map(|cli| (cli, stage.add(cli, steps)));
     for (cli, id) in tasks {
-        stage.until_task(id, "the reason is shown", |t| run(t).is_some_and(|r| r.text.contains("tail runs")));
-        println!("{}\n{}", cli.name(), explain(&stage, id));
-    }
-    for (cli, id) in tasks {
         stage.until_task(id, "in review", |t| t.column == Column::Review);
+        // One of them may end before the other is asked.
+        let reason = |e: &Event| matches!(e, Event::StateChanged { state } if state.text.contains("tail runs"));
+        assert!(stage.events(id).iter().any(reason), "{}: {:#?}", cli.name(), stage.events(id));
         let quiet = |e: &Event| matches!(e, Event::StateChanged { state } if state.kind == RunKind::Quiet);
         assert!(!stage.events(id).iter().any(quiet), "{}: {:#?}", cli.name(), stage.events(id));
     }
