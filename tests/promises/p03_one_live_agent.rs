@@ -13,6 +13,8 @@ use crate::scene::{Scene, git, id, pids, poll, runs, scripted, trials};
 /// Each start leaves its pid; an agent that finds another one of its task alive says so.
 const AGENT: &str = r#"
 for other in $(cat $HOME/started 2>/dev/null); do
+  # One that ended and that nobody has waited for yet still takes signals, and lives no more.
+  grep -qs '^State:.Z' /proc/$other/status && continue
   if kill -0 $other 2>/dev/null; then echo "$other $$" >> $HOME/two; fi
 done
 echo $$ >> $HOME/started
