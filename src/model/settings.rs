@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::name::{AgentName, CheckName, Pattern};
 use super::time::Span;
 
+mod limits;
+
+pub use limits::{LimitAction, LimitOverrides, Limits};
+
 /// A capacity: never 0, so that 0 cannot mean "no limit".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Limit {
@@ -41,10 +45,7 @@ impl Limit {
     /// Whether one more fits beside `used`.
     #[must_use]
     pub fn admits(self, used: u32) -> bool {
-        match self {
-            Self::Unlimited => true,
-            Self::Max(max) => used < max.get(),
-        }
+        self.has_room(used, 1)
     }
 
     /// The number, where there is one.
@@ -176,47 +177,6 @@ pub struct CheckInRules {
     /// No sign of life for this long is `quiet`.
     pub silence: Span,
 }
-
-/// What happens when a limit trips.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LimitAction {
-    /// Raise needs-you.
-    Ask,
-    /// Say so, go on.
-    Warn,
-    /// Lock the agent's input to you.
-    Takeover,
-    /// Stop the agent.
-    Stop,
-}
-
-/// `[limits]`: kill criteria.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Time since the attempt started.
-    pub wall_clock: Span,
-    /// Check-ins missed.
-    pub late_check_ins: u32,
-    /// Red verdicts in a row.
-    pub red_verdicts: u32,
-    /// The same failure in a row.
-    pub same_failure: u32,
-    /// Lines changed.
-    pub changed_lines: u64,
-    /// Files changed.
-    pub changed_files: u64,
-    /// Tokens, as the agent's own logs count them, without those read from a cache.
-    pub tokens: Option<u64>,
-    /// Cost in US dollars, where the agent's own logs say it.
-    pub cost_usd: Option<f64>,
-    /// On a touch of something off-limits.
-    pub off_limits: LimitAction,
-    /// On any other limit.
-    pub action: LimitAction,
-}
-
-impl Eq for Limits {}
 
 /// When checks run by themselves, beside the end of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -446,70 +406,6 @@ impl Priority {
     /// Every priority with its name in files and on the command line.
     pub const WORDS: &[(&str, Self)] =
         &[("low", Self::Low), ("normal", Self::Normal), ("high", Self::High), ("urgent", Self::Urgent)];
-}
-
-/// What one task changes of [`Limits`]; `None` leaves the configured value.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LimitOverrides {
-    /// Time since the attempt started.
-    pub wall_clock: Option<Span>,
-    /// Check-ins missed.
-    pub late_check_ins: Option<u32>,
-    /// Red verdicts in a row.
-    pub red_verdicts: Option<u32>,
-    /// The same failure in a row.
-    pub same_failure: Option<u32>,
-    /// Lines changed.
-    pub changed_lines: Option<u64>,
-    /// Files changed.
-    pub changed_files: Option<u64>,
-    /// Tokens, as the agent reports them.
-    pub tokens: Option<u64>,
-    /// Cost in US dollars, as the agent reports it.
-    pub cost_usd: Option<f64>,
-    /// On a touch of something off-limits.
-    pub off_limits: Option<LimitAction>,
-    /// On any other limit.
-    pub action: Option<LimitAction>,
-}
-
-impl Eq for LimitOverrides {}
-
-impl Limits {
-    /// These limits with a task's own values in place of some.
-    #[must_use]
-    pub fn with(self, own: &LimitOverrides) -> Self {
-        Self {
-            wall_clock: own.wall_clock.unwrap_or(self.wall_clock),
-            late_check_ins: own.late_check_ins.unwrap_or(self.late_check_ins),
-            red_verdicts: own.red_verdicts.unwrap_or(self.red_verdicts),
-            same_failure: own.same_failure.unwrap_or(self.same_failure),
-            changed_lines: own.changed_lines.unwrap_or(self.changed_lines),
-            changed_files: own.changed_files.unwrap_or(self.changed_files),
-            tokens: own.tokens.or(self.tokens),
-            cost_usd: own.cost_usd.or(self.cost_usd),
-            off_limits: own.off_limits.unwrap_or(self.off_limits),
-            action: own.action.unwrap_or(self.action),
-        }
-    }
-}
-
-impl LimitAction {
-    /// Every action with its name in files.
-    pub const WORDS: &[(&str, Self)] =
-        &[("ask", Self::Ask), ("warn", Self::Warn), ("takeover", Self::Takeover), ("stop", Self::Stop)];
-
-    /// Its name in files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ask => "ask",
-            Self::Warn => "warn",
-            Self::Takeover => "takeover",
-            Self::Stop => "stop",
-        }
-    }
 }
 
 /// The greatest values a file may ask for. More is a slip of the keyboard: each is far above what
