@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::agent::adapter::{self, Adapter, UsageRules};
 use crate::agent::launch;
-use crate::config::{self, CommandSet, ConfigError, Effective, Kind, Source};
+use crate::config::{self, CommandSet, ConfigError, Effective, Kind, Layer, Source};
 use crate::git::repo::FilterDriver;
 use crate::git::{GitError, worktree};
 use crate::model::input::{AgentFacts, Surroundings};
@@ -147,11 +147,11 @@ pub fn load_or_last(place: &Place) -> Result<(Loaded, Option<String>), LoadError
         Err(error @ LoadError::Store(_)) => return Err(error),
         Err(error) => super::effects::chain(&error),
     };
-    if let Some(Ok(loaded)) = kept::load(place).map(|texts| judge(place, texts, true)) {
+    if let Some(Ok(loaded)) = kept::load(place).map(|texts| judge_kept(place, texts)) {
         return Ok((loaded, Some(held(&wrong))));
     }
     let unread = Some(wrong.clone());
-    let loaded = Loaded { unread, ..judge(place, Vec::new(), false)? };
+    let loaded = Loaded { unread, ..judge(place, Vec::new(), Vec::new(), false)? };
     Ok((loaded, Some(format!("no settings hold, and nothing is started: {wrong}"))))
 }
 
@@ -162,32 +162,38 @@ pub fn held(why: &str) -> String {
 }
 
 fn read(place: &Place, ask: bool) -> Result<Loaded, LoadError> {
-    let mut texts = Vec::new();
+    let (mut layers, mut texts, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for (path, label, kind) in paths(place) {
-        match file::read_owned(&path, config::MAX_BYTES as u64) {
-            Ok(bytes) => texts.push((label, kind, bytes)),
-            Err(error) if error.is_absent() => {}
+        let bytes = match file::read_owned(&path, config::MAX_BYTES as u64) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_absent() => continue,
             Err(error) => return Err(error.into()),
+        };
+        match config::parse(&Source { label: &label, bytes: &bytes, kind }) {
+            Ok(layer) => {
+                layers.push(layer);
+                texts.push(Text::new(label, kind, &bytes));
+            }
+            Err(wrong) => errors.extend(wrong),
         }
-    }
-    let mut errors = Vec::new();
-    for (label, kind, bytes) in &texts {
-        errors.extend(config::parse(&Source { label, bytes, kind: *kind }).err().into_iter().flatten());
     }
     if !errors.is_empty() {
         return Err(LoadError::Config(errors));
     }
-    // What was read is text: bytes that are none were refused just now.
-    judge(place, texts.iter().map(|(label, kind, bytes)| Text::new(label, *kind, bytes)).collect(), ask)
+    judge(place, layers, texts, ask)
 }
 
-/// What these texts mean on this machine.
-fn judge(place: &Place, texts: Vec<Text>, ask: bool) -> Result<Loaded, LoadError> {
-    let mut layers = Vec::new();
-    for text in &texts {
-        let source = Source { label: &text.label, bytes: text.bytes(), kind: text.kind() };
-        layers.push(config::parse(&source).map_err(LoadError::Config)?);
-    }
+/// What the texts that were kept mean now.
+fn judge_kept(place: &Place, texts: Vec<Text>) -> Result<Loaded, LoadError> {
+    let parsed = |text: &Text| {
+        config::parse(&Source { label: &text.label, bytes: text.bytes(), kind: text.kind() }).map_err(LoadError::Config)
+    };
+    let layers = texts.iter().map(parsed).collect::<Result<_, _>>()?;
+    judge(place, layers, texts, true)
+}
+
+/// What these texts, of which `layers` were read, mean on this machine.
+fn judge(place: &Place, layers: Vec<Layer>, texts: Vec<Text>, ask: bool) -> Result<Loaded, LoadError> {
     let effective = config::merge(layers).map_err(LoadError::Config)?;
     require_root(place, &effective)?;
     let own = own_adapters(place);

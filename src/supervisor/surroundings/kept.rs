@@ -23,9 +23,9 @@ pub(super) struct Text {
 }
 
 impl Text {
-    pub(super) fn new(label: &str, kind: Kind, bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        Self { label: label.to_owned(), own: kind == Kind::User, text }
+    /// Of bytes that were read as text.
+    pub(super) fn new(label: String, kind: Kind, bytes: &[u8]) -> Self {
+        Self { label, own: kind == Kind::User, text: String::from_utf8_lossy(bytes).into_owned() }
     }
 
     pub(super) fn kind(&self) -> Kind {
