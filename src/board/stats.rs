@@ -185,30 +185,11 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, id: TaskId, more: &Counts) {
-        let sum = &mut self.counts;
-        sum.done += more.done;
-        sum.clean += more.clean;
-        sum.closed += more.closed;
-        sum.bounces += more.bounces;
-        sum.retries += more.retries;
-        sum.reds += more.reds;
-        sum.greens += more.greens;
-        sum.late += more.late;
-        sum.questions += more.questions;
-        sum.permissions += more.permissions;
-        sum.check_ins += more.check_ins;
-        sum.nudges += more.nudges;
-        sum.out_of_quota += more.out_of_quota;
-        for (limit, times) in &more.limits {
-            *sum.limits.entry(*limit).or_default() += times;
-        }
-        for (state, span) in &more.states {
-            let all = sum.states.entry(*state).or_default();
-            *all = *all + *span;
+        self.counts.add(more);
+        for state in more.states.keys() {
             self.doing.entry(*state).or_default().insert(id);
         }
-        for (column, seconds) in &more.columns {
-            *sum.columns.entry(*column).or_default() += seconds;
+        for column in more.columns.keys() {
             self.seen.entry(*column).or_default().insert(id);
         }
         if more.begun {

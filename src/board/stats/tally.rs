@@ -43,6 +43,36 @@ pub(super) struct Counts {
     pub(super) states: BTreeMap<RunKind, Span>,
 }
 
+impl Counts {
+    /// Adds what was counted of another task.
+    pub(super) fn add(&mut self, more: &Self) {
+        self.begun |= more.begun;
+        self.done += more.done;
+        self.clean += more.clean;
+        self.closed += more.closed;
+        self.bounces += more.bounces;
+        self.retries += more.retries;
+        self.reds += more.reds;
+        self.greens += more.greens;
+        self.late += more.late;
+        self.nudges += more.nudges;
+        self.out_of_quota += more.out_of_quota;
+        self.questions += more.questions;
+        self.permissions += more.permissions;
+        self.check_ins += more.check_ins;
+        for (limit, times) in &more.limits {
+            *self.limits.entry(*limit).or_default() += times;
+        }
+        for (column, seconds) in &more.columns {
+            *self.columns.entry(*column).or_default() += seconds;
+        }
+        for (state, span) in &more.states {
+            let all = self.states.entry(*state).or_default();
+            *all = *all + *span;
+        }
+    }
+}
+
 /// Where a task stands while the log goes by.
 #[derive(Debug, Clone)]
 struct Standing {
