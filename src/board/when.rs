@@ -43,6 +43,14 @@ pub fn told(text: &str, now: Now, zone: &TimeZone) -> String {
     time::localized(text, |at| short(at, now.wall, zone))
 }
 
+/// A sentence of ours with its instants as [`whole`] tells them, because it may be read elsewhere; in
+/// UTC it says so, as it was written.
+#[must_use]
+pub fn told_whole(text: &str, zone: &TimeZone) -> String {
+    let is_utc = |at| local(at, zone).offset().is_zero();
+    time::localized(text, |at| if is_utc(at) { at.minute() } else { whole(at, zone) })
+}
+
 fn local(at: Wall, zone: &TimeZone) -> Zoned {
     Timestamp::from_millisecond(at.0).unwrap_or_default().to_zoned(zone.clone())
 }
@@ -79,6 +87,15 @@ mod tests {
         assert_eq!(stamp(Wall(NOW.0 - 20 * 24 * HOUR), &east()), "Nov  1 00:30:00");
         assert_eq!(whole(NOW, &east()), "2026-11-21 00:30 +02:00");
         assert_eq!(whole(NOW, &TimeZone::UTC), "2026-11-20 22:30 +00:00");
+    }
+
+    #[test]
+    fn a_local_time_names_its_offset_at_that_time() {
+        let local = |at: Wall, zone| told_whole(&at.minute(), zone);
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+        assert_eq!(local(Wall(1_763_737_200_000), &zone), "2025-11-21 16:00 +01:00");
+        assert_eq!(local(Wall(1_753_110_000_000), &zone), "2025-07-21 17:00 +02:00");
+        assert_eq!(local(Wall(1_763_737_200_000), &TimeZone::UTC), "2025-11-21 15:00 UTC");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::board::text::{Paint, Tone};
-use crate::os::clock;
+use crate::board::when;
 
 use super::error::{Code, Failure};
 
@@ -148,7 +148,12 @@ impl Ui {
             let _ = writeln!(err, "{}", failure.to_json());
             return;
         }
-        let _ = writeln!(err, "{} {}", paint(self.color_err, Tone::Bad, "error:"), clock::local_times(&failure.text));
+        let _ = writeln!(
+            err,
+            "{} {}",
+            paint(self.color_err, Tone::Bad, "error:"),
+            when::told_whole(&failure.text, &self.zone())
+        );
         for hint in &failure.hints {
             let _ = writeln!(err, "{} {hint}", paint(self.color_err, Tone::Dim, "hint:"));
         }

@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::model::time::{self, Boot, Mono, Now, Span, Wall};
+use crate::model::time::{Boot, Mono, Now, Span, Wall};
 use jiff::tz::TimeZone;
 
 /// Reads both clocks and the identity of this boot.
@@ -23,21 +23,6 @@ pub fn utc_offset_s(tz: Option<&str>) -> i32 {
     let zone = named.and_then(|tz| TimeZone::get(tz).or_else(|_| TimeZone::posix(tz)).ok());
     let zone = zone.unwrap_or_else(TimeZone::system);
     jiff::Timestamp::from_millisecond(wall().0).map_or(0, |now| zone.to_offset(now).seconds())
-}
-
-/// A sentence with its times said as a person here reads them, each with its offset from UTC, so that
-/// it holds elsewhere too: `2026-11-21 16:00 +01:00`.
-#[must_use]
-pub fn local_times(text: &str) -> String {
-    time::localized(text, |at| local(at, &TimeZone::system()))
-}
-
-fn local(at: Wall, zone: &TimeZone) -> String {
-    let Ok(time) = jiff::Timestamp::from_millisecond(at.0) else { return at.minute() };
-    if zone.to_offset(time).is_zero() {
-        return at.minute();
-    }
-    time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %:z").to_string()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
@@ -95,14 +80,6 @@ mod tests {
         let b = now();
         assert!(b.mono >= a.mono);
         assert_eq!(a.boot, b.boot);
-    }
-
-    #[test]
-    fn a_local_time_names_its_offset_at_that_time() {
-        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
-        assert_eq!(local(Wall(1_763_737_200_000), &zone), "2025-11-21 16:00 +01:00");
-        assert_eq!(local(Wall(1_753_110_000_000), &zone), "2025-07-21 17:00 +02:00");
-        assert_eq!(local(Wall(1_763_737_200_000), &TimeZone::UTC), "2025-11-21 15:00 UTC");
     }
 
     #[test]

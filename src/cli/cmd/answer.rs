@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::board::doc::Document;
+use crate::board::text::Paint;
+use crate::board::when;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
@@ -10,7 +12,6 @@ use crate::model::event::Event;
 use crate::model::id::{MsgId, Seq, TaskId};
 use crate::model::input::{Command, Reply};
 use crate::model::text::clean_line;
-use crate::os::clock;
 use crate::supervisor::journal;
 
 /// How long is waited for the answer to arrive: the supervisor gives up on it before that.
@@ -98,7 +99,11 @@ fn chosen(ctx: &Context, task: TaskId, option: &str, msg: Option<MsgId>, waits: 
     } else if waits.is_empty() {
         ctx.ui.answer(&format!("{task}: {}", clean_line(option)))?;
     } else {
-        ctx.ui.answer(&format!("{task}: {}; waits: {}", clean_line(option), clean_line(&clock::local_times(waits))))?;
+        ctx.ui.answer(&format!(
+            "{task}: {}; waits: {}",
+            clean_line(option),
+            clean_line(&when::told_whole(waits, &ctx.ui.zone()))
+        ))?;
     }
     Ok(Code::Ok)
 }

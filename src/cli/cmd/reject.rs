@@ -1,11 +1,12 @@
 //! `standup reject`: a plan or work goes back, with what is to be different.
 
 use crate::board::doc::Document;
+use crate::board::text::Paint;
+use crate::board::when;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::model::input::{Command, Reply};
 use crate::model::text::clean_line;
-use crate::os::clock;
 
 /// Send a plan or work back; its agent reads the note
 #[derive(Debug, clap::Args)]
@@ -33,9 +34,10 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         return ctx.ui.json(&Document::new("reject", body)).map(|()| Code::Ok);
     }
     match (waits, &reply) {
-        (Some(waits), _) => ctx
-            .ui
-            .answer(&format!("{task} is sent back; the note waits: {}", clean_line(&clock::local_times(waits))))?,
+        (Some(waits), _) => ctx.ui.answer(&format!(
+            "{task} is sent back; the note waits: {}",
+            clean_line(&when::told_whole(waits, &ctx.ui.zone()))
+        ))?,
         (None, Reply::Attempt { .. }) if !board.tasks[&task].is_planning() => {
             ctx.ui.answer(&format!("{task} is sent back; its agent cannot be told"))?;
             ctx.ui.hint(&format!("standup edit {task}"));

@@ -1,12 +1,13 @@
 //! `standup send`: a message for the agent.
 
 use crate::board::doc::Document;
+use crate::board::text::Paint;
+use crate::board::when;
 use crate::cli::briefs;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::model::input::{Command, Reply};
 use crate::model::text::clean_line;
-use crate::os::clock;
 
 /// Say something to a task's agent; typed once, at its prompt
 ///
@@ -46,7 +47,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if waits.is_empty() {
         ctx.ui.answer(&format!("{task}: on its way to the agent"))?;
     } else {
-        ctx.ui.answer(&format!("{task}: waits: {}", clean_line(&clock::local_times(&waits))))?;
+        ctx.ui.answer(&format!("{task}: waits: {}", clean_line(&when::told_whole(&waits, &ctx.ui.zone()))))?;
     }
     Ok(Code::Ok)
 }
