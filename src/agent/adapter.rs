@@ -94,6 +94,15 @@ pub struct Adapter {
     pub spin: Vec<SpinRule>,
 }
 
+impl Adapter {
+    /// Whether a prompt that the settings want typed reaches it: it says when it reads what is
+    /// typed, or gets its prompt in a way of its own whatever the settings say.
+    #[must_use]
+    pub fn takes_prompts(&self) -> bool {
+        self.launch.prompt.is_some() || (self.reports && self.input.typing)
+    }
+}
+
 /// How a CLI's version is learned.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -198,6 +198,14 @@ pub enum Problem {
         /// The nearest of them.
         nearest: Option<String>,
     },
+    /// A prompt that is to be typed at a program of which nobody knows when it reads.
+    #[error("{key} is \"type\", and the adapter {adapter} does not tell when its program reads what is typed")]
+    Untypeable {
+        /// Its full path.
+        key: String,
+        /// The adapter.
+        adapter: String,
+    },
     /// Several agents, and none is the default.
     #[error("several agents are configured ({}) and none is the default", agents.join(", "))]
     NoDefaultAgent {
@@ -242,6 +250,11 @@ impl Problem {
             }
             Self::UnknownAgent { known, .. } => Some(format!("configured are: {}", known.join(", "))),
             Self::UnknownAdapter { known, .. } => Some(format!("there are: {}", known.join(", "))),
+            Self::Untypeable { .. } => Some(
+                "name the brief in its command ({prompt} or {brief}) or say prompt = \"stdin\"; \
+                 an adapter of your own with reports and [input] typing may type"
+                    .into(),
+            ),
             Self::NoDefaultAgent { agents } => {
                 agents.first().map(|a| format!("say which one takes tasks that name none: agent = \"{a}\""))
             }

@@ -34,7 +34,7 @@ use self::raw::Raw;
 use self::read::{Node, Read, Reader};
 use self::source::Text;
 use crate::model::name::AgentName;
-use crate::model::settings::{AgentSettings, Settings};
+use crate::model::settings::{AgentSettings, PromptVia, Settings};
 use crate::model::text::nearest;
 
 /// One file, read and right in itself; [`merge`] makes settings of several.
@@ -128,14 +128,41 @@ impl Effective {
     /// # Errors
     /// One for each such agent.
     pub fn require_adapters(&self, known: &[&str]) -> Result<(), Vec<ConfigError>> {
-        let unknown = |(name, agent): (&AgentName, &AgentSettings)| {
-            let key = format!("agents.{name}.adapter");
-            let place = self.places.get(&key).filter(|_| !known.contains(&agent.adapter.as_str()))?.clone();
+        self.refuse_agents("adapter", |key, agent| {
+            if known.contains(&agent.adapter.as_str()) {
+                return None;
+            }
             let nearest = nearest(&agent.adapter, known.iter().copied()).map(str::to_owned);
             let (found, known) = (agent.adapter.clone(), known.iter().map(|name| (*name).to_owned()).collect());
-            Some(ConfigError { place, problem: Problem::UnknownAdapter { key, found, known, nearest } })
+            Some(Problem::UnknownAdapter { key, found, known, nearest })
+        })
+    }
+
+    /// What is wrong where an agent is to have its prompt typed, through an adapter that `reads`
+    /// does not hold of.
+    ///
+    /// # Errors
+    /// One for each such agent.
+    pub fn require_typing(&self, reads: impl Fn(&str) -> bool) -> Result<(), Vec<ConfigError>> {
+        self.refuse_agents("prompt", |key, agent| {
+            let adapter = agent.adapter.clone();
+            let is_wrong = agent.prompt == Some(PromptVia::Type) && !reads(&adapter);
+            is_wrong.then_some(Problem::Untypeable { key, adapter })
+        })
+    }
+
+    /// The problems with one key of agents, where a file sets it.
+    fn refuse_agents(
+        &self,
+        key: &str,
+        problem: impl Fn(String, &AgentSettings) -> Option<Problem>,
+    ) -> Result<(), Vec<ConfigError>> {
+        let wrong = |(name, agent): (&AgentName, &AgentSettings)| {
+            let path = format!("agents.{name}.{key}");
+            let place = self.places.get(&path)?.clone();
+            problem(path, agent).map(|problem| ConfigError { place, problem })
         };
-        let errors: Vec<ConfigError> = self.settings.agents.iter().filter_map(unknown).collect();
+        let errors: Vec<ConfigError> = self.settings.agents.iter().filter_map(wrong).collect();
         if errors.is_empty() { Ok(()) } else { Err(in_order(errors)) }
     }
 

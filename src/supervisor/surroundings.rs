@@ -200,6 +200,9 @@ fn judge(place: &Place, layers: Vec<Layer>, texts: Vec<Text>, ask: bool) -> Resu
     let mut adapters: Vec<&str> = adapter::names().collect();
     adapters.extend(own.iter().map(String::as_str));
     effective.require_adapters(&adapters).map_err(LoadError::Config)?;
+    // What is wrong with an adapter itself is told where its agent is to start.
+    let reads = |name: &str| load_adapter(place, name).map_or(true, |adapter| adapter.takes_prompts());
+    effective.require_typing(reads).map_err(LoadError::Config)?;
     let local = place.repo.local_filters();
     let mut commands = effective.commands.clone().with_filters(local.iter().flat_map(filter_commands));
     let approvals = Approvals::at(&place.layout.approvals());

@@ -343,3 +343,17 @@ fn an_adapter_that_there_is_not_is_told_before_anything_is_trusted() {
     std::fs::write(own.join("cluade.toml"), "schema = 1\n").expect("write");
     house.run(&["config", "show"]).ok();
 }
+
+#[test]
+fn a_prompt_is_not_typed_where_nobody_knows_when_it_is_read() {
+    let house = House::new();
+    house.write("agents.toml", "schema = 1\n[agents.aider]\ncommand = [\"aider\"]\nprompt = \"type\"\n");
+    for args in [&["trust", "--yes"][..], &["config", "show"]] {
+        let said = house.run(args).fails(1);
+        let told = "agents.toml:4:10: agents.aider.prompt is \"type\", and the adapter generic does not tell when its \
+                    program reads what is typed";
+        assert!(said.err.contains(told) && said.err.contains("hint: name the brief in its command"), "{}", said.err);
+    }
+    house.write("agents.toml", "schema = 1\n[agents.aider]\ncommand = [\"aider\"]\nprompt = \"stdin\"\n");
+    house.run(&["config", "show"]).ok();
+}

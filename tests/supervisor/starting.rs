@@ -5,6 +5,8 @@ use standup::model::attempt::End;
 use standup::model::board::{Board, HoldKind};
 use standup::model::event::NeedKind;
 use standup::model::input::{Command as Wish, RefusalCode};
+use standup::model::message::Delivery;
+use standup::model::state::RunKind;
 use standup::model::task::Column;
 
 use crate::scene::{Scene, git, id, playing, poll, scripted, spec};
@@ -240,4 +242,41 @@ fn after_a_restart_a_machine_limit_still_counts_what_lives() {
     scene.add(&["One too many"]);
     let board = scene.until("the hold", |b| is_held(b, 2, HoldKind::Machine));
     assert_eq!(live(&board), 1);
+}
+
+/// The adapter of a program that reports what it does, and that is told its prompt by typing.
+const TYPED_AT: &str = "schema = 1\nname = \"talker\"\nreports = true\n[input]\ntyping = true\n";
+
+#[test]
+fn a_prompt_is_typed_once_as_soon_as_the_agent_says_that_it_reads() {
+    // What it gets before it says so would be lost.
+    let script = "stty raw -echo; while [ ! -e $STANDUP_DIR/ready ]; do sleep 0.05; done; \
+                  printf '\\033[?2004h\\033]7501;state=idle:app=x\\007'; \
+                  dd bs=65536 count=1 > $HOME/k 2>/dev/null; mv $HOME/k $HOME/heard; \
+                  printf '\\033]7501;state=working:app=x\\007'; cat >> $HOME/heard";
+    let mut scene = Scene::new("schema = 1\n");
+    let adapters = scene.home().join("config/adapters");
+    std::fs::create_dir_all(&adapters).expect("mkdir");
+    std::fs::write(adapters.join("talker.toml"), TYPED_AT).expect("write");
+    let settings = format!(
+        "schema = 1\n[agents.talker]\nadapter = \"talker\"\ncommand = [\"sh\", \"-c\", '''{script}''']\nprompt = \"type\"\n"
+    );
+    std::fs::write(scene.repo().join("agents.toml"), settings).expect("write");
+    scene.approve();
+    scene.start();
+    scene.start_tasks(1);
+    scene.until("it lives", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.host().is_some()));
+    assert!(scene.task(1).messages.is_empty(), "it has not said that it reads");
+    scene.signal_file(1, "ready");
+    let heard = scene.home().join("heard");
+    poll("the prompt", || heard.exists());
+    let text = || std::fs::read_to_string(&heard).expect("read");
+    assert!(text().contains("Task number 1") && text().starts_with("\u{1b}[200~"), "{}", text());
+    let task = scene.until("taken up", |b| b.tasks[&id(1)].messages.iter().all(|m| m.delivery == Delivery::Delivered));
+    assert_eq!(task.tasks[&id(1)].messages.len(), 1);
+    // The next supervisor does not say it again.
+    scene.kill();
+    scene.start();
+    scene.until("found again", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.run.kind == RunKind::Working));
+    assert_eq!((scene.task(1).messages.len(), text().matches("\u{1b}[200~").count()), (1, 1));
 }

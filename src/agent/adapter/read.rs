@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::{Adapter, CountRule};
 use crate::agent::placeholder;
+use crate::model::settings::PromptVia;
 
 /// The only format there is so far.
 const SCHEMA: u32 = 1;
@@ -129,6 +130,10 @@ fn check(adapter: &Adapter) -> Result<(), AdapterError> {
         if let Err(e) = object {
             return Err(value("hooks.settings", format!("not an object of JSON: {e}")));
         }
+    }
+    if adapter.launch.prompt == Some(PromptVia::Type) && !(adapter.reports && adapter.input.typing) {
+        let text = "a prompt is typed only at a CLI that reports, with input.typing".to_owned();
+        return Err(value("launch.prompt", text));
     }
     for (mode, rules) in &adapter.mode {
         if let Some(next) = rules.approved
@@ -274,6 +279,8 @@ mod tests {
                 .contains("question 1")
         );
         assert!(refused("[mode.checkpoint]\napproved = \"delegate\"").contains("mode.delegate"));
+        assert!(refused("reports = true\n[launch]\nprompt = \"type\"").starts_with("launch.prompt: "));
+        assert!(refused("[launch]\nprompt = \"type\"\n[input]\ntyping = true").starts_with("launch.prompt: "));
         let usage = |file: &str, place: &str| {
             let files = "[transcripts]\nroot_env=\"A\"\nhome=\"b\"\npath=\"c\"\n";
             refused(&format!("{files}[usage]\nfile={file:?}\n[[usage.count]]\nmarker=\"u\"\ntokens=[{place:?}]"))
