@@ -51,6 +51,21 @@ pub trait Paint {
     }
 }
 
+/// For tests: a page of so many columns, without tones.
+#[cfg(test)]
+pub(crate) struct Bare(pub(crate) usize);
+
+#[cfg(test)]
+impl Paint for Bare {
+    fn paint(&self, _: Tone, text: &str) -> String {
+        text.to_owned()
+    }
+
+    fn columns(&self) -> usize {
+        self.0
+    }
+}
+
 /// The narrowest terminal that lines are laid out for.
 const NARROWEST: usize = 40;
 

@@ -6,22 +6,10 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::board::story::{START, at, two_days};
-use crate::board::text::{Paint, Tone};
+use crate::board::text::Bare;
 use crate::model::attempt::Proc;
 use crate::model::time::Now;
 use crate::wire::control::Supervisor;
-
-struct Bare(usize);
-
-impl Paint for Bare {
-    fn paint(&self, _: Tone, text: &str) -> String {
-        text.to_owned()
-    }
-
-    fn columns(&self) -> usize {
-        self.0
-    }
-}
 
 /// 48 hours after the start.
 const HOURS_48: i64 = 48 * 60;

@@ -4,19 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::board::story::{Story, at, two_days};
-use crate::board::text::{Paint, Tone};
-
-struct Bare;
-
-impl Paint for Bare {
-    fn paint(&self, _: Tone, text: &str) -> String {
-        text.to_owned()
-    }
-
-    fn columns(&self) -> usize {
-        100
-    }
-}
+use crate::board::text::Bare;
 
 const HOURS_48: i64 = 48 * 60;
 
@@ -30,7 +18,7 @@ fn of(story: &Story, since: Option<i64>, by: By) -> Stats {
 
 #[test]
 fn two_days_by_agent() {
-    insta::assert_snapshot!(text::text(&of(&two_days(), None, By::Agent), &Bare));
+    insta::assert_snapshot!(text::text(&of(&two_days(), None, By::Agent), &Bare(100)));
 }
 
 #[test]
@@ -228,6 +216,6 @@ fn reasons_are_what_was_said_and_each_is_told_once() {
             (1, "taken over", "quicker by hand"),
         ]
     );
-    let text = text::text(&stats, &Bare);
+    let text = text::text(&stats, &Bare(100));
     assert!(text.contains("   2×  sent back      no tests\n"), "{text}");
 }

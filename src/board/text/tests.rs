@@ -205,19 +205,6 @@ fn nothing_of_a_board_steers_a_terminal() {
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
 }
 
-/// Without tones.
-struct Bare(usize);
-
-impl Paint for Bare {
-    fn paint(&self, _: Tone, text: &str) -> String {
-        text.to_owned()
-    }
-
-    fn columns(&self) -> usize {
-        self.0
-    }
-}
-
 fn criterion(n: u32, text: &str, met_claimed: bool, check: Option<&str>, shown: bool) -> doc::Criterion {
     let check = check.map(|name| crate::model::name::CheckName::new(name).expect("a name"));
     doc::Criterion { n, text: text.into(), met_claimed, shown_by: check.clone().filter(|_| shown), check }

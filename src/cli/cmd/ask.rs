@@ -6,7 +6,7 @@ use crate::board::doc::Document;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::client::mail::{Heard, Mail, MailError, Way};
-use crate::model::checkin::{CheckIn, Claim, Via};
+use crate::model::checkin::{CheckIn, Via};
 use crate::model::time::Span;
 
 /// How long one request waits. Longer waits are several: a supervisor may be exchanged meanwhile.
@@ -39,7 +39,6 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if question.question.is_none() {
         return Err(Failure::new(Code::Usage, "the question is empty"));
     }
-    debug_assert_eq!(question.state, Claim::NeedsDecision);
     let mail = super::check_in::mail(ctx);
     if !args.wait {
         let way = mail.check_in(&question, Via::Socket)?;

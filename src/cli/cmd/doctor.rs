@@ -123,23 +123,12 @@ fn text(checks: &[Check], paint: &dyn Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Plain;
-
-    impl Paint for Plain {
-        fn paint(&self, _: Tone, text: &str) -> String {
-            text.to_owned()
-        }
-
-        fn columns(&self) -> usize {
-            80
-        }
-    }
+    use crate::board::text::Bare;
 
     #[test]
     fn a_check_shows_what_was_seen_and_what_to_do() {
         let checks = [Check::ok("git", "2.47.3"), Check::fail("repository", "one\ntwo\x1b[31m", "git init")];
-        let text = text(&checks, &Plain);
+        let text = text(&checks, &Bare(80));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "ok    git         2.47.3");
         assert_eq!(lines[1], "fail  repository  one");
