@@ -5,7 +5,7 @@ use crate::model::board::{Board, Logins, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, 
 use crate::model::dialog::Answering;
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
-use crate::model::message::{Delivery, Message};
+use crate::model::message::{Delivery, From, Message};
 use crate::model::rhythm::{Begun, Beside};
 use crate::model::state::{RunKind, RunState};
 use crate::model::task::{Column, TaskSpec};
@@ -175,7 +175,16 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
         }
         Event::MessageTyped { msg } => deliver(task, *msg, Delivery::Typed { at: at.mono }),
         Event::MessageDelivered { msg, .. } => deliver(task, *msg, Delivery::Delivered),
-        Event::MessageUnconfirmed { msg } => deliver(task, *msg, Delivery::Unknown),
+        Event::MessageUnconfirmed { msg } => {
+            deliver(task, *msg, Delivery::Unknown);
+            let was_told = task.messages.iter().any(|m| m.id == *msg && m.from != From::Reminder);
+            if let Some(attempt) =
+                task.attempts.iter_mut().find(|a| a.no == id.no && a.is_active()).filter(|_| was_told)
+            {
+                // It has been told something else to do, or has not: its work is not over as it was.
+                attempt.finished = false;
+            }
+        }
         Event::MessageWithdrawn { msg, .. } => deliver(task, *msg, Delivery::Withdrawn),
         Event::QuestionAsked { .. } => {
             let newest = task.messages.last().map(|m| m.id);
