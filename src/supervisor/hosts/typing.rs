@@ -131,7 +131,7 @@ impl Host {
         typing.stage = Stage::Sent;
         typing.until = Instant::now() + TYPE_LIMIT;
         let id = number(typing.msg);
-        let text = typing.text.clone();
+        let text = message::as_typed(&self.voice.adapter.input, &typing.text);
         self.unrecorded = Some((typing.msg, typing.until + RECORD_LIMIT));
         if after_interrupt && !clear.is_empty() {
             let bytes = Bytes(clear.into_bytes());
