@@ -30,8 +30,12 @@ const PLAN_EVIDENCE: Span = Span::secs(2);
 /// Verdicts in a row that could not be bound to a tree before a person is asked.
 pub(super) const MAX_STALES: u32 = 3;
 
-/// Raises and clears.
+/// Raises and clears. Not before the settings have been read: a supervisor that comes back does not
+/// know yet which limits hold and who reads messages, and a need would vanish to come anew.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    if turn.settings().is_none() {
+        return false;
+    }
     let changed = turn.begun_ids().into_iter().filter(|&id| update(turn, id)).count();
     changed > 0
 }
