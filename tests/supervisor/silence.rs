@@ -76,6 +76,7 @@ fn what_one_did_while_no_supervisor_ran_is_a_sign() {
         scene.start();
         scene.start_tasks(1);
         until_kind(&scene, RunKind::Quiet);
+        poll("it is remembered", || scene.host_dir("T1-1-1").join("silent.json").exists());
         let told = states(&scene);
         scene.kill();
         std::fs::write(scene.home().join("news"), "").expect("write");

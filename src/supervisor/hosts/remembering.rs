@@ -75,13 +75,13 @@ impl Awaited {
         Self { until: lived.then(|| Instant::now() + LIMIT), outbox: voice.reads_outbox, screen: lived, files }
     }
 
-    /// Until when it is waited for.
+    /// Until when it is waited for; `None` once it is not any more.
     pub(super) fn until(&self) -> Option<Instant> {
-        self.until.filter(|_| self.outbox || self.screen || self.files)
+        self.until.filter(|until| (self.outbox || self.screen || self.files) && Instant::now() < *until)
     }
 
     fn has_passed(&self) -> bool {
-        self.until().is_none_or(|until| Instant::now() >= until)
+        self.until().is_none()
     }
 }
 
@@ -127,23 +127,22 @@ impl Host {
         }
     }
 
-    /// Keeps what the next supervisor is to know, where its agent is silent. A sign that comes late, by
-    /// a hook, is older than what was kept before and changes nothing.
+    /// Keeps what the next supervisor is to know, where its agent is silent.
     pub(super) fn remember(&mut self) {
         let Some(path) = self.voice.memory.as_ref() else { return };
         let now = clock::now();
-        let signs = self.weigher.memory();
-        if self.keeping.of.is_some_and(|(of, _)| of != signs.sign) {
+        let sign = self.weigher.last_sign();
+        if self.keeping.of.is_some_and(|(of, _)| of != sign) {
             self.keeping.of = None;
             let _ = std::fs::remove_file(path);
         }
-        let silent = now.mono.since(signs.sign.mono) >= Span(self.voice.silence.0 / PART);
+        let silent = now.mono.since(sign.mono) >= Span(self.voice.silence.0 / PART);
         let fresh = self.keeping.of.is_some_and(|(_, at)| at.is_some_and(|at| at.elapsed() < AGAIN));
         if !silent || fresh || !self.is_looked_at(&self.weigher.state(now)) || !self.awaited.has_passed() {
             return;
         }
         let kept = Kept {
-            signs,
+            signs: self.weigher.memory(),
             cpu: self.cpu,
             transcript: self.weigher.transcript().map(str::to_owned),
             length: self.transcript,
@@ -152,7 +151,7 @@ impl Host {
         // One that is torn by a crash is none.
         let written = serde_json::to_vec(&kept).is_ok_and(|text| std::fs::write(path, text).is_ok());
         if written {
-            self.keeping.of = Some((signs.sign, Some(Instant::now())));
+            self.keeping.of = Some((sign, Some(Instant::now())));
         }
     }
 
@@ -220,5 +219,21 @@ impl Host {
         }
         self.seq = self.seq.max(status.seq);
         self.attached.store(status.clients, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_comes_is_not_waited_for_again_and_again() {
+        let mut awaited = Awaited { until: Some(Instant::now() + LIMIT), outbox: false, screen: true, files: false };
+        assert!(awaited.until().is_some() && !awaited.has_passed());
+        // A moment that has passed would wake its task at once, and at once again.
+        awaited.until = Some(Instant::now());
+        assert!(awaited.until().is_none() && awaited.has_passed());
+        (awaited.until, awaited.screen) = (Some(Instant::now() + LIMIT), false);
+        assert!(awaited.until().is_none(), "nothing is missing");
     }
 }
