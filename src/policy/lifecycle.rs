@@ -333,7 +333,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
         != (state.kind, state.ask, state.turn_over, &state.text, state.until);
     let turn_ended = over(&state) && !over(&before);
     let works = state.kind == RunKind::Working;
-    let asked = attempt.asks.is_some();
+    let (asked, plans) = (attempt.asks.is_some(), attempt.plans());
     set_live(turn, id, readable, &state);
     if changed {
         turn.attempt_event(id, Event::StateChanged { state });
@@ -351,7 +351,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     }
     if turn_ended {
         began(turn, id, "the agent reports that its turn is over".into());
-        if turn.current(id).is_some_and(Attempt::plans) {
+        if plans {
             return plan::turn_over(turn, id);
         }
         // What it offered answers to is asked better than in its last words.
@@ -360,8 +360,8 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
             turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
         }
         turn.attempt_event(id, Event::WorkFinished { by: "the turn is over".into() });
-    } else if let Some(text) = asks.filter(|_| !changed && !asked && over(&before)) {
-        // What was said last may be heard of later than that the turn is over.
+    } else if let Some(text) = asks.filter(|_| !changed && !asked && over(&before) && !plans) {
+        // What was said last may be heard of later than that the turn is over. Of a plan it is a part.
         drop_unasked_checks(turn, id, "it asks something");
         turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
     }

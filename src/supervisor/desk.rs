@@ -23,7 +23,7 @@ use crate::wire::control::{Answer, Known, Request, Signal, Supervisor};
 
 use super::driver::Driver;
 use super::effects::{self, Effects, blocking};
-use super::hosts::{self, Ask, Fired};
+use super::hosts::{self, Ask, Before, Fired};
 use super::journal::StoreJournal;
 use super::notify::Notifier;
 use super::permissions;
@@ -104,15 +104,16 @@ impl Desk {
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
-                let facts = a.host()?.clone();
-                Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone(), a.plans()))
+                let Phase::Live { facts, since, .. } = &a.phase else { return None };
+                let before = Before { since: *since, run: a.run.kind, tree: a.tree.clone() };
+                Some((id, facts.clone(), a.agent.clone(), a.worktree.clone(), a.session.clone(), (a.plans(), before)))
             })
             .collect();
         // Before anybody speaks to a host: one that keeps a lease must not be told that there is none.
         self.world.follow_leases(taken_over(self.driver.board()));
-        for (id, facts, agent, worktree, session, plans) in live {
+        for (id, facts, agent, worktree, session, (plans, before)) in live {
             let mut voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
-            voice.plans = plans;
+            (voice.plans, voice.before) = (plans, Some(before));
             voice.reads_outbox = true;
             effects::adopt(&self.world, id, facts, voice);
         }

@@ -252,8 +252,8 @@ impl Story {
             };
             hosts.insert(facts.id.clone(), found);
         }
-        let mut told = self.say(Input::Surroundings(Box::new(self.around.clone())));
-        told.extend(self.say(Input::Recovered { hosts }));
+        let mut told = self.say(Input::Recovered { hosts });
+        told.extend(self.say(Input::Surroundings(Box::new(self.around.clone()))));
         Ok(told)
     }
 

@@ -15,6 +15,7 @@ mod mail;
 mod preparing;
 mod reports;
 mod settings;
+mod silence;
 mod starting;
 mod stopping;
 mod surviving;

@@ -15,6 +15,7 @@ use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 use crate::verify::{self, Job};
 
 use super::super::environment;
+use super::super::hosts::Ask;
 use super::super::world::{Look, World};
 use super::prepare::end_marked;
 use super::{blocking, chain};
@@ -100,6 +101,9 @@ fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
 pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
     let for_work = world.clone();
     let (seen, touched) = blocking(move || (look(&for_work, attempt), off_limits(&for_work, attempt))).await;
+    if let (Some(Observation::Diff { tree: Some(tree), .. }), Some(host)) = (&seen, world.host(attempt)) {
+        host.offer(Ask::Tree(tree.clone()));
+    }
     for seen in seen.into_iter().chain(touched) {
         let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
     }
