@@ -20,6 +20,7 @@ use crate::watch::Watcher;
 
 use super::hosts::Handle;
 use super::place::Place;
+use super::strangers::Strangers;
 use super::surroundings::Loaded;
 use super::token::Tokens;
 
@@ -51,6 +52,8 @@ pub(super) struct World {
     pub tokens: Tokens,
     /// Slots of this machine.
     pub slots: Slots,
+    /// Who passed for somebody else.
+    pub strangers: Strangers,
     /// The way to the loop.
     pub inputs: mpsc::Sender<Input>,
     /// How many worktrees run checks at once.
@@ -103,6 +106,7 @@ impl World {
             exe,
             tokens,
             slots,
+            strangers: Strangers::default(),
             inputs,
             checking: Semaphore::new(parallel),
             watcher,
