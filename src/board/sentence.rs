@@ -8,6 +8,7 @@ use crate::model::dialog::Way;
 use crate::model::event::Event;
 use crate::model::lease::Changes;
 use crate::model::rhythm::NudgeWay;
+use crate::model::settings::VerifyOn;
 
 use super::usage;
 use super::view::{diff_text, outcome_name, plural, run_name};
@@ -36,7 +37,12 @@ pub fn sentence(event: &Event) -> String {
         Event::CheckInRefused { why, what: Sent::Report } => format!("a check-in was refused: {why}"),
         Event::CheckInRefused { why, what: Sent::Hook } => format!("a hook was not heard: {why}"),
         Event::CheckInRefused { why, what: Sent::Request } => format!("a request was refused: {why}"),
+        Event::ChecksStarted { on: Some(VerifyOn::CheckIn), .. } => {
+            "checks started beside its work: it checked in".into()
+        }
+        Event::ChecksStarted { on: Some(_), .. } => "checks started beside its work: its files are at rest".into(),
         Event::ChecksStarted { .. } => "checks started".into(),
+        Event::VerdictReached { verdict, on: Some(_), .. } => format!("on the way: {}", verdict_sentence(verdict)),
         Event::VerdictReached { verdict, .. } => verdict_sentence(verdict),
         Event::ChecksDropped { why, .. } => format!("checks dropped: {why}"),
         Event::MessageQueued { text, .. } => format!("message: {}", first_line(text)),

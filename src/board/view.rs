@@ -158,7 +158,7 @@ fn agent(board: &Board, task: &Task) -> Option<AgentName> {
 
 fn state(attempt: Option<&Attempt>, scene: &Scene) -> doc::State {
     let Some(attempt) = attempt else { return doc::State { kind: RunKind::None, source: None, age_s: 0 } };
-    let checks_show = attempt.checking.is_some() && matches!(attempt.run.kind, RunKind::Idle | RunKind::Exited);
+    let checks_show = attempt.is_being_judged() && matches!(attempt.run.kind, RunKind::Idle | RunKind::Exited);
     let kind = if checks_show {
         RunKind::Checking
     } else if scene.supervisor.is_none() && attempt.is_active() {

@@ -68,7 +68,7 @@ pub(super) struct World {
     stopping: Mutex<BTreeSet<AttemptId>>,
     taken: watch::Sender<BTreeSet<AttemptId>>,
     main_dirty: Mutex<Option<(Instant, bool)>>,
-    cancels: Mutex<BTreeMap<AttemptId, (ActionId, Arc<AtomicBool>)>>,
+    cancels: Mutex<BTreeMap<ActionId, Arc<AtomicBool>>>,
 }
 
 /// Slots that no host holds yet.
@@ -326,16 +326,15 @@ impl World {
         dirty
     }
 
-    /// A flag that ends the checks of an attempt.
-    pub(super) fn begin_checks(&self, attempt: AttemptId, action: ActionId) -> Arc<AtomicBool> {
-        let flag = Arc::new(AtomicBool::new(false));
-        lock(&self.cancels).insert(attempt, (action, flag.clone()));
-        flag
+    /// A flag that ends the checks of an order. Taken as soon as they are ordered: they may be dropped
+    /// before there is a place for them.
+    pub(super) fn begin_checks(&self, action: ActionId) -> Arc<AtomicBool> {
+        lock(&self.cancels).entry(action).or_default().clone()
     }
 
     /// Ends all checks but those that are still wanted.
     pub(super) fn cancel_checks_but(&self, wanted: impl Fn(ActionId) -> bool) {
-        lock(&self.cancels).retain(|_, (action, flag)| {
+        lock(&self.cancels).retain(|action, flag| {
             let keep = wanted(*action);
             if !keep {
                 flag.store(true, std::sync::atomic::Ordering::Relaxed);

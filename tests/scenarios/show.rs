@@ -47,10 +47,11 @@ fn what(event: &Event) -> String {
         Event::QuestionSettled {} => "question settled".into(),
         Event::CheckInReceived { check_in, .. } => format!("checks in: {:?} {}", check_in.state, check_in.did),
         Event::CheckInRefused { why, what } => refused(why, *what),
-        Event::ChecksStarted { run, asked, .. } => {
-            format!("checks {run} started{}", if *asked { " as asked" } else { "" })
+        Event::ChecksStarted { run, asked, on, .. } => {
+            let on = on.map(|on| format!(" on {on:?}").to_lowercase()).unwrap_or_default();
+            format!("checks {run} started{on}{}", if *asked { " as asked" } else { "" })
         }
-        Event::VerdictReached { run, verdict } => {
+        Event::VerdictReached { run, verdict, .. } => {
             format!("checks {run} are {}", format!("{:?}", verdict.outcome).to_lowercase())
         }
         Event::ChecksDropped { run, why } => format!("checks {run} dropped: {why}"),

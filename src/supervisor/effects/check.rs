@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::agent::message::{Red, red_checks};
 use crate::git::shadow::Against;
@@ -22,6 +23,9 @@ use super::{blocking, chain};
 /// How many paths that are off-limits are told: the first is one too many.
 const MAX_TOUCHED: usize = 100;
 
+/// Runs of one attempt whose outputs are kept: while its agent works there may be one every minute.
+const KEPT_RUNS: usize = 20;
+
 /// The particulars of an order to check.
 pub(super) struct Wanted {
     pub(super) run: CheckRun,
@@ -35,10 +39,13 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
     let Ok(_place) = world.checking.acquire().await else {
         return failed("the supervisor is ending");
     };
+    let cancel = world.begin_checks(action);
+    if cancel.load(Ordering::Relaxed) {
+        return failed("they were dropped before they began");
+    }
     let Some(look) = world.look(attempt) else {
         return failed("the worktree cannot be looked into");
     };
-    let cancel = world.begin_checks(attempt, action);
     let for_work = world.clone();
     let (verdict, feedback) = blocking(move || {
         let Wanted { run, worktree, own, ports } = wanted;
@@ -52,6 +59,7 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
             marker: ("STANDUP_CHECK".into(), format!("{}:{attempt}-{run}", for_work.place.layout.key())),
         };
         end_marked(&job.marker);
+        forget_old(&for_work, attempt);
         let shadow = look.shadow.clone();
         let tree = move || shadow.tree_hash().map_err(|e| chain(&e));
         let verdict = verify::run(&job, &tree, &cancel, &mut |_| {});
@@ -61,6 +69,19 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
     .await;
     observe(world, attempt).await;
     Outcome::Checked { verdict, feedback }
+}
+
+/// Removes what the oldest runs of an attempt wrote. What cannot be removed lies there.
+fn forget_old(world: &World, attempt: AttemptId) {
+    let Some(dir) = world.place.layout.check_dir(attempt, CheckRun(0)).parent().map(PathBuf::from) else { return };
+    let number = |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+    let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+    let mut runs: Vec<(u64, PathBuf)> = entries.filter_map(|e| Some((number(&e)?, e.path()))).collect();
+    runs.sort();
+    runs.truncate(runs.len().saturating_sub(KEPT_RUNS));
+    for (_, old) in runs {
+        let _ = std::fs::remove_dir_all(old);
+    }
 }
 
 fn failed(error: &str) -> Outcome {
