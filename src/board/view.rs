@@ -294,6 +294,7 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
     Some(doc::Show {
         task: task(board, found, scene),
         brief,
+        untold: found.given().untold(&found.spec),
         criteria: criteria.collect(),
         checkins: found.check_ins.iter().map(shown_check_in).collect(),
         messages: found.messages.iter().map(message).collect(),

@@ -186,7 +186,8 @@ fn finished_work_is_checked_whatever_else_is() {
     let told = one("[verify]\non = [\"check-in\"]");
     assert!(told.contains("agents.toml:3:6: \"done\" in verify.on is missing"), "{told}");
     assert!(one("[verify]\non = []").contains("\"done\" in verify.on"));
-    assert!(complaints("schema = 1\n[verify]\non = [\"done\", \"file-change\"]").is_empty());
+    let both = settings("schema = 1\n[verify]\non = [\"file-change\", \"done\"]");
+    assert_eq!(both.verify.on, [VerifyOn::FileChange, VerifyOn::Done]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::name::{AgentName, BranchName, CheckName, HostId, Oid};
 use super::rhythm::{Rhythm, Tripped};
 use super::settings::VerifyOn;
 use super::state::{RunKind, RunState};
-use super::task::Mode;
+use super::task::{Mode, TaskSpec};
 use super::time::{Mono, Now, Wall};
 use super::usage::Usage;
 use super::verdict::{CheckOutcome, Verdict, VerdictOutcome};
@@ -270,6 +270,9 @@ pub struct Attempt {
     /// Whether a turn ever began in it: before that there is nothing to resume.
     #[serde(default)]
     pub begun: bool,
+    /// What it was given, where something else is asked for by now.
+    #[serde(default)]
+    pub given: Option<Box<TaskSpec>>,
     /// How many hosts it has had.
     pub launches: u32,
     /// Where it stands.
@@ -389,6 +392,7 @@ impl Attempt {
             teardown: Teardown::Nothing,
             session: None,
             begun: false,
+            given: None,
             launches: 0,
             phase: Phase::Preparing { action },
             stopping: None,

@@ -64,7 +64,7 @@ fn comparison(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> Option<Event>
     let claim = &own[place].check_in;
     let hollow = nothing_new(&facts) && said_already(&own[..place], claim);
     let near = judgement_is_near(attempt) || aside::follows_check_in(turn, id);
-    let contradictions = contradictions(claim, &task.spec.criteria, &facts, near);
+    let contradictions = contradictions(claim, &task.given().criteria, &facts, near);
     Some(Event::CheckInCompared { action, facts: Box::new(facts), contradictions, hollow })
 }
 
@@ -89,7 +89,7 @@ pub(super) fn judge_again(turn: &mut Turn<'_>, id: AttemptId, on: Option<VerifyO
         return;
     }
     facts.checks = checks(attempt, known);
-    let said = contradictions(&last.check_in, &task.spec.criteria, &facts, false);
+    let said = contradictions(&last.check_in, &task.given().criteria, &facts, false);
     let event =
         Event::CheckInCompared { action, facts: Box::new(facts), contradictions: said, hollow: last.beside.hollow };
     turn.attempt_event(id, event);

@@ -108,7 +108,14 @@ fn new_task(id: crate::model::id::TaskId, spec: &TaskSpec, at: Now) -> Task {
 
 fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
     match event {
-        Event::TaskEdited { spec } => task.spec = (**spec).clone(),
+        Event::TaskEdited { spec } => {
+            let before = std::mem::replace(&mut task.spec, (**spec).clone());
+            // What is only being prepared is started with what is asked for by then.
+            if let Some(attempt) = task.attempts.last_mut().filter(|attempt| attempt.launches > 0) {
+                let given = attempt.given.take().unwrap_or_else(|| Box::new(before));
+                attempt.given = Some(given).filter(|given| !given.untold(spec).is_empty());
+            }
+        }
         Event::TaskMoved { to, by, reason, .. } => {
             hands::lease(task, *to, *by, reason, at);
             task.column = *to;
@@ -228,8 +235,11 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.notes.clone_from(notes);
             attempt.teardown = if *teardown { Teardown::Owed } else { Teardown::Nothing };
         }
-        Event::LaunchPlanned { host, action, .. } => {
+        Event::LaunchPlanned { host, action, resume, .. } => {
             attempt.launches += 1;
+            if !resume {
+                attempt.given = None;
+            }
             attempt.tail.clear();
             attempt.phase = Phase::Launching { action: *action, host: host.clone() };
             attempt.stopping = None;

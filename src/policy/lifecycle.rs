@@ -162,7 +162,9 @@ fn failed_at(attempt: &Attempt, wanted: &str) -> bool {
 /// Plans and orders a host for an attempt whose worktree is there.
 pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Message>, resume: bool) {
     let Some(attempt) = turn.current(id).cloned() else { return };
-    let Some(spec) = turn.task(id.task).map(|t| Box::new(t.spec.clone())) else { return };
+    // A conversation that goes on keeps the brief that it was begun with.
+    let asked = |task: &Task| Box::new(if resume { task.given().clone() } else { task.spec.clone() });
+    let Some(spec) = turn.task(id.task).map(asked) else { return };
     let Ok(host) = HostId::new(format!("{}-{}-{}", id.task, id.no, attempt.launches + 1)) else { return };
     let action = turn.next_action();
     let msg = message.map(|m| m.id);

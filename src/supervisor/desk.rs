@@ -374,9 +374,13 @@ impl Desk {
         let wanted: Vec<(AttemptId, &Attempt)> =
             newest(board).filter(|(id, a)| is_of_interest(board, *id, a)).collect();
         let ids: BTreeSet<AttemptId> = wanted.iter().map(|(id, _)| *id).collect();
+        let moved = self.world.boundaries_moved();
         for (id, attempt) in &wanted {
-            if let Some(task) = board.tasks.get(&id.task).filter(|_| !self.watched.contains(id)) {
-                self.world.guard(*id, &task.spec.off_limits);
+            if let Some(task) = board.tasks.get(&id.task)
+                && (self.world.guard(*id, &task.spec.off_limits) || moved)
+                && self.watched.contains(id)
+            {
+                look_again(&self.world, *id);
             }
             if !self.watched.contains(id) && begin_watching(&self.world, *id, attempt) {
                 self.watched.insert(*id);
@@ -435,6 +439,12 @@ fn open_look(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
         tracing::warn!(attempt = %id, %error, "cannot look into the worktree");
     }
     true
+}
+
+/// What it must not touch has changed, and its files may long have.
+fn look_again(world: &Arc<World>, attempt: AttemptId) {
+    let world = world.clone();
+    tokio::spawn(async move { effects::observe(&world, attempt).await });
 }
 
 fn begin_watching(world: &World, id: AttemptId, attempt: &Attempt) -> bool {

@@ -64,6 +64,7 @@ pub(super) struct World {
     hosts: Mutex<BTreeMap<AttemptId, (Handle, HostFacts)>>,
     looks: Mutex<BTreeMap<AttemptId, Look>>,
     guarded: Mutex<BTreeMap<AttemptId, Vec<Pattern>>>,
+    boundaries: Mutex<Option<Vec<Pattern>>>,
     held: Mutex<Held>,
     stopping: Mutex<BTreeSet<AttemptId>>,
     taken: watch::Sender<BTreeSet<AttemptId>>,
@@ -114,6 +115,7 @@ impl World {
             hosts: Mutex::default(),
             looks: Mutex::default(),
             guarded: Mutex::default(),
+            boundaries: Mutex::default(),
             held: Mutex::default(),
             stopping: Mutex::default(),
             taken: watch::Sender::default(),
@@ -201,9 +203,23 @@ impl World {
         look
     }
 
-    /// Records what the brief of an attempt puts off-limits.
-    pub(super) fn guard(&self, attempt: AttemptId, off_limits: &[Pattern]) {
-        lock(&self.guarded).insert(attempt, off_limits.to_vec());
+    /// Records what the brief of an attempt puts off-limits; says whether that is news.
+    pub(super) fn guard(&self, attempt: AttemptId, off_limits: &[Pattern]) -> bool {
+        let mut guarded = lock(&self.guarded);
+        let same = guarded.get(&attempt).is_some_and(|known| known == off_limits);
+        if !same {
+            guarded.insert(attempt, off_limits.to_vec());
+        }
+        !same
+    }
+
+    /// Whether what is off-limits for all has changed since this was last asked.
+    pub(super) fn boundaries_moved(&self) -> bool {
+        let now = &self.loaded().effective.settings.off_limits;
+        let mut known = lock(&self.boundaries);
+        let moved = known.as_ref().is_some_and(|known| known != now);
+        *known = Some(now.clone());
+        moved
     }
 
     /// What an attempt must not touch: what its brief says, and what holds for all.

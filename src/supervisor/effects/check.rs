@@ -129,14 +129,18 @@ pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
 /// What an attempt touches that is off-limits; `None` where nothing is, or nobody can see. Blocks.
 fn off_limits(world: &World, attempt: AttemptId) -> Option<Observation> {
     let patterns = world.off_limits(attempt);
-    let look = world.look(attempt).filter(|_| !patterns.is_empty())?;
+    let look = world.look(attempt)?;
+    if patterns.is_empty() {
+        return Some(Observation::OffLimits { paths: Vec::new() });
+    }
     let tip = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
     let changes = look.shadow.changed_paths(&Against { base: look.base.clone(), tip });
     let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot list what changed")).ok()?;
     let paths = changes.iter().flat_map(|c| std::iter::once(&c.path).chain(&c.from)).map(PathBuf::as_path);
     let touched = matching(&patterns, paths);
     let paths = touched.into_iter().take(MAX_TOUCHED).map(|path| path.to_string_lossy().into_owned()).collect();
-    Some(Observation::OffLimits { paths })
+    // What was put off-limits meanwhile is looked for by whoever was told of it, and perhaps before.
+    (patterns == world.off_limits(attempt)).then_some(Observation::OffLimits { paths })
 }
 
 /// What differs in an attempt's worktree from its base, where that can be seen. Blocks.
