@@ -318,6 +318,12 @@ pub struct Attempt {
     pub taken: Option<Mono>,
     /// When it last came to rest in Review.
     pub rested: Option<Mono>,
+    /// The tree that it began to plan on, where it has to plan first.
+    #[serde(default)]
+    pub plans_on: Option<Oid>,
+    /// What it changed while it was to plan only, as first seen; perhaps unnamed.
+    #[serde(default)]
+    pub strayed: Option<Vec<String>>,
     /// What it wants to do, where it has to say so first.
     #[serde(default)]
     pub plan: Option<Plan>,
@@ -413,6 +419,8 @@ impl Attempt {
             tree: None,
             taken: None,
             rested: None,
+            plans_on: None,
+            strayed: None,
             plan: None,
             approval: None,
             rhythm: Rhythm::default(),

@@ -465,6 +465,11 @@ pub enum Event {
         /// All that it touches now.
         paths: Vec<String>,
     },
+    /// It changed files while it was to plan only.
+    StrayedFromPlan {
+        /// The first of them; empty where they cannot be named.
+        paths: Vec<String>,
+    },
     /// A person answered a dialog; the answer is about to be handed over.
     AnswerGiven {
         /// Its number, shared with messages.

@@ -277,6 +277,19 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             (attempt.asks, attempt.choices) = (Some(text.clone()), hands::choices(options));
         }
         Event::QuestionSettled {} => (attempt.asks, attempt.choices) = (None, Vec::new()),
+        // What it finished before is not what there will be after this.
+        Event::MessageDelivered { .. } if attempt.host().is_some() => {
+            attempt.taken = Some(at.mono);
+            attempt.finished = false;
+        }
+        _ => apply_seen(attempt, event, at),
+    }
+    false
+}
+
+/// What checks showed, and what was seen of its files and its use.
+fn apply_seen(attempt: &mut Attempt, event: &Event, at: Now) {
+    match event {
         Event::ChecksStarted { run, action, asked, on } => {
             attempt.checking = Some(Checking { run: *run, action: *action, asked: *asked, on: *on });
             attempt.finished = false;
@@ -292,23 +305,20 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             judge(attempt, *run, verdict, at, counts, *on);
             aside::fold_verdict(attempt, verdict, *on);
         }
-        // What it finished before is not what there will be after this.
-        Event::MessageDelivered { .. } if attempt.host().is_some() => {
-            attempt.taken = Some(at.mono);
-            attempt.finished = false;
-        }
         Event::DiffObserved { diff, tree } => {
             let from_base = diff.files > 0 || diff.commits > 0 || diff.dirty;
             let moved = tree.is_some() && attempt.tree != *tree && (attempt.tree.is_some() || from_base);
             attempt.diff = Some(*diff);
             attempt.tree.clone_from(tree);
             aside::fold_tree(attempt, moved, at);
+            if attempt.plans() && attempt.plans_on.is_none() {
+                attempt.plans_on.clone_from(tree);
+            }
         }
         Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
         Event::UsageObserved { seen } => attempt.usage.take(seen, at.wall),
         _ => apply_asking(attempt, event, at),
     }
-    false
 }
 
 /// Answers to its dialogs, and usage limits.

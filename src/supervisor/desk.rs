@@ -31,7 +31,7 @@ use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
 use super::usage;
-use super::world::World;
+use super::world::{Bounds, World};
 
 mod mail;
 
@@ -377,7 +377,7 @@ impl Desk {
         let moved = self.world.boundaries_moved();
         for (id, attempt) in &wanted {
             if let Some(task) = board.tasks.get(&id.task)
-                && (self.world.guard(*id, &task.spec.off_limits) || moved)
+                && (self.world.guard(*id, bounds(task, attempt)) || moved)
                 && self.watched.contains(id)
             {
                 look_again(&self.world, *id);
@@ -445,6 +445,11 @@ fn open_look(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
 fn look_again(world: &Arc<World>, attempt: AttemptId) {
     let world = world.clone();
     tokio::spawn(async move { effects::observe(&world, attempt).await });
+}
+
+fn bounds(task: &Task, attempt: &Attempt) -> Bounds {
+    let plans = attempt.plans() && attempt.strayed.is_none() && !task.is_taken_over();
+    Bounds { off_limits: task.spec.off_limits.clone(), plans_on: attempt.plans_on.clone().filter(|_| plans) }
 }
 
 fn begin_watching(world: &World, id: AttemptId, attempt: &Attempt) -> bool {

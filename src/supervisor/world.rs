@@ -63,13 +63,22 @@ pub(super) struct World {
     loaded: RwLock<Arc<Loaded>>,
     hosts: Mutex<BTreeMap<AttemptId, (Handle, HostFacts)>>,
     looks: Mutex<BTreeMap<AttemptId, Look>>,
-    guarded: Mutex<BTreeMap<AttemptId, Vec<Pattern>>>,
+    guarded: Mutex<BTreeMap<AttemptId, Bounds>>,
     boundaries: Mutex<Option<Vec<Pattern>>>,
     held: Mutex<Held>,
     stopping: Mutex<BTreeSet<AttemptId>>,
     taken: watch::Sender<BTreeSet<AttemptId>>,
     main_dirty: Mutex<Option<(Instant, bool)>>,
     cancels: Mutex<BTreeMap<ActionId, Arc<AtomicBool>>>,
+}
+
+/// What an attempt may not change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// What its brief puts off-limits.
+    pub off_limits: Vec<Pattern>,
+    /// Where its files stood when it began to plan, while it shall do nothing else.
+    pub plans_on: Option<Oid>,
 }
 
 /// Slots that no host holds yet.
@@ -203,14 +212,20 @@ impl World {
         look
     }
 
-    /// Records what the brief of an attempt puts off-limits; says whether that is news.
-    pub(super) fn guard(&self, attempt: AttemptId, off_limits: &[Pattern]) -> bool {
+    /// Records what an attempt may not change; says whether that is news.
+    pub(super) fn guard(&self, attempt: AttemptId, bounds: Bounds) -> bool {
         let mut guarded = lock(&self.guarded);
-        let same = guarded.get(&attempt).is_some_and(|known| known == off_limits);
-        if !same {
-            guarded.insert(attempt, off_limits.to_vec());
+        let news = guarded.get(&attempt) != Some(&bounds);
+        if news {
+            guarded.insert(attempt, bounds);
         }
-        !same
+        news
+    }
+
+    /// Where an attempt's files stood when it began to plan, while it shall do nothing else.
+    #[must_use]
+    pub(super) fn plans_on(&self, attempt: AttemptId) -> Option<Oid> {
+        lock(&self.guarded).get(&attempt)?.plans_on.clone()
     }
 
     /// Whether what is off-limits for all has changed since this was last asked.
@@ -226,7 +241,7 @@ impl World {
     #[must_use]
     pub(super) fn off_limits(&self, attempt: AttemptId) -> Vec<Pattern> {
         let mut all = self.loaded().effective.settings.off_limits.clone();
-        all.extend(lock(&self.guarded).get(&attempt).into_iter().flatten().cloned());
+        all.extend(lock(&self.guarded).get(&attempt).into_iter().flat_map(|bounds| &bounds.off_limits).cloned());
         all
     }
 

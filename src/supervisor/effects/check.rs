@@ -10,6 +10,7 @@ use crate::model::action::Outcome;
 use crate::model::attempt::DiffStat;
 use crate::model::id::{ActionId, AttemptId, CheckRun};
 use crate::model::input::{Input, Observation};
+use crate::model::lease::Mark;
 use crate::model::name::matching;
 use crate::model::settings::CheckSettings;
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
@@ -120,8 +121,11 @@ fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
 /// Looks into an attempt's worktree and tells the loop what differs from its base.
 pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
     let for_work = world.clone();
-    let (seen, touched) = blocking(move || (look(&for_work, attempt), off_limits(&for_work, attempt))).await;
-    for seen in seen.into_iter().chain(touched) {
+    let seen = blocking(move || {
+        let touched = off_limits(&for_work, attempt);
+        look(&for_work, attempt).into_iter().chain(touched).chain(strayed(&for_work, attempt)).collect::<Vec<_>>()
+    });
+    for seen in seen.await {
         let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
     }
 }
@@ -141,6 +145,18 @@ fn off_limits(world: &World, attempt: AttemptId) -> Option<Observation> {
     let paths = touched.into_iter().take(MAX_TOUCHED).map(|path| path.to_string_lossy().into_owned()).collect();
     // What was put off-limits meanwhile is looked for by whoever was told of it, and perhaps before.
     (patterns == world.off_limits(attempt)).then_some(Observation::OffLimits { paths })
+}
+
+/// What an attempt has changed that shall only plan; `None` where nothing is, or nobody can see. Blocks.
+fn strayed(world: &World, attempt: AttemptId) -> Option<Observation> {
+    let (tree, look) = (world.plans_on(attempt)?, world.look(attempt)?);
+    let now = look.shadow.stand().ok().filter(|now| now.mark.tree != tree)?;
+    let mark = Mark { head: Some(look.base.clone()), tree };
+    let changes = look.shadow.since(&mark, &now, MAX_TOUCHED);
+    let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot tell what changed"));
+    let path = |change: String| change.split_once(' ').map_or_else(|| change.clone(), |(_, path)| path.to_owned());
+    let paths = changes.map(|changes| changes.paths.into_iter().map(path).collect()).unwrap_or_default();
+    Some(Observation::Strayed { paths })
 }
 
 /// What differs in an attempt's worktree from its base, where that can be seen. Blocks.
