@@ -223,7 +223,7 @@ fn rests(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, S
 /// Whether nothing is under way for an attempt in Build.
 fn is_left(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> bool {
     matches!(task.column, Column::Build | Column::Design)
-        && attempt.checking.is_none()
+        && !attempt.is_being_judged()
         // What shall rest may rest.
         && task.paused.is_none()
         && !quota::waits(attempt)
@@ -233,7 +233,8 @@ fn is_left(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> bool {
 }
 
 fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
-    let judged = attempt.judged.as_ref()?;
+    // What was seen of unfinished work is no end of it.
+    let judged = attempt.judged.as_ref().filter(|judged| judged.on.is_none())?;
     let at_rest = !attempt.is_active() || attempt.run.kind == RunKind::Idle;
     // One that takes no messages does not hear of it, however busy it looks.
     if !at_rest && turn.reads(attempt) {

@@ -31,7 +31,7 @@ use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
 use super::usage;
-use super::world::World;
+use super::world::{Bounds, World};
 
 mod mail;
 
@@ -375,9 +375,13 @@ impl Desk {
         let wanted: Vec<(AttemptId, &Attempt)> =
             newest(board).filter(|(id, a)| is_of_interest(board, *id, a)).collect();
         let ids: BTreeSet<AttemptId> = wanted.iter().map(|(id, _)| *id).collect();
+        let moved = self.world.boundaries_moved();
         for (id, attempt) in &wanted {
-            if let Some(task) = board.tasks.get(&id.task).filter(|_| !self.watched.contains(id)) {
-                self.world.guard(*id, &task.spec.off_limits);
+            if let Some(task) = board.tasks.get(&id.task)
+                && (self.world.guard(*id, bounds(task, attempt)) || moved)
+                && self.watched.contains(id)
+            {
+                look_again(&self.world, *id);
             }
             if !self.watched.contains(id) && begin_watching(&self.world, *id, attempt) {
                 self.watched.insert(*id);
@@ -436,6 +440,17 @@ fn open_look(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
         tracing::warn!(attempt = %id, %error, "cannot look into the worktree");
     }
     true
+}
+
+/// What it must not touch has changed, and its files may long have.
+fn look_again(world: &Arc<World>, attempt: AttemptId) {
+    let world = world.clone();
+    tokio::spawn(async move { effects::observe(&world, attempt).await });
+}
+
+fn bounds(task: &Task, attempt: &Attempt) -> Bounds {
+    let plans = attempt.plans() && attempt.strayed.is_none() && !task.is_taken_over();
+    Bounds { off_limits: task.spec.off_limits.clone(), plans_on: attempt.plans_on.clone().filter(|_| plans) }
 }
 
 fn begin_watching(world: &World, id: AttemptId, attempt: &Attempt) -> bool {

@@ -9,6 +9,7 @@ mod scene;
 mod asks;
 mod control;
 mod deadlines;
+mod edits;
 mod hooks;
 mod leases;
 mod mail;

@@ -79,6 +79,10 @@ pub(super) async fn launch(world: &Arc<World>, attempt: AttemptId, action: Actio
         Action::Launch { worktree, plans: true, .. } => Some(worktree.clone()),
         _ => None,
     };
+    if planned.is_some() {
+        // Before it can have changed anything: what setup did is not its doing.
+        observe(world, attempt).await;
+    }
     let started = blocking(move || start(&for_work, attempt, action)).await;
     match started {
         Ok(Started::Lives { facts, voice }) => {
