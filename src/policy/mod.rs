@@ -36,6 +36,7 @@ mod turn;
 
 pub use admission::agent_for;
 pub use approval::{required, unmet};
+pub use attention::is_mute;
 pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
 pub use messages::hears;

@@ -40,6 +40,7 @@ use crate::model::input::{Input, Observation};
 use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span, Wall};
 use crate::os::clock;
+use crate::os::process::ProcessId;
 use crate::wire::host::{
     AgentState, Decoder, Frame, FromHost, Hello, Lease, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost,
     VERSIONS,
@@ -47,10 +48,6 @@ use crate::wire::host::{
 
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
-
-/// How long a host of another version is left alone before it is asked again: only its own end
-/// changes what it speaks.
-const OTHER_VERSION: Duration = Duration::from_secs(30);
 
 /// How long the end of a turn waits for what was said in it, where a hook or a notify program tells that a
 /// moment later: a question at the end would come after the checks had begun. On a busy machine
@@ -174,13 +171,14 @@ pub(super) fn watch(
     gone: impl FnOnce() + Send + 'static,
 ) -> Handle {
     let (asks, asked) = mpsc::channel(QUEUE);
+    let process = ProcessId { pid: facts.host.pid, start: facts.host.start };
     let host = Host::new(attempt, facts, voice, inputs, leases);
     let attached = host.attached.clone();
     tokio::spawn(async move {
         if let Err(error) = host.run(socket, asked).await {
             tracing::info!(%attempt, %error, "a host's connection ended");
             if error.kind() == std::io::ErrorKind::Unsupported {
-                tokio::time::sleep(OTHER_VERSION).await;
+                looking::left_alone(&process).await;
             }
         }
         gone();

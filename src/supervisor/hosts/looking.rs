@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::effects::{blocking, plan_in};
 use super::super::sessions;
@@ -35,6 +35,13 @@ const TURN_SLACK: Span = Span::secs(2);
 /// Programs that only run others: what they run is the better name.
 const WRAPPERS: [&str; 10] =
     ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
+
+/// How long a host of another version is left alone before it is asked again: only its own end
+/// changes what it speaks.
+const OTHER_VERSION: Duration = Duration::from_secs(30);
+
+/// Between two looks whether it has ended, which it tells nobody here.
+const END_LOOK: Duration = Duration::from_millis(200);
 
 /// The longest time between two looks for a conversation.
 const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
@@ -79,9 +86,11 @@ impl Host {
 
     /// The host lives on from an older or a newer `standup`, with which nothing can be said.
     pub(super) async fn not_understood(&mut self, theirs: Versions, now: Now) -> std::io::Result<()> {
+        let of = if theirs.is_before(VERSIONS) { "an older" } else { "a newer" };
         let text = format!(
-            "its host is of another standup: it speaks versions {}–{} of the host's protocol, this supervisor {}–{}",
-            theirs.min, theirs.max, VERSIONS.min, VERSIONS.max
+            "its host is of {of} standup: it speaks {theirs} of the host's protocol, this supervisor \
+             {VERSIONS}. The agent goes on unheard; restart the supervisor with that standup, or stop the agent and \
+             start it again"
         );
         let state = RunState { text: text.clone(), ..RunState::plain(RunKind::Unknown, None, now) };
         self.observed(Observation::State { state, readable: false, asks: None }).await;
@@ -170,6 +179,14 @@ impl Host {
         if self.transcript.replace(length).is_some_and(|before| before < length) {
             self.weigher.observe(now, Seen::Transcript);
         }
+    }
+}
+
+/// Waits until a host that is not understood has ended, or is to be asked again.
+pub(super) async fn left_alone(host: &ProcessId) {
+    let until = Instant::now() + OTHER_VERSION;
+    while host.is_alive() && Instant::now() < until {
+        sleep(END_LOOK).await;
     }
 }
 
