@@ -13,7 +13,7 @@ use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, answer, attention, claim, limits, messages, plan, takeover};
+use super::{admission, answer, attention, claim, limits, messages, note, plan, takeover};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -277,6 +277,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         // Those are judged first: see `mail`.
         Observation::CheckIn { .. } => {}
         Observation::BadCheckIn { why, what } => turn.attempt_event(id, Event::CheckInRefused { why, what }),
+        Observation::Noted { text } => note::noted(turn, id, &text),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
         Observation::OffLimits { paths } => limits::touched(turn, id, paths),

@@ -50,7 +50,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
 }
 
 /// What a person need not read again to know what happened; the document has it all.
-const PASSING: [&str; 9] = [
+const PASSING: [&str; 10] = [
     "state-changed",
     "diff-observed",
     "usage-observed",
@@ -58,6 +58,8 @@ const PASSING: [&str; 9] = [
     "session-learned",
     "message-typing",
     "message-typed",
+    // It stands above.
+    "noted",
     // What came of it stands beside the check-in.
     "facts-sought",
     "check-in-compared",

@@ -30,6 +30,7 @@ named! {
     TeardownEnded "teardown-ended"
     LaunchPlanned "launch-planned"
     HostStarted "host-started"
+    Noted "noted"
     TurnBegan "turn-began"
     AttemptFailed "attempt-failed"
     SessionLearned "session-learned"
