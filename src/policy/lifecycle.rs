@@ -1,6 +1,6 @@
 //! An attempt from its worktree to its end: outcomes and observations in, what follows out.
 
-use crate::model::action::{Action, Ended, Outcome};
+use crate::model::action::{Action, Ended, Outcome, lost_text};
 use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy, Teardown};
 use crate::model::board::{Task, Wanted};
 use crate::model::event::{By, Event};
@@ -392,8 +392,11 @@ fn diff_seen(turn: &mut Turn<'_>, id: AttemptId, diff: DiffStat, tree: Option<Oi
 }
 
 fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
+    if ended.lost > 0 {
+        note::noted(turn, id, &lost_text(ended.lost));
+    }
     let Some(attempt) = turn.board.attempt(id).filter(|a| a.is_active()) else { return };
-    let Ended { exit, leftovers, output, tail } = ended;
+    let Ended { exit, leftovers, output, tail, .. } = ended;
     if attempt.stopping.is_some() {
         turn.attempt_event(id, Event::AttemptStopped { exit: Some(exit), leftovers });
         return;

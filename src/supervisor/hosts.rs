@@ -34,6 +34,7 @@ use crate::agent::evidence::{End, Start};
 use crate::agent::hook::HookEvent;
 use crate::agent::signal::{Observation as Seen, Rules, SignalView, Weigher};
 use crate::agent::{message, psp};
+use crate::model::action::lost_text;
 use crate::model::attempt::HostFacts;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
@@ -387,7 +388,12 @@ impl Host {
         let now = clock::now();
         self.spending.stir();
         match frame {
-            FromHost::Welcome(welcome) => self.status(&welcome.status, now),
+            FromHost::Welcome(welcome) => {
+                self.status(&welcome.status, now);
+                if welcome.status.transcript_lost > 0 {
+                    self.noted(lost_text(welcome.status.transcript_lost)).await;
+                }
+            }
             FromHost::Status(status) => self.status(&status, now),
             FromHost::Osc(osc) => {
                 self.look_at_zone();
@@ -436,7 +442,7 @@ impl Host {
             }
             FromHost::TypedAnswer(answer) => self.before(&answer.written, &answer.unknown, stream).await?,
             FromHost::Lagged(_) => send(stream, &ToHost::Status(crate::wire::host::Empty {})).await?,
-            FromHost::HostError(error) => tracing::warn!(attempt = %self.attempt, "host: {}", error.text),
+            FromHost::HostError(error) => self.noted(error.text).await,
             FromHost::Unsupported(theirs) => return self.not_understood(theirs, now).await,
             _ => {}
         }

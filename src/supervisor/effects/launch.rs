@@ -235,6 +235,7 @@ fn ended_of(world: &World, record: &HostRecord) -> Option<Ended> {
         leftovers: u32::try_from(exit.leftovers).unwrap_or(u32::MAX),
         output: exit.output_bytes > 0,
         tail: if bad { tail(&world.place.layout.host_dir(&record.id)) } else { String::new() },
+        lost: exit.transcript_lost,
     })
 }
 
@@ -245,6 +246,7 @@ fn killed(world: &World, host: &HostId) -> Ended {
         leftovers: super::stop::sweep(world, host),
         output: true,
         tail: tail(&world.place.layout.host_dir(host)),
+        lost: 0,
     }
 }
 

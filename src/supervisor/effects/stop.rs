@@ -6,8 +6,9 @@ use rustix::process::Signal;
 
 use crate::git::locks;
 use crate::host::{self, registry};
-use crate::model::action::Outcome;
+use crate::model::action::{Outcome, lost_text};
 use crate::model::attempt::Exit;
+use crate::model::input::{Input, Observation};
 use crate::model::name::HostId;
 
 use super::super::token::attempt_of;
@@ -45,6 +46,7 @@ pub(super) fn stop(world: &World, host: &HostId) -> Outcome {
         match look() {
             Ok(record) if !record.alive => {
                 let exit = record.exit.as_ref().map(|e| Exit { code: e.code, signal: e.signal });
+                tell_lost(world, host, record.exit.as_ref().map_or(0, |exit| exit.transcript_lost));
                 let recorded = record.exit.as_ref().map_or(0, |e| u32::try_from(e.leftovers).unwrap_or(u32::MAX));
                 return Outcome::Stopped { exit, leftovers: recorded + sweep(world, host) };
             }
@@ -59,6 +61,14 @@ pub(super) fn stop(world: &World, host: &HostId) -> Outcome {
             },
             Err(error) => return failed(&chain(&error)),
         }
+    }
+}
+
+/// Whoever asked for the end may hear of it before those who watched the host.
+fn tell_lost(world: &World, host: &HostId, bytes: u64) {
+    if let Some(attempt) = attempt_of(host).filter(|_| bytes > 0) {
+        let seen = Observation::Noted { text: lost_text(bytes) };
+        let _ = world.inputs.blocking_send(Input::Observed { attempt, seen });
     }
 }
 

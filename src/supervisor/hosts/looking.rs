@@ -97,6 +97,12 @@ impl Host {
         Err(std::io::Error::new(std::io::ErrorKind::Unsupported, text))
     }
 
+    /// A person should know of it.
+    pub(super) async fn noted(&mut self, text: String) {
+        tracing::warn!(attempt = %self.attempt, "host: {text}");
+        self.observed(Observation::Noted { text }).await;
+    }
+
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
     pub(super) async fn look_for_session(&mut self) {
         if self.weigher.session().is_some() {
