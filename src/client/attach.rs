@@ -143,7 +143,7 @@ pub enum AttachError {
         seconds: u64,
     },
     /// No common version.
-    #[error("the host speaks {host} of the host's protocol, this program {VERSIONS}")]
+    #[error("the host speaks {host}, this program {VERSIONS}")]
     Version {
         /// What the host speaks.
         host: Versions,
