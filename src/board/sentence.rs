@@ -26,6 +26,7 @@ pub fn sentence(event: &Event) -> String {
         Event::WorktreeReady { base_oid, base, .. } => format!("worktree ready at {base} ({})", base_oid.short()),
         Event::LaunchPlanned { resume, .. } => if *resume { "resuming the agent" } else { "starting the agent" }.into(),
         Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
+        Event::Noted { text } => text.clone(),
         Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
         Event::AttemptFailed { stage, error } => format!("{stage} failed: {}", first_line(error)),
         Event::SessionLearned { session } => format!("the agent's session is {session}"),

@@ -1,6 +1,6 @@
 //! An attempt from its worktree to its end: outcomes and observations in, what follows out.
 
-use crate::model::action::{Action, Ended, Outcome};
+use crate::model::action::{Action, Ended, Outcome, lost_text};
 use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy, Teardown};
 use crate::model::board::{Task, Wanted};
 use crate::model::event::{By, Event};
@@ -14,7 +14,7 @@ use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, answer, attention, claim, limits, messages, plan, takeover};
+use super::{admission, answer, attention, claim, limits, messages, note, plan, takeover};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -281,6 +281,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         // Those are judged first: see `mail`.
         Observation::CheckIn { .. } => {}
         Observation::BadCheckIn { why, what } => turn.attempt_event(id, Event::CheckInRefused { why, what }),
+        Observation::Noted { text } => note::noted(turn, id, &text),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
         Observation::OffLimits { paths } => limits::touched(turn, id, paths),
@@ -396,8 +397,11 @@ fn diff_seen(turn: &mut Turn<'_>, id: AttemptId, diff: DiffStat, tree: Option<Oi
 }
 
 fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
+    if ended.lost > 0 {
+        note::noted(turn, id, &lost_text(ended.lost));
+    }
     let Some(attempt) = turn.board.attempt(id).filter(|a| a.is_active()) else { return };
-    let Ended { exit, leftovers, output, tail } = ended;
+    let Ended { exit, leftovers, output, tail, .. } = ended;
     if attempt.stopping.is_some() {
         turn.attempt_event(id, Event::AttemptStopped { exit: Some(exit), leftovers });
         return;

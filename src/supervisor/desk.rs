@@ -235,10 +235,15 @@ impl Desk {
                 return waiting.push_back(answer);
             }
             (Request::Down { why }, _) => {
-                self.input(Input::Command(Command::Dispatch { on: false }));
-                self.input(Input::Command(Command::StopAll { why }));
-                self.ending = true;
-                return waiting.push_back(answer);
+                let mut wishes = [Command::Dispatch { on: false }, Command::StopAll { why }].into_iter();
+                match wishes.find_map(|wish| self.turn(Input::Command(wish), &[]).err()) {
+                    // What nobody was told to do is not waited for.
+                    Some(refusal) => Answer::Refused(refusal),
+                    None => {
+                        self.ending = true;
+                        return waiting.push_back(answer);
+                    }
+                }
             }
             (Request::Permission { dialect, payload }, Scope::Attempt { attempt, .. }) => {
                 return permissions::ask(&self.world, attempt, &dialect, &payload, answer);

@@ -483,6 +483,7 @@ impl Story {
             "strays" => Observation::Strayed { paths: line.words[1..].to_vec() },
             "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
+            "noted" => Observation::Noted { text: line.word(1)?.into() },
             "diff" => {
                 let files = line.word(1)?.parse().map_err(|e| format!("{e}"))?;
                 let tree = line.with.get("tree").map(|t| oid(t));

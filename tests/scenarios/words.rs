@@ -24,7 +24,7 @@ pub(crate) fn facts(id: HostId) -> HostFacts {
 
 pub(crate) fn ended(code: &str, output: bool) -> Result<Ended, String> {
     let exit = Exit { code: Some(code.parse().map_err(|e| format!("{e}"))?), signal: None };
-    Ok(Ended { exit, leftovers: 0, output, tail: String::new() })
+    Ok(Ended { exit, leftovers: 0, output, tail: String::new(), lost: 0 })
 }
 
 /// `surveyed T1 tree=2 files=3`: where the worktree stands, and how many files changed since.
