@@ -337,7 +337,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     let over = |s: &RunState| s.kind == RunKind::Idle && s.turn_over;
     let changed = (before.kind, before.ask, before.turn_over, &before.text, before.until)
         != (state.kind, state.ask, state.turn_over, &state.text, state.until);
-    let turn_ended = over(&state) && !over(&before);
+    let (is_over, turn_ended) = (over(&state), over(&state) && !over(&before));
     let works = state.kind == RunKind::Working;
     let (asked, plans) = (attempt.asks.is_some(), attempt.plans());
     set_live(turn, id, readable, &state);
@@ -366,7 +366,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
             turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
         }
         turn.attempt_event(id, Event::WorkFinished { by: "the turn is over".into() });
-    } else if let Some(text) = asks.filter(|_| !changed && !asked && over(&before) && !plans) {
+    } else if let Some(text) = asks.filter(|_| is_over && !asked && !plans) {
         // What was said last may be heard of later than that the turn is over. Of a plan it is a part.
         drop_unasked_checks(turn, id, "it asks something");
         turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });

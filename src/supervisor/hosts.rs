@@ -563,12 +563,14 @@ impl Host {
         let readable = message::may_type(&self.voice.adapter, &state).is_ok();
         let asks = if state.turn_over { self.weigher.asks_in_prose() } else { None };
         self.type_greeting(readable).await;
+        // A question is news once: it may be answered by now.
+        let news = asks.clone().filter(|_| self.told.as_ref().is_none_or(|told| told.asks != asks));
         let told = Told { state, readable, asks };
         let same = self.told.as_ref().is_some_and(|t| is_same(t, &told));
         // Of an end only the exit record tells; it comes once nothing is left.
         let over = matches!(told.state.kind, RunKind::Exited | RunKind::Lost);
         if !same && !over {
-            let (state, readable, asks) = (told.state.clone(), told.readable, told.asks.clone());
+            let (state, readable) = (told.state.clone(), told.readable);
             if let Some(text) = self.plan(&state) {
                 self.observed(Observation::Plan { text }).await;
             }
@@ -576,7 +578,7 @@ impl Host {
                 self.spending.settle();
             }
             self.told = Some(told);
-            self.observed(Observation::State { state, readable, asks }).await;
+            self.observed(Observation::State { state, readable, asks: news }).await;
         }
     }
 }

@@ -461,7 +461,10 @@ impl Story {
                 };
                 told(state(RunKind::Waiting, false, line.word(2)?, Some(ask)), None)
             }
-            "turn-over" => told(state(RunKind::Idle, true, "", None), line.words.get(1).map(String::as_str)),
+            "turn-over" => {
+                let text = line.with.get("text").map_or("", String::as_str);
+                told(state(RunKind::Idle, true, text, None), line.words.get(1).map(String::as_str))
+            }
             "plan" => Observation::Plan { text: line.word(1)?.into() },
             "dialog" => Observation::Dialog { dialog: dialog(line)? },
             "plan-left" => Observation::PlanLeft,
