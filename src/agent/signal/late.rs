@@ -30,6 +30,23 @@ fn what_a_turn_ended_with_is_known_although_it_is_heard_of_after_its_end() {
 }
 
 #[test]
+fn a_turn_that_is_heard_of_after_its_own_end_takes_none_of_its_words() {
+    let mut s = Scene::of("claude");
+    // What lay in the outbox before what the host tells of earlier.
+    s.late(1_000, "UserPromptSubmit", r#","prompt":"one""#).late(30_000, "Stop", ASKS);
+    s.ms = 1_050;
+    s.psp("state=working:app=c");
+    s.ms = 30_050;
+    s.psp("state=done:app=c").after(Span::secs(60)).is(RunKind::Idle, Source::Osc7501);
+    assert!(s.state().turn_over && s.weigher.end_told());
+    assert_eq!(s.weigher.asks_in_prose().as_deref(), Some("Tabs or spaces?"));
+    assert_eq!(s.weigher.turn_began().map(|began| began.mono), Some(at(1_150).mono));
+    // The next turn has words of its own.
+    s.psp("state=working:app=c");
+    assert_eq!(s.weigher.asks_in_prose(), None);
+}
+
+#[test]
 fn the_end_of_an_earlier_turn_says_nothing_of_the_one_that_runs() {
     let mut s = Scene::of("claude");
     s.psp("state=working:app=c").psp("state=done:app=c").after(Span::secs(60)).psp("state=working:app=c");

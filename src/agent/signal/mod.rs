@@ -383,6 +383,13 @@ impl Weigher {
 
     /// A new turn: what was said of the one before is no longer so.
     fn begin(&mut self, now: Now) {
+        // Heard of later than its own end: what was said at that end still holds.
+        let ended =
+            |hook: &HookClaim| !matches!(hook.says, Says::Working | Says::Waiting(_)) && hook.at.mono > now.mono;
+        if self.hook.as_ref().is_some_and(ended) {
+            self.turn_began = self.turn_began.filter(|began| began.mono > now.mono).or(Some(now));
+            return;
+        }
         self.turn_began = Some(now);
         self.background = None;
         self.last_message = None;
