@@ -219,11 +219,12 @@ impl Tally {
             }),
             // More that became known of a need is no other need.
             Event::NeedsYouRaised { kind, refined: false, .. } => self.count(id, counted, |counts| match kind {
-                NeedKind::Late => counts.late += 1,
                 NeedKind::Question => counts.questions += 1,
                 NeedKind::Permission => counts.permissions += 1,
                 _ => {}
             }),
+            // Not the need: lateness under another one raises none.
+            Event::CheckInMissed { .. } => self.count(id, counted, |counts| counts.late += 1),
             Event::CheckInReceived { .. } => self.count(id, counted, |counts| counts.check_ins += 1),
             Event::NudgeIssued { .. } => self.count(id, counted, |counts| counts.nudges += 1),
             Event::LimitTripped { limit, .. } => {

@@ -219,3 +219,13 @@ fn reasons_are_what_was_said_and_each_is_told_once() {
     let text = text::text(&stats, &Bare(100));
     assert!(text.contains("   2×  sent back      no tests\n"), "{text}");
 }
+
+#[test]
+fn lateness_counts_also_where_another_need_stands() {
+    let mut s = Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    s.needs(5, 1, "question", "which way?");
+    let missed = json!({"why": "it has not checked in"});
+    s.happens(20, 1, 1, "check-in-missed", missed.clone()).happens(40, 1, 1, "check-in-missed", missed);
+    assert_eq!(of(&s, None, By::Agent).all.late, 2);
+}
