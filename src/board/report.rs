@@ -362,7 +362,20 @@ impl Seen<'_> {
             None if self.shown.diff.as_ref().is_some_and(|d| changed(&d.stat)) => facts.push("unverified".to_owned()),
             None => {}
         }
+        facts.extend(self.beyond());
         facts.extend(self.criteria());
+        facts
+    }
+
+    /// What the work does that was not allowed, whatever the checks say of it.
+    fn beyond(&self) -> Vec<String> {
+        let Some(attempt) = self.task.attempt() else { return Vec::new() };
+        let mut facts: Vec<String> = Vec::new();
+        if let [first, rest @ ..] = attempt.touched.as_slice() {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            facts.push(format!("off limits: {first}{more}"));
+        }
+        facts.extend(view::crossed(attempt).map(|why| format!("over budget: {why}")));
         facts
     }
 

@@ -184,12 +184,16 @@ fn flags(task: &Task) -> Vec<&'static str> {
     let at_work = matches!(task.column, Column::Build | Column::Design);
     flag(at_work && attempt.is_active() && attempt.rhythm.late.is_some(), "late");
     flag(!attempt.touched.is_empty(), "off-limits");
-    let over = |t: &Tripped| !matches!(t.limit, LimitName::OffLimits | LimitName::LateCheckIns);
-    flag(attempt.tripped.iter().any(over), "over-budget");
+    flag(attempt.tripped.iter().any(is_of_budget), "over-budget");
     flag(outcome == Some(VerdictOutcome::Red), "red");
     flag(outcome == Some(VerdictOutcome::None) || (outcome.is_none() && is_past_build(task)), "unverified");
     flag(attempt.diff.is_some_and(|d| d.behind > 0), "stale-base");
     flags
+}
+
+/// Whether what was crossed is a limit of size, time or use.
+fn is_of_budget(tripped: &Tripped) -> bool {
+    !matches!(tripped.limit, LimitName::OffLimits | LimitName::LateCheckIns)
 }
 
 fn is_past_build(task: &Task) -> bool {
@@ -300,6 +304,7 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         attempts: found.attempts.iter().map(past).collect(),
         timeline: log.iter().map(moment).collect(),
         violations: found.attempt().map(|a| a.touched.clone()).unwrap_or_default(),
+        crossed: found.attempt().into_iter().flat_map(crossed).collect(),
         notes: found.attempt().map(|a| a.notes.clone()).unwrap_or_default(),
         tail: found.attempt().map(|a| a.tail.clone()).unwrap_or_default(),
         plan: found.attempt().and_then(|a| a.plan.as_ref()).map(|plan| doc::Plan {
@@ -313,6 +318,11 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         plan_unenforced: facts.filter(|_| mode == Mode::Checkpoint).and_then(|facts| facts.plan_unenforced.clone()),
         unconfined: facts.and_then(|facts| facts.unconfined.clone()),
     })
+}
+
+/// The budgets that an attempt crossed, in words.
+pub(super) fn crossed(attempt: &Attempt) -> impl Iterator<Item = String> + '_ {
+    attempt.tripped.iter().filter(|t| is_of_budget(t)).map(|t| t.why.clone())
 }
 
 fn shown_check_in(received: &crate::model::board::ReceivedCheckIn) -> doc::ShownCheckIn {
