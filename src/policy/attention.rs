@@ -127,6 +127,7 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
         .or_else(|| plan::question(turn, task))
         .or_else(|| asks(attempt).filter(|_| !says_soon))
         .or_else(|| limits::ended(task, attempt))
+        .or_else(|| out_of_quota(turn, task, attempt))
         .or_else(|| stuck(turn, task, attempt))
         .or_else(|| limits::asks(task, attempt))
         .or_else(|| rests(turn, task, attempt))
@@ -191,6 +192,18 @@ fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
         return Some((kind, asked.unwrap_or(&attempt.run.text).clone()));
     }
     attempt.asks.clone().map(|text| (NeedKind::Question, text))
+}
+
+/// A usage limit that says no end: with one, it goes on by itself.
+fn out_of_quota(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    let waits = attempt.is_active() && attempt.run.kind == RunKind::Limited && attempt.run.until.is_none();
+    let told = turn.is_told(AttemptId { task: task.id, no: attempt.no });
+    let goes_on = attempt.stopping.is_some() || task.paused.is_some() || told || attempt.limit.is_some();
+    if !waits || goes_on || !matches!(task.column, Column::Build | Column::Design) {
+        return None;
+    }
+    let words = if attempt.run.text.is_empty() { "a usage limit was reached" } else { &attempt.run.text };
+    Some((NeedKind::Limit, format!("out of quota, and it is not known until when: {words}")))
 }
 
 fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {

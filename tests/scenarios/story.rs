@@ -423,7 +423,8 @@ impl Story {
             ..RunState::plain(kind, Some(Source::Osc7501), self.now)
         };
         let told = |state: RunState, asks: Option<&str>| {
-            let readable = matches!(state.kind, RunKind::Idle | RunKind::Working | RunKind::Quiet);
+            let open = state.kind == RunKind::Limited && state.until.is_none();
+            let readable = open || matches!(state.kind, RunKind::Idle | RunKind::Working | RunKind::Quiet);
             Observation::State { state, readable, asks: asks.map(str::to_owned) }
         };
         Ok(Some(match line.verb.as_str() {
