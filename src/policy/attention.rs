@@ -163,7 +163,9 @@ fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
         End::Lost { why } => Some((NeedKind::Lost, why.clone())),
         End::Exited { exit } if !exit.is_success() => {
             let words = attempt.tail.lines().rfind(|line| !line.trim().is_empty());
-            let words = words.map(|line| format!(": {}", line.trim())).unwrap_or_default();
+            // Who was ended had no last word: what stands there is whatever was on the screen.
+            let words =
+                words.filter(|_| exit.signal.is_none()).map(|line| format!(": {}", line.trim())).unwrap_or_default();
             Some((NeedKind::Exit, format!("the agent ended with {exit}{words}")))
         }
         End::Exited { .. } | End::Stopped { .. } => None,
