@@ -458,8 +458,9 @@ fn claim_of(received: &ReceivedCheckIn, part: Part) -> Claim {
         Part::Blockers => said.blockers.join("; "),
     };
     // An agent that leaves a part out has still said something.
-    let mut text =
-        [first, said.did.clone(), said.next.clone()].into_iter().find(|t| !t.trim().is_empty()).unwrap_or_default();
+    let question = said.question.clone().unwrap_or_default();
+    let all = [first, said.did.clone(), question, said.blockers.join("; "), said.next.clone()];
+    let mut text = all.into_iter().find(|t| !t.trim().is_empty()).unwrap_or_default();
     if !said.met.is_empty() {
         let met: Vec<String> = said.met.iter().map(|n| format!("#{n}")).collect();
         text.push_str(&format!(" (says {} met)", met.join(" ")));
@@ -559,7 +560,8 @@ fn claim_line(entry: &Entry, until: Wall) -> Option<String> {
     match &entry.claim {
         Some(claim) => {
             let age = lasted(claim.at, until);
-            Some(format!("{} ({age} ago): {}", claim_name(claim.state), claim.text))
+            let words = if claim.text.is_empty() { String::new() } else { format!(": {}", claim.text) };
+            Some(format!("{} ({age} ago){words}", claim_name(claim.state)))
         }
         None => begun.then(|| "no check-in".to_owned()),
     }

@@ -146,3 +146,17 @@ fn finished_work_beyond_its_limits_says_so_beside_its_verdict() {
     assert!(facts.contains(&"off limits: ci/a.yml and 1 more".to_owned()), "{facts:?}");
     assert!(facts.contains(&format!("over budget: {why}")), "{facts:?}");
 }
+
+#[test]
+fn a_claim_without_words_of_what_was_done_says_what_it_asks() {
+    let mut s = crate::board::story::Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    s.said(5, 1, 1, serde_json::json!({"state": "needs-decision", "question": "which way?"}));
+    let line = |s: &crate::board::story::Story| {
+        let report = report(&s.board(), &Window::new(Wall(START)), &scene(true));
+        claim_line(report.doing.first().expect("it is done"), at(8).wall)
+    };
+    assert_eq!(line(&s).as_deref(), Some("needs a decision (3m ago): which way?"));
+    s.said(6, 1, 1, serde_json::json!({"state": "ready"}));
+    assert_eq!(line(&s).as_deref(), Some("ready (2m ago)"));
+}
