@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::model::board::HoldKind;
 use crate::model::event::NeedKind;
 use crate::model::state::{RunKind, Source};
-use crate::model::task::Column;
+use crate::model::task::{Column, Mode};
 use crate::model::text::{clean, clean_line};
 use crate::model::time::{Now, Span, Wall};
 use crate::model::verdict::{TestCounts, VerdictOutcome};
@@ -201,11 +201,17 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     }
     match kind {
         NeedKind::Question if task.column == Column::Design => {
-            vec![show, format!("standup approve {id}"), format!("standup reject {id} --note \"…\"")]
+            let reject = format!("standup reject {id} --note \"…\"");
+            let verdicts = [show, format!("standup approve {id}")].into_iter();
+            verdicts.chain(task.hears.then_some(reject)).collect()
         }
         // Whatever the rule was that took it: messages wait until it is handed back.
         _ if task.column == Column::Takeover => {
-            vec![format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
+            // What ends in your hands by its mode waits for your verdict.
+            let own = task.mode == Mode::Own && kind == NeedKind::Question && task.verdict.is_some();
+            let hands = [format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")];
+            let verdict = own.then(|| [show, format!("standup approve {id}")]);
+            verdict.into_iter().flatten().chain(hands).collect()
         }
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
         NeedKind::Question if has_ended(task) && task.hears => vec![show, send],
@@ -226,7 +232,11 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         NeedKind::Late if task.checkin.as_ref().is_some_and(|c| c.due_at.is_none()) => vec![attach, show],
         NeedKind::Late => vec![format!("standup nudge {id}"), attach, show],
         NeedKind::Limit | NeedKind::OffLimits if task.hears => vec![show, send],
-        NeedKind::Limit | NeedKind::OffLimits => vec![show, verify, retry],
+        NeedKind::Limit | NeedKind::OffLimits if has_ended(task) => vec![show, retry],
+        // One that takes no messages is let go on by handing it back.
+        NeedKind::Limit | NeedKind::OffLimits => {
+            vec![show, attach, format!("standup takeover {id} --reason \"…\"")]
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::state::RunKind;
 use crate::model::task::Column;
 use crate::model::time::Span;
 
-use super::command::{refuse, require_attempt};
+use super::command::{refuse, require_attempt, ways_on};
 use super::rhythm::interval;
 use super::turn::Turn;
 use super::{claim, limits};
@@ -216,11 +216,8 @@ pub(super) fn by_hand(turn: &mut Turn<'_>, id: TaskId) -> Result<Reply, Refusal>
     let (of, attempt) = require_attempt(turn, id)?;
     if attempt.rhythm.clock.since.is_none() {
         let text = format!("{id} is not in a turn of its own, so there is nobody to remind");
-        return refuse(
-            RefusalCode::Failure,
-            text,
-            &[format!("standup state {id}"), format!("standup send {id} \"…\"")],
-        );
+        let hints: Vec<String> = [format!("standup state {id}")].into_iter().chain(ways_on(turn, id)).collect();
+        return refuse(RefusalCode::Failure, text, &hints);
     }
     let Some(rules) = rules_of(turn, id) else {
         return refuse(RefusalCode::Failure, "the settings have not been read yet", &[]);

@@ -329,3 +329,18 @@ fn a_question_that_outlives_its_agent_offers_nothing_that_needs_it() {
     let text = status(&doc::Status { tasks: vec![task], holds: vec![], ..board() }, NOW, &Bare(100));
     assert!(text.contains("question 3m5s · its agent has ended"), "{text}");
 }
+
+#[test]
+fn work_that_a_rule_handed_over_offers_what_settles_it() {
+    let mut task = task(3, "Mine", Column::Takeover, RunKind::Idle, None);
+    let steps = |task: &doc::Task, kind| next_steps(task, kind).join("; ");
+    (task.mode, task.verdict) = (Mode::Own, verdict(VerdictOutcome::Green, 0));
+    let hands = "standup takeover T3; standup handback T3 --note \"…\"";
+    assert_eq!(steps(&task, NeedKind::Question), format!("standup show T3; standup approve T3; {hands}"));
+    assert_eq!(steps(&task, NeedKind::Limit), hands);
+    (task.column, task.mode, task.hears) = (Column::Build, Mode::Delegate, false);
+    let lets_go_on = "standup show T3; standup attach T3; standup takeover T3 --reason \"…\"";
+    assert_eq!(steps(&task, NeedKind::Limit), lets_go_on, "it takes no message, and is no failure to try again");
+    task.state.kind = RunKind::Stopped;
+    assert_eq!(steps(&task, NeedKind::Limit), "standup show T3; standup retry T3");
+}
