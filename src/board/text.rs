@@ -217,7 +217,7 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         NeedKind::Question if has_ended(task) && task.hears => vec![show, send],
         NeedKind::Question if has_ended(task) => vec![show, verify, retry],
         // A dialog takes no message before it is answered.
-        NeedKind::Question if task.state.kind == RunKind::Waiting => vec![attach],
+        NeedKind::Question if task.state.kind == RunKind::Waiting && task.state.source.is_some() => vec![attach],
         NeedKind::Question if task.hears => vec![attach, send],
         NeedKind::Question => vec![attach],
         NeedKind::Red if task.hears => vec![show, send],

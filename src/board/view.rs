@@ -132,7 +132,7 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
             from: lease.from,
         }),
         paused: task.paused.as_ref().map(|p| doc::Paused { since: p.since, reason: p.reason.clone() }),
-        hears: newest.is_some_and(|attempt| policy::hears(board, task, attempt)),
+        hears: newest.is_some_and(|attempt| policy::hears(board, task, attempt) || listens(attempt, scene)),
     }
 }
 
@@ -164,11 +164,19 @@ fn state(attempt: Option<&Attempt>, scene: &Scene) -> doc::State {
     } else if scene.supervisor.is_none() && attempt.is_active() {
         // Nobody has looked since the supervisor went.
         RunKind::Unknown
+    } else if attempt.run.kind == RunKind::Quiet && listens(attempt, scene) {
+        // Its silence has a reason: it waits for a person.
+        RunKind::Waiting
     } else {
         attempt.run.kind
     };
     let source = attempt.run.source.filter(|_| kind == attempt.run.kind);
     doc::State { kind, source, age_s: scene.now.wall.since(attempt.run.at.wall).as_secs() }
+}
+
+/// Whether an attempt waits for an answer elsewhere than in its terminal.
+fn listens(attempt: &Attempt, scene: &Scene) -> bool {
+    attempt.is_active() && policy::listens_now(attempt, scene.now)
 }
 
 fn flags(task: &Task) -> Vec<&'static str> {
@@ -468,6 +476,39 @@ pub fn diff_text(diff: &DiffStat) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_for_a_person_is_not_quiet() {
+        let mut s = crate::board::story::Story::default();
+        s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+        s.happens(2, 1, 1, "question-asked", serde_json::json!({"text": "which way?", "options": []}));
+        s.state(5, 1, 1, "quiet", "activity", "nothing is seen of it");
+        let mut board = s.board();
+        let now = crate::board::story::at(6);
+        let scene = |now| Scene {
+            repo: PathBuf::new(),
+            base: None,
+            supervisor: Some(Supervisor {
+                process: crate::model::attempt::Proc { pid: 1, start: 1 },
+                since: Now::default(),
+                version: String::new(),
+                banners: Vec::new(),
+            }),
+            banners: Vec::new(),
+            holders: Vec::new(),
+            home: None,
+            now,
+        };
+        let shown = |board: &Board, now| {
+            let task = task(board, board.tasks.values().next().expect("a task"), &scene(now));
+            (task.state.kind, task.hears)
+        };
+        assert_eq!(shown(&board, now).0, RunKind::Quiet, "it asked, and nobody knows that it waits");
+        let task = board.tasks.values_mut().next().expect("a task");
+        task.attempts[0].listens_until = Some(now.mono + crate::model::time::Span::secs(20));
+        assert_eq!(shown(&board, now), (RunKind::Waiting, true));
+        assert_eq!(shown(&board, crate::board::story::at(7)).0, RunKind::Quiet, "it gave up waiting");
+    }
 
     #[test]
     fn a_full_machine_says_whose_it_is() {

@@ -38,5 +38,6 @@ pub use admission::agent_for;
 pub use approval::{required, unmet};
 pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
+pub use mail::listens_now;
 pub use messages::hears;
 pub use rhythm::interval;
