@@ -172,6 +172,9 @@ pub struct Task {
     /// Whether a message would reach its agent, at once or by and by.
     #[serde(skip)]
     pub hears: bool,
+    /// Whether its host lives and says nothing that is understood here.
+    #[serde(skip)]
+    pub mute: bool,
 }
 
 /// Who holds an agent's input.
@@ -364,6 +367,8 @@ pub struct Show {
     pub task: Task,
     /// The brief, as it was given.
     pub brief: String,
+    /// What of it the agent of the newest attempt was not given, because it was changed since.
+    pub untold: Vec<&'static str>,
     /// When is it done?
     pub criteria: Vec<Criterion>,
     /// What its agents reported.

@@ -162,7 +162,7 @@ impl Window {
             }
             _ if !new => {}
             (Event::CheckInReceived { .. }, _) => happened.check_ins += 1,
-            (Event::VerdictReached { verdict, .. }, _) => match verdict.outcome {
+            (Event::VerdictReached { verdict, on: None, .. }, _) => match verdict.outcome {
                 VerdictOutcome::Green => happened.greens += 1,
                 VerdictOutcome::Red => happened.reds += 1,
                 VerdictOutcome::Stale | VerdictOutcome::None | VerdictOutcome::Error => {}
@@ -371,7 +371,8 @@ impl Seen<'_> {
     fn beyond(&self) -> Vec<String> {
         let Some(attempt) = self.task.attempt() else { return Vec::new() };
         let mut facts: Vec<String> = Vec::new();
-        if let [first, rest @ ..] = attempt.touched.as_slice() {
+        let violations: Vec<&String> = view::violations(attempt).collect();
+        if let [first, rest @ ..] = violations.as_slice() {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             facts.push(format!("off limits: {first}{more}"));
         }

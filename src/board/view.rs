@@ -133,6 +133,7 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         }),
         paused: task.paused.as_ref().map(|p| doc::Paused { since: p.since, reason: p.reason.clone() }),
         hears: newest.is_some_and(|attempt| policy::hears(board, task, attempt) || listens(attempt, scene)),
+        mute: newest.is_some_and(policy::is_mute),
     }
 }
 
@@ -158,7 +159,7 @@ fn agent(board: &Board, task: &Task) -> Option<AgentName> {
 
 fn state(attempt: Option<&Attempt>, scene: &Scene) -> doc::State {
     let Some(attempt) = attempt else { return doc::State { kind: RunKind::None, source: None, age_s: 0 } };
-    let checks_show = attempt.checking.is_some() && matches!(attempt.run.kind, RunKind::Idle | RunKind::Exited);
+    let checks_show = attempt.is_being_judged() && matches!(attempt.run.kind, RunKind::Idle | RunKind::Exited);
     let kind = if checks_show {
         RunKind::Checking
     } else if scene.supervisor.is_none() && attempt.is_active() {
@@ -191,7 +192,7 @@ fn flags(task: &Task) -> Vec<&'static str> {
     flag(task.needs_you.is_some(), "needs-you");
     let at_work = matches!(task.column, Column::Build | Column::Design);
     flag(at_work && attempt.is_active() && attempt.rhythm.late.is_some(), "late");
-    flag(!attempt.touched.is_empty(), "off-limits");
+    flag(violations(attempt).next().is_some(), "off-limits");
     flag(attempt.tripped.iter().any(is_of_budget), "over-budget");
     flag(outcome == Some(VerdictOutcome::Red), "red");
     flag(outcome == Some(VerdictOutcome::None) || (outcome.is_none() && is_past_build(task)), "unverified");
@@ -201,7 +202,13 @@ fn flags(task: &Task) -> Vec<&'static str> {
 
 /// Whether what was crossed is a limit of size, time or use.
 fn is_of_budget(tripped: &Tripped) -> bool {
-    !matches!(tripped.limit, LimitName::OffLimits | LimitName::LateCheckIns)
+    !matches!(tripped.limit, LimitName::OffLimits | LimitName::PlanOnly | LimitName::LateCheckIns)
+}
+
+/// What it touches and must not, and what it changed while it is to plan only.
+pub(super) fn violations(attempt: &Attempt) -> impl Iterator<Item = &String> {
+    let strayed = attempt.strayed.iter().filter(|_| attempt.plans()).flatten();
+    attempt.touched.iter().chain(strayed)
 }
 
 fn is_past_build(task: &Task) -> bool {
@@ -306,12 +313,13 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
     Some(doc::Show {
         task: task(board, found, scene),
         brief,
+        untold: found.given().untold(&found.spec),
         criteria: criteria.collect(),
         checkins: found.check_ins.iter().map(shown_check_in).collect(),
         messages: found.messages.iter().map(message).collect(),
         attempts: found.attempts.iter().map(past).collect(),
         timeline: log.iter().map(moment).collect(),
-        violations: found.attempt().map(|a| a.touched.clone()).unwrap_or_default(),
+        violations: found.attempt().map(|a| violations(a).cloned().collect()).unwrap_or_default(),
         crossed: found.attempt().into_iter().flat_map(crossed).collect(),
         notes: found.attempt().map(|a| a.notes.clone()).unwrap_or_default(),
         tail: found.attempt().map(|a| a.tail.clone()).unwrap_or_default(),

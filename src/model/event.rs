@@ -15,7 +15,7 @@ use super::lease::{Changes, Mark};
 use super::message;
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::rhythm::{Facts, LimitName, NudgeWay};
-use super::settings::LimitAction;
+use super::settings::{LimitAction, VerifyOn};
 use super::state::RunState;
 use super::task::{Column, Mode, TaskSpec};
 use super::time::{Span, Wall};
@@ -146,6 +146,11 @@ pub enum Event {
         /// Which.
         facts: HostFacts,
     },
+    /// Something that a person who looks at the attempt should know.
+    Noted {
+        /// A sentence.
+        text: String,
+    },
     /// There is evidence that a turn began.
     TurnBegan {
         /// Which.
@@ -209,6 +214,9 @@ pub enum Event {
         action: ActionId,
         /// Whether a person asked for them.
         asked: bool,
+        /// Why they run while the agent works.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<VerifyOn>,
     },
     /// Checks ended.
     VerdictReached {
@@ -216,6 +224,9 @@ pub enum Event {
         run: CheckRun,
         /// What they showed.
         verdict: Verdict,
+        /// Why they ran while the agent worked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<VerifyOn>,
     },
     /// Checks were dropped: their attempt ended or was given up.
     ChecksDropped {
@@ -457,6 +468,11 @@ pub enum Event {
     /// It touches other things that are off-limits than before.
     OffLimitsTouched {
         /// All that it touches now.
+        paths: Vec<String>,
+    },
+    /// It changed files while it was to plan only.
+    StrayedFromPlan {
+        /// The first of them; empty where they cannot be named.
         paths: Vec<String>,
     },
     /// A person answered a dialog; the answer is about to be handed over.

@@ -320,6 +320,11 @@ pub enum Observation {
         /// What.
         what: Sent,
     },
+    /// Something of its command or its host that a person should know.
+    Noted {
+        /// A sentence.
+        text: String,
+    },
     /// What differs from the base.
     Diff {
         /// How much.
@@ -340,6 +345,11 @@ pub enum Observation {
     /// What it touches that is off-limits.
     OffLimits {
         /// All of it.
+        paths: Vec<String>,
+    },
+    /// Its files are not as they were when it began to plan.
+    Strayed {
+        /// The first of them; empty where they cannot be named.
         paths: Vec<String>,
     },
     /// It may build now, by a person's word in its own terminal.

@@ -26,6 +26,10 @@ pub(crate) fn of_needs(machine: &Machine, now: Now) -> Vec<String> {
         now,
     };
     let board = machine.board();
+    // One that comes back judges needs once it has read the settings.
+    if board.surroundings.is_none() {
+        return Vec::new();
+    }
     // What is being answered, and a dialog that is not seen again yet after a restart, pass in a moment.
     let passes = |task: &&Task| {
         let of = task.attempt();

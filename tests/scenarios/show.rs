@@ -3,9 +3,10 @@
 use standup::model::action::{Action, Order};
 use standup::model::checkin::Sent;
 use standup::model::event::{By, Event, Record};
-use standup::model::id::AttemptId;
+use standup::model::id::{AttemptId, CheckRun};
 use standup::model::input::{Refusal, Reply};
 use standup::model::rhythm::Facts;
+use standup::model::settings::VerifyOn;
 
 pub(crate) fn event(record: &Record) -> String {
     let about = match (record.task, record.attempt) {
@@ -47,10 +48,8 @@ fn what(event: &Event) -> String {
         Event::QuestionSettled {} => "question settled".into(),
         Event::CheckInReceived { check_in, .. } => format!("checks in: {:?} {}", check_in.state, check_in.did),
         Event::CheckInRefused { why, what } => refused(why, *what),
-        Event::ChecksStarted { run, asked, .. } => {
-            format!("checks {run} started{}", if *asked { " as asked" } else { "" })
-        }
-        Event::VerdictReached { run, verdict } => {
+        Event::ChecksStarted { run, asked, on, .. } => started(*run, *asked, *on),
+        Event::VerdictReached { run, verdict, .. } => {
             format!("checks {run} are {}", format!("{:?}", verdict.outcome).to_lowercase())
         }
         Event::ChecksDropped { run, why } => format!("checks {run} dropped: {why}"),
@@ -92,6 +91,7 @@ fn what(event: &Event) -> String {
 /// What persons do with their own hands, and what becomes due.
 fn by_hand_or_clock(event: &Event) -> String {
     match event {
+        Event::Noted { text } => format!("noted: {text}"),
         Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
         Event::WorktreeMarked { mark } => format!("marked at tree {}", &mark.tree.as_str()[38..]),
         Event::HandbackAsked { note, .. } => format!("handback asked: {note}"),
@@ -133,6 +133,7 @@ fn of_deadlines(event: &Event) -> String {
             });
             format!("has used{cpu}{}", counted.unwrap_or_default())
         }
+        Event::StrayedFromPlan { paths } => format!("strayed from its plan: {}", paths.join(" ")),
         Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
         other => asking(other),
     }
@@ -218,6 +219,11 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         }
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
+}
+
+fn started(run: CheckRun, asked: bool, on: Option<VerifyOn>) -> String {
+    let on = on.map(|on| format!(" on {on:?}").to_lowercase()).unwrap_or_default();
+    format!("checks {run} started{on}{}", if asked { " as asked" } else { "" })
 }
 
 fn refused(why: &str, what: Sent) -> String {

@@ -28,7 +28,7 @@ pub(crate) fn ended(code: &str, output: bool) -> Result<Ended, String> {
         Some(signal) => Exit { code: None, signal: number(signal)? },
         None => Exit { code: number(code)?, signal: None },
     };
-    Ok(Ended { exit, leftovers: 0, output, tail: String::new() })
+    Ok(Ended { exit, leftovers: 0, output, tail: String::new(), lost: 0 })
 }
 
 /// `surveyed T1 tree=2 files=3`: where the worktree stands, and how many files changed since.
@@ -78,7 +78,7 @@ pub(crate) fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
     });
     let no = DialogNo(line.word(1)?.parse().map_err(|e| format!("{e}"))?);
     let (hook, plan) = (line.with.contains_key("hook"), line.with.contains_key("plan"));
-    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook, plan }))
+    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook, plan, since: None }))
 }
 
 /// What a report's writer says beside it: `id=x of=T1/1 written=3` (seconds before now).

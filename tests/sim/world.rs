@@ -385,6 +385,7 @@ impl World {
             options: vec![option(1, "Yes", Says::Yes), option(2, "No", Says::No)],
             hook: self.rng.percent(50),
             plan: self.rng.percent(20),
+            since: None,
         };
         self.hosts.get_mut(name).expect("it acts").dialog = Some(dialog.clone());
         self.show(name, Observation::Dialog { dialog: Some(dialog) });
@@ -473,7 +474,7 @@ impl World {
 
 pub(crate) fn exit(code: Option<i32>) -> Ended {
     let exit = Exit { code, signal: code.is_none().then_some(15) };
-    Ended { exit, leftovers: 0, output: true, tail: String::new() }
+    Ended { exit, leftovers: 0, output: true, tail: String::new(), lost: 0 }
 }
 
 pub(crate) fn changed(n: u64) -> DiffStat {

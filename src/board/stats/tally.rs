@@ -124,7 +124,7 @@ impl Doing {
             | Event::AttemptStopped { .. }
             | Event::AttemptFailed { .. }
             | Event::HostLost { .. } => (self.working, self.limited, self.out) = (false, false, false),
-            Event::ChecksStarted { .. } => self.checking = true,
+            Event::ChecksStarted { on: None, .. } => self.checking = true,
             Event::VerdictReached { .. } | Event::ChecksDropped { .. } => self.checking = false,
             Event::NeedsYouRaised { .. } => self.needs_you = true,
             Event::NeedsYouCleared {} => self.needs_you = false,
@@ -222,11 +222,14 @@ impl Tally {
             {
                 self.count(id, counted, |counts| counts.out_of_quota += 1);
             }
-            Event::VerdictReached { verdict, .. } => self.count(id, counted, |counts| match verdict.outcome {
-                VerdictOutcome::Red => counts.reds += 1,
-                VerdictOutcome::Green => counts.greens += 1,
-                VerdictOutcome::Stale | VerdictOutcome::None | VerdictOutcome::Error => {}
-            }),
+            // What was only seen on the way is no result of its work.
+            Event::VerdictReached { verdict, on: None, .. } => {
+                self.count(id, counted, |counts| match verdict.outcome {
+                    VerdictOutcome::Red => counts.reds += 1,
+                    VerdictOutcome::Green => counts.greens += 1,
+                    VerdictOutcome::Stale | VerdictOutcome::None | VerdictOutcome::Error => {}
+                })
+            }
             // More that became known of a need is no other need.
             Event::NeedsYouRaised { kind, refined: false, .. } => self.count(id, counted, |counts| match kind {
                 NeedKind::Question => counts.questions += 1,

@@ -22,6 +22,7 @@ macro_rules! named {
 named! {
     TaskAdded "task-added"
     TaskEdited "task-edited"
+    StrayedFromPlan "strayed-from-plan"
     TaskMoved "task-moved"
     DispatchSet "dispatch-set"
     AttemptPlanned "attempt-planned"
@@ -30,6 +31,7 @@ named! {
     TeardownEnded "teardown-ended"
     LaunchPlanned "launch-planned"
     HostStarted "host-started"
+    Noted "noted"
     TurnBegan "turn-began"
     AttemptFailed "attempt-failed"
     SessionLearned "session-learned"

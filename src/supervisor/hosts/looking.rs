@@ -8,17 +8,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::effects::{blocking, plan_in};
 use super::super::sessions;
 use super::Host;
+use super::tools::{self, Kin, TURN_SLACK_MS};
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
 use crate::model::input::Observation;
 use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span, Wall};
-use crate::os::process::{ProcessId, Stat, age_ms, descendants, name};
+use crate::os::process::{ProcessId, Stat, descendants};
 use crate::os::{clock, file};
 use crate::wire::host::{VERSIONS, Versions};
 
@@ -29,12 +30,16 @@ const CPU_WINDOW: Span = Span::secs(5);
 /// one that is the reason for silence, tells nobody. Reading /proc takes under a millisecond.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
-/// How long before the turn by our account a tool of it may have begun: a report is a moment late.
-const TURN_SLACK: Span = Span::secs(2);
+/// How long a child of an agent that reports nothing must live to be a reason for its silence, a
+/// tenth of what counts as silence at most: it may look at something again and again.
+const MOMENT: Span = Span::secs(10);
 
-/// Programs that only run others: what they run is the better name.
-const WRAPPERS: [&str; 10] =
-    ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
+/// How long a host of another version is left alone before it is asked again: only its own end
+/// changes what it speaks.
+const OTHER_VERSION: Duration = Duration::from_secs(30);
+
+/// Between two looks whether it has ended, which it tells nobody here.
+const END_LOOK: Duration = Duration::from_millis(200);
 
 /// The longest time between two looks for a conversation.
 const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
@@ -79,13 +84,21 @@ impl Host {
 
     /// The host lives on from an older or a newer `standup`, with which nothing can be said.
     pub(super) async fn not_understood(&mut self, theirs: Versions, now: Now) -> std::io::Result<()> {
+        let of = if theirs.is_before(VERSIONS) { "an older" } else { "a newer" };
         let text = format!(
-            "its host is of another standup: it speaks versions {}–{} of the host's protocol, this supervisor {}–{}",
-            theirs.min, theirs.max, VERSIONS.min, VERSIONS.max
+            "its host is of {of} standup: it speaks {theirs} of the host's protocol, this supervisor \
+             {VERSIONS}. The agent goes on unheard; restart the supervisor with that standup, or stop the agent and \
+             start it again"
         );
         let state = RunState { text: text.clone(), ..RunState::plain(RunKind::Unknown, None, now) };
         self.observed(Observation::State { state, readable: false, asks: None }).await;
         Err(std::io::Error::new(std::io::ErrorKind::Unsupported, text))
+    }
+
+    /// A person should know of it.
+    pub(super) async fn noted(&mut self, text: String) {
+        tracing::warn!(attempt = %self.attempt, "host: {text}");
+        self.observed(Observation::Noted { text }).await;
     }
 
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
@@ -131,22 +144,19 @@ impl Host {
         self.weigher.observe(now, Seen::Cpu { percent });
     }
 
-    /// The tool of this turn that runs. Tools run in sessions of their own, the CLI's own helpers
-    /// in the agent's; what is older than the turn is a server that was left running before it.
-    fn tool(&self, agent: u32, family: &[ProcessId], now: Now) -> Option<String> {
-        let home = Stat::read(agent)?.session;
-        let began = self.weigher.turn_began()?;
+    /// The tool of this turn that runs.
+    fn tool(&mut self, agent: u32, family: &[ProcessId], now: Now) -> Option<String> {
+        let agent = Kin::read(ProcessId::of(agent)?)?;
+        let family: Vec<Kin> = family.iter().filter_map(|id| Kin::read(*id)).collect();
         // By the wall clock: a process ages while the machine sleeps, and so does a turn.
-        let turn = (now.wall.since(began.wall) + TURN_SLACK).0;
-        let tools: Vec<u32> = family
-            .iter()
-            .filter(|p| Stat::read(p.pid).is_some_and(|s| s.session != home))
-            .filter(|p| age_ms(p.start).is_none_or(|age| age <= turn))
-            .map(|p| p.pid)
-            .collect();
-        let names: Vec<String> = tools.into_iter().filter_map(name).collect();
-        let first = names.first().cloned();
-        names.into_iter().find(|name| !WRAPPERS.contains(&name.as_str())).or(first)
+        let turn = |began: Now| now.wall.since(began.wall).0 + TURN_SLACK_MS;
+        let tools = if self.weigher.knows_turns() {
+            tools::reported(agent, &family, turn(self.weigher.turn_began()?))
+        } else {
+            let moment = MOMENT.0.min(self.voice.silence.0 / 10);
+            self.tools.unreported(agent, &family, self.spoken.map_or(u64::MAX, turn), moment)
+        };
+        tools::called(&tools)
     }
 
     /// Sub-agents that outlive the turn which started them, where only their conversations tell.
@@ -170,6 +180,14 @@ impl Host {
         if self.transcript.replace(length).is_some_and(|before| before < length) {
             self.weigher.observe(now, Seen::Transcript);
         }
+    }
+}
+
+/// Waits until a host that is not understood has ended, or is to be asked again.
+pub(super) async fn left_alone(host: &ProcessId) {
+    let until = Instant::now() + OTHER_VERSION;
+    while host.is_alive() && Instant::now() < until {
+        sleep(END_LOOK).await;
     }
 }
 
