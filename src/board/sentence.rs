@@ -5,7 +5,7 @@
 
 use crate::model::checkin::{CheckIn, Sent};
 use crate::model::dialog::Way;
-use crate::model::event::Event;
+use crate::model::event::{Event, NeedKind};
 use crate::model::lease::Changes;
 use crate::model::rhythm::NudgeWay;
 use crate::model::settings::VerifyOn;
@@ -59,11 +59,7 @@ pub fn sentence(event: &Event) -> String {
             with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
         }
         Event::HostLost { why, .. } => format!("lost: {why}"),
-        Event::NeedsYouRaised { kind, question, .. } if question.trim().is_empty() => {
-            format!("needs you: {}", need_name(*kind))
-        }
-        Event::NeedsYouRaised { question, refined: true, .. } => format!("asks: {}", first_line(question)),
-        Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
+        Event::NeedsYouRaised { kind, question, refined, .. } => need_sentence(*kind, question, *refined),
         Event::NeedsYouCleared {} => "no longer needs you".into(),
         Event::DiffObserved { diff, .. } => diff_text(diff),
         Event::FactsSought { .. } => "looking at what it did".into(),
@@ -98,6 +94,14 @@ fn compared_sentence(contradictions: &[String], hollow: bool) -> String {
         ([], false) => "the check-in was put beside the facts".into(),
         ([], true) => "the same words again and nothing new: the check-in does not count".into(),
         (said, _) => format!("the facts say otherwise: {}", said.join("; ")),
+    }
+}
+
+fn need_sentence(kind: NeedKind, question: &str, refined: bool) -> String {
+    match (first_line(question), refined) {
+        (words, _) if words.is_empty() => format!("needs you: {}", need_name(kind)),
+        (words, true) => format!("asks: {words}"),
+        (words, false) => format!("needs you: {words}"),
     }
 }
 
