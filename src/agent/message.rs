@@ -58,7 +58,9 @@ pub fn may_type(adapter: &Adapter, state: &RunState) -> Result<(), Hold> {
         RunKind::Idle | RunKind::Working | RunKind::Quiet if state.source != Some(Source::Process) => Ok(()),
         RunKind::Starting => Err(Hold::Starting),
         RunKind::Waiting => Err(Hold::Dialog(state.ask.unwrap_or(Ask::Question))),
-        RunKind::Limited => Err(Hold::Limited),
+        RunKind::Limited if state.until.is_some() => Err(Hold::Limited),
+        // Nothing tells when such a limit ends: what is typed finds out.
+        RunKind::Limited => Ok(()),
         RunKind::Checking => Err(Hold::Checking),
         RunKind::None | RunKind::Stopped | RunKind::Exited | RunKind::Lost => Err(Hold::Ended),
         RunKind::Unknown | RunKind::Idle | RunKind::Working | RunKind::Quiet => Err(Hold::Unknown),

@@ -25,11 +25,14 @@ fn a_text_is_held_wherever_it_would_be_read_as_something_else() {
         (RunKind::Exited, Hold::Ended),
         (RunKind::Lost, Hold::Ended),
         (RunKind::Stopped, Hold::Ended),
-        (RunKind::Limited, Hold::Limited),
         (RunKind::Checking, Hold::Checking),
     ] {
         assert_eq!(may_type(&claude, &state(kind, Source::Process)), Err(hold), "{kind:?}");
     }
+    let open = state(RunKind::Limited, Source::Hook);
+    let until = RunState { until: Some(crate::model::time::Wall(1)), ..open.clone() };
+    assert_eq!(may_type(&claude, &until), Err(Hold::Limited));
+    assert_eq!(may_type(&claude, &open), Ok(()), "else nobody could set it going again");
     let generic = builtin("generic").expect("generic");
     assert_eq!(may_type(&generic, &state(RunKind::Working, Source::Activity)), Err(Hold::Unreadable));
 }

@@ -381,6 +381,8 @@ pub struct Show {
     pub timeline: Vec<Moment>,
     /// Touches of what is off-limits.
     pub violations: Vec<String>,
+    /// The limits of size, time and use that the attempt crossed, in words.
+    pub crossed: Vec<String>,
     /// What is to be known of its newest attempt's worktree.
     pub notes: Vec<String>,
     /// The last lines of what its agent wrote, where it ended badly.

@@ -362,7 +362,21 @@ impl Seen<'_> {
             None if self.shown.diff.as_ref().is_some_and(|d| changed(&d.stat)) => facts.push("unverified".to_owned()),
             None => {}
         }
+        facts.extend(self.beyond());
         facts.extend(self.criteria());
+        facts
+    }
+
+    /// What the work does that was not allowed, whatever the checks say of it.
+    fn beyond(&self) -> Vec<String> {
+        let Some(attempt) = self.task.attempt() else { return Vec::new() };
+        let mut facts: Vec<String> = Vec::new();
+        let violations: Vec<&String> = view::violations(attempt).collect();
+        if let [first, rest @ ..] = violations.as_slice() {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            facts.push(format!("off limits: {first}{more}"));
+        }
+        facts.extend(view::crossed(attempt).map(|why| format!("over budget: {why}")));
         facts
     }
 
@@ -445,8 +459,9 @@ fn claim_of(received: &ReceivedCheckIn, part: Part) -> Claim {
         Part::Blockers => said.blockers.join("; "),
     };
     // An agent that leaves a part out has still said something.
-    let mut text =
-        [first, said.did.clone(), said.next.clone()].into_iter().find(|t| !t.trim().is_empty()).unwrap_or_default();
+    let question = said.question.clone().unwrap_or_default();
+    let all = [first, said.did.clone(), question, said.blockers.join("; "), said.next.clone()];
+    let mut text = all.into_iter().find(|t| !t.trim().is_empty()).unwrap_or_default();
     if !said.met.is_empty() {
         let met: Vec<String> = said.met.iter().map(|n| format!("#{n}")).collect();
         text.push_str(&format!(" (says {} met)", met.join(" ")));
@@ -546,7 +561,8 @@ fn claim_line(entry: &Entry, until: Wall) -> Option<String> {
     match &entry.claim {
         Some(claim) => {
             let age = lasted(claim.at, until);
-            Some(format!("{} ({age} ago): {}", claim_name(claim.state), claim.text))
+            let words = if claim.text.is_empty() { String::new() } else { format!(": {}", claim.text) };
+            Some(format!("{} ({age} ago){words}", claim_name(claim.state)))
         }
         None => begun.then(|| "no check-in".to_owned()),
     }

@@ -3,13 +3,15 @@
 //! **Invariant:** one line for each event, whatever it carries. Must not know: who reads it, and by
 //! which clock.
 
-use crate::model::checkin::Sent;
+use crate::model::checkin::{CheckIn, Sent};
 use crate::model::dialog::Way;
-use crate::model::event::Event;
+use crate::model::event::{Event, NeedKind};
 use crate::model::lease::Changes;
 use crate::model::rhythm::NudgeWay;
 use crate::model::settings::VerifyOn;
 
+use super::report::claim_name;
+use super::text::need_name;
 use super::usage;
 use super::view::{diff_text, outcome_name, plural, run_name};
 
@@ -34,7 +36,7 @@ pub fn sentence(event: &Event) -> String {
         Event::WorkFinished { by } => format!("finished: {by}"),
         Event::QuestionAsked { text, .. } => format!("asks: {text}"),
         Event::QuestionSettled {} => "the question is settled".into(),
-        Event::CheckInReceived { check_in, .. } => format!("checked in: {}", check_in.did),
+        Event::CheckInReceived { check_in, .. } => format!("checked in: {}", first_line(said(check_in))),
         Event::CheckInRefused { why, what: Sent::Report } => format!("a check-in was refused: {why}"),
         Event::CheckInRefused { why, what: Sent::Hook } => format!("a hook was not heard: {why}"),
         Event::CheckInRefused { why, what: Sent::Request } => format!("a request was refused: {why}"),
@@ -57,8 +59,7 @@ pub fn sentence(event: &Event) -> String {
             with_leftovers(&format!("the agent ended with {exit}"), *leftovers)
         }
         Event::HostLost { why, .. } => format!("lost: {why}"),
-        Event::NeedsYouRaised { question, refined: true, .. } => format!("asks: {}", first_line(question)),
-        Event::NeedsYouRaised { question, .. } => format!("needs you: {}", first_line(question)),
+        Event::NeedsYouRaised { kind, question, refined, .. } => need_sentence(*kind, question, *refined),
         Event::NeedsYouCleared {} => "no longer needs you".into(),
         Event::DiffObserved { diff, .. } => diff_text(diff),
         Event::FactsSought { .. } => "looking at what it did".into(),
@@ -94,6 +95,21 @@ fn compared_sentence(contradictions: &[String], hollow: bool) -> String {
         ([], true) => "the same words again and nothing new: the check-in does not count".into(),
         (said, _) => format!("the facts say otherwise: {}", said.join("; ")),
     }
+}
+
+fn need_sentence(kind: NeedKind, question: &str, refined: bool) -> String {
+    match (first_line(question), refined) {
+        (words, _) if words.is_empty() => format!("needs you: {}", need_name(kind)),
+        (words, true) => format!("asks: {words}"),
+        (words, false) => format!("needs you: {words}"),
+    }
+}
+
+/// The words of a check-in that say most; where it has none, where it says that it stands.
+fn said(check_in: &CheckIn) -> &str {
+    let words = [Some(&check_in.did), check_in.question.as_ref(), check_in.blockers.first(), Some(&check_in.next)];
+    let words = words.into_iter().flatten().find(|text| !text.trim().is_empty());
+    words.map_or_else(|| claim_name(check_in.state), String::as_str)
 }
 
 /// How a reminder goes, for people.
@@ -186,4 +202,29 @@ fn verdict_sentence(verdict: &crate::model::verdict::Verdict) -> String {
     let outcome = outcome_name(verdict.outcome);
     let failed: Vec<&str> = verdict.checks.iter().filter(|c| !c.why.is_empty()).map(|c| c.name.as_str()).collect();
     if failed.is_empty() { format!("checks: {outcome}") } else { format!("checks: {outcome} ({})", failed.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn no_sentence_ends_where_its_words_should_begin() {
+        let check_in = |mut said: serde_json::Value| {
+            (said["schemaVersion"], said["kind"]) = (1.into(), "check-in".into());
+            json!({"event": "check-in-received", "check_in": said, "via": "outbox"})
+        };
+        let need = |kind: &str| json!({"event": "needs-you-raised", "kind": kind, "question": "", "refined": false});
+        for (event, want) in [
+            (check_in(json!({"state": "working", "did": "read it"})), "checked in: read it"),
+            (check_in(json!({"state": "needs-decision", "question": "which?"})), "checked in: which?"),
+            (check_in(json!({"state": "blocked", "blockers": ["no network"]})), "checked in: no network"),
+            (check_in(json!({"state": "ready"})), "checked in: ready"),
+            (need("permission"), "needs you: permission"),
+        ] {
+            let event: Event = serde_json::from_value(event).expect("an event");
+            assert_eq!(sentence(&event), want);
+        }
+    }
 }

@@ -141,6 +141,7 @@ pub(super) fn two_days() -> Story {
     s.diff(1_800, 1, 1, 3, 2).state(2_800, 1, 1, "waiting", "hook", "Bash: rm -rf target/");
     s.needs(2_801, 1, "permission", "Bash: rm -rf target/\nDo you want to proceed?");
     s.moved(1_610, 2, "backlog", "build", "rule", "").begun(1_610, 2, 1, "codex");
+    s.happens(2_850, 2, 1, "check-in-missed", json!({"why": "no check-in for 30m"}));
     s.needs(2_850, 2, "late", "no check-in for 30m");
     s.moved(1_620, 3, "backlog", "build", "rule", "").begun(1_620, 3, 1, "claude").judged(1_700, 3, 1, "red", 1);
     s.moved(1_710, 3, "build", "review", "person", "").moved(1_720, 3, "review", "build", "person", "no tests for it");

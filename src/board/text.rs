@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::model::board::HoldKind;
 use crate::model::event::NeedKind;
 use crate::model::state::{RunKind, Source};
-use crate::model::task::Column;
+use crate::model::task::{Column, Mode};
 use crate::model::text::{clean, clean_line};
 use crate::model::time::{Now, Span, Wall};
 use crate::model::verdict::{TestCounts, VerdictOutcome};
@@ -148,10 +148,12 @@ fn needs_you(doc: &doc::Status, now: Now, out: &mut Lines<'_>) {
     }
     out.heading("needs you", Tone::Warn);
     for (task, need) in asking {
-        out.row(
-            task,
-            &[Part::new(Tone::Warn, format!("{} {since}", need_name(need.kind), since = age(now, need.since)))],
-        );
+        let mut parts = vec![Part::new(Tone::Warn, format!("{} {}", need_name(need.kind), age(now, need.since)))];
+        // Where the need itself does not say so: nobody waits for the answer.
+        let asks = matches!(need.kind, NeedKind::Question | NeedKind::Red);
+        parts.extend((asks && has_ended(task)).then(|| Part::new(Tone::Plain, "its agent has ended".to_owned())));
+        parts.extend(beyond(task));
+        out.row(task, &parts);
         let room = out.paint.columns().max(NARROWEST) - BELOW;
         let lines = need.question.lines().filter(|l| !l.trim().is_empty());
         let lines: Vec<String> = lines.flat_map(|line| broken(&clean_line(line), room)).collect();
@@ -178,7 +180,7 @@ pub fn option_text(option: &doc::Choice) -> String {
     if answer == text { format!("  {text}") } else { format!("  {answer:<3}  {text}") }
 }
 
-/// The commands that answer a need, the likeliest first.
+/// The commands that answer a need, the likeliest first; each is one that is taken as the task stands.
 #[must_use]
 pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let id = task.id;
@@ -189,24 +191,33 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     // A plan is read before it is answered.
     let answers = |option: &&doc::Choice| !(designs && option.answer == "yes");
     let option = task.needs_you.as_ref().and_then(|need| need.options.first()).filter(answers);
-    if let Some(option) = option.filter(|_| matches!(kind, NeedKind::Permission | NeedKind::Question)) {
+    // A dialog is answered where it stands; any other question only where somebody hears the answer.
+    let is_heard = task.state.kind == RunKind::Waiting || task.hears;
+    let answerable = is_heard && matches!(kind, NeedKind::Permission | NeedKind::Question);
+    if let Some(option) = option.filter(|_| answerable && task.column != Column::Takeover) {
         let answer = if option.answer.contains(' ') { "\"…\"" } else { &option.answer };
-        return vec![format!("standup answer {id} {answer}"), attach];
+        let answer = format!("standup answer {id} {answer}");
+        return if has_ended(task) { vec![answer] } else { vec![answer, attach] };
     }
     match kind {
         NeedKind::Question if task.column == Column::Design => {
-            vec![show, format!("standup approve {id}"), format!("standup reject {id} --note \"…\"")]
+            let reject = format!("standup reject {id} --note \"…\"");
+            let verdicts = [show, format!("standup approve {id}")].into_iter();
+            verdicts.chain(task.hears.then_some(reject)).collect()
         }
         // Whatever the rule was that took it: messages wait until it is handed back.
         _ if task.column == Column::Takeover => {
-            vec![format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
-        }
-        NeedKind::Limit | NeedKind::OffLimits if task.column == Column::Takeover => {
-            vec![show, format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")]
+            // What ends in your hands by its mode waits for your verdict.
+            let own = task.mode == Mode::Own && kind == NeedKind::Question && task.verdict.is_some();
+            let hands = [format!("standup takeover {id}"), format!("standup handback {id} --note \"…\"")];
+            let verdict = own.then(|| [show, format!("standup approve {id}")]);
+            verdict.into_iter().flatten().chain(hands).collect()
         }
         NeedKind::Permission | NeedKind::Trust | NeedKind::Login => vec![attach],
+        NeedKind::Question if has_ended(task) && task.hears => vec![show, send],
+        NeedKind::Question if has_ended(task) => vec![show, verify, retry],
         // A dialog takes no message before it is answered.
-        NeedKind::Question if task.state.kind == RunKind::Waiting => vec![attach],
+        NeedKind::Question if task.state.kind == RunKind::Waiting && task.state.source.is_some() => vec![attach],
         NeedKind::Question if task.hears => vec![attach, send],
         NeedKind::Question => vec![attach],
         NeedKind::Red if task.hears => vec![show, send],
@@ -219,10 +230,22 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
             vec![show, retry]
         }
         NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), retry],
+        // One whose clock stands owes no report.
+        NeedKind::Late if task.checkin.as_ref().is_some_and(|c| c.due_at.is_none()) => vec![attach, show],
         NeedKind::Late => vec![format!("standup nudge {id}"), attach, show],
         NeedKind::Limit | NeedKind::OffLimits if task.hears => vec![show, send],
-        NeedKind::Limit | NeedKind::OffLimits => vec![show, verify, retry],
+        NeedKind::Limit | NeedKind::OffLimits if has_ended(task) => vec![show, retry],
+        // One that takes no messages is let go on by handing it back.
+        NeedKind::Limit | NeedKind::OffLimits => {
+            vec![show, attach, format!("standup takeover {id} --reason \"…\"")]
+        }
     }
+}
+
+/// Whether the agent of a task that was begun is gone.
+fn has_ended(task: &doc::Task) -> bool {
+    let gone = matches!(task.state.kind, RunKind::Stopped | RunKind::Exited | RunKind::Lost);
+    gone || task.attempt.as_ref().is_some_and(|a| a.host_pid.is_none() && a.started_at.is_some())
 }
 
 /// The name of a need.
@@ -274,6 +297,7 @@ impl Seen<'_> {
         parts.extend(self.hold(t).map(|(_, text)| Part::new(Tone::Warn, text)));
         parts.extend(t.verdict.as_ref().map(verdict_part));
         parts.extend(contradicted(t));
+        parts.extend(beyond(t));
         parts.extend(diff_parts(t));
         parts
     }
@@ -303,6 +327,7 @@ fn review_line(t: &doc::Task) -> Vec<Part> {
     let unverified = || Part::new(Tone::Warn, "unverified".to_owned());
     let mut parts = vec![t.verdict.as_ref().map_or_else(unverified, verdict_part)];
     parts.extend(contradicted(t));
+    parts.extend(beyond(t));
     parts.extend(diff_parts(t));
     parts
 }
@@ -311,6 +336,12 @@ fn review_line(t: &doc::Task) -> Vec<Part> {
 fn contradicted(t: &doc::Task) -> Option<Part> {
     let said = t.checkin.as_ref().is_some_and(|c| !c.contradictions.is_empty());
     said.then(|| Part::new(Tone::Bad, "contradicted".to_owned()))
+}
+
+/// That the work goes beyond what was allowed, whatever the checks say of it; `show` says where.
+fn beyond(t: &doc::Task) -> impl Iterator<Item = Part> {
+    let marks = [("off-limits", "off limits"), ("over-budget", "over budget")];
+    marks.into_iter().filter(|(flag, _)| t.flags.contains(flag)).map(|(_, text)| Part::new(Tone::Bad, text.to_owned()))
 }
 
 /// A diff in pieces, so that what does not fit is left out whole.

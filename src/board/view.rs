@@ -132,7 +132,7 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
             from: lease.from,
         }),
         paused: task.paused.as_ref().map(|p| doc::Paused { since: p.since, reason: p.reason.clone() }),
-        hears: newest.is_some_and(|attempt| policy::hears(board, task, attempt)),
+        hears: newest.is_some_and(|attempt| policy::hears(board, task, attempt) || listens(attempt, scene)),
         mute: newest.is_some_and(policy::is_mute),
     }
 }
@@ -165,11 +165,19 @@ fn state(attempt: Option<&Attempt>, scene: &Scene) -> doc::State {
     } else if scene.supervisor.is_none() && attempt.is_active() {
         // Nobody has looked since the supervisor went.
         RunKind::Unknown
+    } else if attempt.run.kind == RunKind::Quiet && listens(attempt, scene) {
+        // Its silence has a reason: it waits for a person.
+        RunKind::Waiting
     } else {
         attempt.run.kind
     };
     let source = attempt.run.source.filter(|_| kind == attempt.run.kind);
     doc::State { kind, source, age_s: scene.now.wall.since(attempt.run.at.wall).as_secs() }
+}
+
+/// Whether an attempt waits for an answer elsewhere than in its terminal.
+fn listens(attempt: &Attempt, scene: &Scene) -> bool {
+    attempt.is_active() && policy::listens_now(attempt, scene.now)
 }
 
 fn flags(task: &Task) -> Vec<&'static str> {
@@ -185,16 +193,20 @@ fn flags(task: &Task) -> Vec<&'static str> {
     let at_work = matches!(task.column, Column::Build | Column::Design);
     flag(at_work && attempt.is_active() && attempt.rhythm.late.is_some(), "late");
     flag(violations(attempt).next().is_some(), "off-limits");
-    let over = |t: &Tripped| !matches!(t.limit, LimitName::OffLimits | LimitName::PlanOnly | LimitName::LateCheckIns);
-    flag(attempt.tripped.iter().any(over), "over-budget");
+    flag(attempt.tripped.iter().any(is_of_budget), "over-budget");
     flag(outcome == Some(VerdictOutcome::Red), "red");
     flag(outcome == Some(VerdictOutcome::None) || (outcome.is_none() && is_past_build(task)), "unverified");
     flag(attempt.diff.is_some_and(|d| d.behind > 0), "stale-base");
     flags
 }
 
+/// Whether what was crossed is a limit of size, time or use.
+fn is_of_budget(tripped: &Tripped) -> bool {
+    !matches!(tripped.limit, LimitName::OffLimits | LimitName::PlanOnly | LimitName::LateCheckIns)
+}
+
 /// What it touches and must not, and what it changed while it is to plan only.
-fn violations(attempt: &Attempt) -> impl Iterator<Item = &String> {
+pub(super) fn violations(attempt: &Attempt) -> impl Iterator<Item = &String> {
     let strayed = attempt.strayed.iter().filter(|_| attempt.plans()).flatten();
     attempt.touched.iter().chain(strayed)
 }
@@ -308,6 +320,7 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         attempts: found.attempts.iter().map(past).collect(),
         timeline: log.iter().map(moment).collect(),
         violations: found.attempt().map(|a| violations(a).cloned().collect()).unwrap_or_default(),
+        crossed: found.attempt().into_iter().flat_map(crossed).collect(),
         notes: found.attempt().map(|a| a.notes.clone()).unwrap_or_default(),
         tail: found.attempt().map(|a| a.tail.clone()).unwrap_or_default(),
         plan: found.attempt().and_then(|a| a.plan.as_ref()).map(|plan| doc::Plan {
@@ -321,6 +334,11 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
         plan_unenforced: facts.filter(|_| mode == Mode::Checkpoint).and_then(|facts| facts.plan_unenforced.clone()),
         unconfined: facts.and_then(|facts| facts.unconfined.clone()),
     })
+}
+
+/// The budgets that an attempt crossed, in words.
+pub(super) fn crossed(attempt: &Attempt) -> impl Iterator<Item = String> + '_ {
+    attempt.tripped.iter().filter(|t| is_of_budget(t)).map(|t| t.why.clone())
 }
 
 fn shown_check_in(received: &crate::model::board::ReceivedCheckIn) -> doc::ShownCheckIn {
@@ -466,6 +484,39 @@ pub fn diff_text(diff: &DiffStat) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_for_a_person_is_not_quiet() {
+        let mut s = crate::board::story::Story::default();
+        s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+        s.happens(2, 1, 1, "question-asked", serde_json::json!({"text": "which way?", "options": []}));
+        s.state(5, 1, 1, "quiet", "activity", "nothing is seen of it");
+        let mut board = s.board();
+        let now = crate::board::story::at(6);
+        let scene = |now| Scene {
+            repo: PathBuf::new(),
+            base: None,
+            supervisor: Some(Supervisor {
+                process: crate::model::attempt::Proc { pid: 1, start: 1 },
+                since: Now::default(),
+                version: String::new(),
+                banners: Vec::new(),
+            }),
+            banners: Vec::new(),
+            holders: Vec::new(),
+            home: None,
+            now,
+        };
+        let shown = |board: &Board, now| {
+            let task = task(board, board.tasks.values().next().expect("a task"), &scene(now));
+            (task.state.kind, task.hears)
+        };
+        assert_eq!(shown(&board, now).0, RunKind::Quiet, "it asked, and nobody knows that it waits");
+        let task = board.tasks.values_mut().next().expect("a task");
+        task.attempts[0].listens_until = Some(now.mono + crate::model::time::Span::secs(20));
+        assert_eq!(shown(&board, now), (RunKind::Waiting, true));
+        assert_eq!(shown(&board, crate::board::story::at(7)).0, RunKind::Quiet, "it gave up waiting");
+    }
 
     #[test]
     fn a_full_machine_says_whose_it_is() {

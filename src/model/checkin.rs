@@ -153,6 +153,15 @@ impl CheckIn {
         self
     }
 
+    /// Whether [`Self::bounded`] cuts any of its texts or lists.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        let Self { did, next, blockers, question, options, met, .. } = self;
+        let mut texts = [did, next].into_iter().chain(question).chain(blockers).chain(options);
+        texts.any(|text| text.trim().chars().count() > MAX_TEXT)
+            || [blockers.len(), options.len(), met.len()].into_iter().any(|items| items > MAX_ITEMS)
+    }
+
     /// Whether it says nothing but that the agent works, which is no report.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -271,6 +280,7 @@ mod tests {
             met: (0..200).flat_map(|n| [n, n]).collect(),
             ..CheckIn::of(Claim::Working)
         };
+        assert!(said.is_cut());
         let kept = said.bounded();
         assert_eq!(kept.did, "]0;titletwo\nlines31m");
         assert_eq!(kept.next.chars().count(), MAX_TEXT + 1);
@@ -296,5 +306,17 @@ mod tests {
         ] {
             assert!(!said.is_empty(), "{said:?}");
         }
+    }
+
+    #[test]
+    fn what_just_fits_is_not_cut() {
+        let fits = CheckIn {
+            did: format!(" {} ", "ä".repeat(MAX_TEXT)),
+            met: vec![1; MAX_ITEMS],
+            ..CheckIn::of(Claim::Ready)
+        };
+        assert!(!fits.is_cut());
+        assert!(CheckIn { question: Some("ä".repeat(MAX_TEXT + 1)), ..fits.clone() }.is_cut());
+        assert!(CheckIn { blockers: vec!["a".into(); MAX_ITEMS + 1], ..fits }.is_cut());
     }
 }

@@ -14,7 +14,7 @@ use crate::model::input::{RefusalCode, Reply};
 use crate::model::state::{Ask, RunKind};
 use crate::model::time::Span;
 
-use super::command::{Answer, refuse, require_attempt, require_task, send};
+use super::command::{Answer, refuse, require_attempt, require_task, send, ways_on};
 use super::turn::Turn;
 use super::{plan, takeover};
 
@@ -56,12 +56,12 @@ fn in_dialog(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
     if attempt.run.kind != RunKind::Waiting {
         let prose = attempt.asks.is_some();
         let text = if prose {
-            format!("{id} asks in prose; a message answers it")
+            format!("{id} asks in prose; what answers it is words, not a choice")
         } else {
             format!("{id} waits for no answer")
         };
-        let hint = if prose { format!("standup send {id} \"…\"") } else { format!("standup show {id}") };
-        return refuse(RefusalCode::Failure, text, &[hint]);
+        let hints = if prose { ways_on(turn, id) } else { vec![format!("standup show {id}")] };
+        return refuse(RefusalCode::Failure, text, &hints);
     }
     if let Some(ask @ (Ask::Trust | Ask::Login)) = attempt.run.ask {
         let what = if ask == Ask::Trust { "whether a folder is trusted" } else { "a login" };

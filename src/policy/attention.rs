@@ -146,6 +146,7 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
         .or_else(|| plan::question(turn, task))
         .or_else(|| asks(attempt).filter(|_| !says_soon))
         .or_else(|| limits::ended(task, attempt))
+        .or_else(|| out_of_quota(turn, task, attempt))
         .or_else(|| stuck(turn, task, attempt))
         .or_else(|| limits::asks(task, attempt))
         .or_else(|| rests(turn, task, attempt))
@@ -181,7 +182,9 @@ fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
         End::Lost { why } => Some((NeedKind::Lost, why.clone())),
         End::Exited { exit } if !exit.is_success() => {
             let words = attempt.tail.lines().rfind(|line| !line.trim().is_empty());
-            let words = words.map(|line| format!(": {}", line.trim())).unwrap_or_default();
+            // Who was ended had no last word: what stands there is whatever was on the screen.
+            let words =
+                words.filter(|_| exit.signal.is_none()).map(|line| format!(": {}", line.trim())).unwrap_or_default();
             Some((NeedKind::Exit, format!("the agent ended with {exit}{words}")))
         }
         End::Exited { .. } | End::Stopped { .. } => None,
@@ -214,6 +217,18 @@ fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {
         return Some((kind, asked.unwrap_or(&attempt.run.text).clone()));
     }
     attempt.asks.clone().map(|text| (NeedKind::Question, text))
+}
+
+/// A usage limit that says no end: with one, it goes on by itself.
+fn out_of_quota(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
+    let waits = attempt.is_active() && attempt.run.kind == RunKind::Limited && attempt.run.until.is_none();
+    let told = turn.is_told(AttemptId { task: task.id, no: attempt.no });
+    let goes_on = attempt.stopping.is_some() || task.paused.is_some() || told || attempt.limit.is_some();
+    if !waits || goes_on || !matches!(task.column, Column::Build | Column::Design) {
+        return None;
+    }
+    let words = if attempt.run.text.is_empty() { "a usage limit was reached" } else { &attempt.run.text };
+    Some((NeedKind::Limit, format!("out of quota, and it is not known until when: {words}")))
 }
 
 fn stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {

@@ -3,7 +3,7 @@
 //! **Invariant:** nobody is reminded twice of the same deadline, nobody is late without as many
 //! reminders as are configured and the grace after the last, which counts from when it was given;
 //! one that cannot be given ends in late as well, and is said to be that. Nothing falls due while
-//! the clock stands. Must not know: how a reminder is typed, answered to a hook, or written to a file.
+//! the clock stands, nor from one that missed as many as are allowed: that is a person's matter. Must not know: how a reminder is typed, answered to a hook, or written to a file.
 
 use crate::model::action::Action;
 use crate::model::attempt::{Attempt, Phase};
@@ -18,10 +18,10 @@ use crate::model::state::RunKind;
 use crate::model::task::Column;
 use crate::model::time::Span;
 
-use super::claim;
-use super::command::{refuse, require_attempt};
+use super::command::{refuse, require_attempt, ways_on};
 use super::rhythm::interval;
 use super::turn::Turn;
+use super::{claim, limits};
 
 /// A supervisor that has just come back listens for so long before anything is due: what was
 /// reported meanwhile lies in outboxes, and states are seen anew.
@@ -81,7 +81,7 @@ fn due(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let (Some(rules), Some(task)) = (rules_of(turn, id), turn.task(id)) else { return false };
     let Some(attempt) = task.attempt() else { return false };
     let (of, rhythm) = (AttemptId { task: id, no: attempt.no }, attempt.rhythm.clone());
-    if rhythm.clock.since.is_none() || is_compared(task, attempt) {
+    if rhythm.clock.since.is_none() || is_compared(task, attempt) || limits::is_late_enough(attempt) {
         return false;
     }
     let reminds = rhythm.asked < rules.nudges;
@@ -216,11 +216,8 @@ pub(super) fn by_hand(turn: &mut Turn<'_>, id: TaskId) -> Result<Reply, Refusal>
     let (of, attempt) = require_attempt(turn, id)?;
     if attempt.rhythm.clock.since.is_none() {
         let text = format!("{id} is not in a turn of its own, so there is nobody to remind");
-        return refuse(
-            RefusalCode::Failure,
-            text,
-            &[format!("standup state {id}"), format!("standup send {id} \"…\"")],
-        );
+        let hints: Vec<String> = [format!("standup state {id}")].into_iter().chain(ways_on(turn, id)).collect();
+        return refuse(RefusalCode::Failure, text, &hints);
     }
     let Some(rules) = rules_of(turn, id) else {
         return refuse(RefusalCode::Failure, "the settings have not been read yet", &[]);

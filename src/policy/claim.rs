@@ -204,7 +204,8 @@ fn unmet(claim: &CheckIn, criteria: &[Criterion], facts: &Facts, near: bool) -> 
     let mut reasons: Vec<(String, Vec<u32>)> = Vec::new();
     for n in claim.met.iter().copied().collect::<BTreeSet<u32>>() {
         let why = match criteria.iter().find(|criterion| criterion.n == n) {
-            None if !criteria.is_empty() => Some("the brief has no such criterion".to_owned()),
+            None if criteria.is_empty() => Some("the brief has no criteria".to_owned()),
+            None => Some("the brief has no such criterion".to_owned()),
             Some(Criterion { check: Some(check), .. }) => unshown(check, facts, near),
             _ => unproven(facts, near),
         };
@@ -321,9 +322,13 @@ mod tests {
     #[test]
     fn criteria_need_a_green_check() {
         let said = claim(Claim::Working, "", &[1, 3]);
-        let found = contradictions(&said, &[], &facts(1, None), false);
+        let criteria = [1, 2, 3].map(|n| Criterion { n, text: String::new(), check: None });
+        let found = contradictions(&said, &criteria, &facts(1, None), false);
         assert_eq!(found, ["it says that #1, #3 hold; no check has run"]);
-        assert!(contradictions(&said, &[], &facts(1, Some((VerdictOutcome::Green, true))), false).is_empty());
+        let green = facts(1, Some((VerdictOutcome::Green, true)));
+        assert!(contradictions(&said, &criteria, &green, false).is_empty());
+        let none = contradictions(&said, &[], &green, false);
+        assert_eq!(none, ["it says that #1, #3 hold; the brief has no criteria"], "no check shows what is not asked");
     }
 
     #[test]

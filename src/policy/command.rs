@@ -94,6 +94,21 @@ pub(super) fn refuse<T>(code: RefusalCode, text: impl Into<String>, hints: &[Str
     Err(Refusal { code, text: text.into(), hints: hints.to_vec() })
 }
 
+/// What is taken of a person as a task stands, for whoever was refused something else.
+pub(super) fn ways_on(turn: &Turn<'_>, id: TaskId) -> Vec<String> {
+    let Some(task) = turn.task(id) else { return vec!["standup status".into()] };
+    let send = || format!("standup send {id} \"…\"");
+    match (task.column, task.attempt()) {
+        (column, _) if column.is_closed() => vec![format!("standup move {id} backlog --reason \"…\"")],
+        (_, None) => vec![format!("standup start {id}")],
+        (Column::Takeover, _) => vec![format!("standup handback {id} --note \"…\"")],
+        (_, Some(attempt)) if messages::hears(turn.board, task, attempt) => vec![send()],
+        (_, Some(attempt)) if super::mail::hears_at_once(turn, attempt) => vec![send()],
+        (_, Some(attempt)) if attempt.host().is_some() => vec![format!("standup attach {id}    # and type yourself")],
+        (_, Some(_)) => vec![format!("standup show {id}"), format!("standup retry {id}")],
+    }
+}
+
 pub(super) fn require_task<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<&'a Task, Refusal> {
     match turn.task(id) {
         Some(task) => Ok(task),
@@ -291,8 +306,8 @@ fn start(turn: &mut Turn<'_>, id: TaskId) -> Answer {
         }
         (Column::Build | Column::Design, Some(attempt)) => start_again(turn, id, &attempt.clone()),
         (column, _) => {
-            let hints = [format!("standup send {id} \"…\""), format!("standup retry {id}")];
-            refuse(RefusalCode::Failure, format!("{id} is in {column} and cannot be started from there"), &hints)
+            let text = format!("{id} is in {column} and cannot be started from there");
+            refuse(RefusalCode::Failure, text, &ways_on(turn, id))
         }
     }
 }
@@ -300,7 +315,8 @@ fn start(turn: &mut Turn<'_>, id: TaskId) -> Answer {
 /// Brings an ended attempt back in its own worktree; one that never had a worktree is tried anew.
 fn start_again(turn: &mut Turn<'_>, id: TaskId, attempt: &Attempt) -> Answer {
     if attempt.is_active() || attempt.checking.is_some() {
-        return refuse(RefusalCode::Failure, format!("{id} runs already"), &[format!("standup attach {id}")]);
+        let see = if attempt.host().is_some() { "attach" } else { "show" };
+        return refuse(RefusalCode::Failure, format!("{id} runs already"), &[format!("standup {see} {id}")]);
     }
     refuse_held(turn, id)?;
     let of = AttemptId { task: id, no: attempt.no };

@@ -152,6 +152,13 @@ fn late(attempt: &Attempt, limits: Limits) -> Option<String> {
     (missed >= limit).then(|| format!("it has missed {missed} check-ins; the limit is {limit}"))
 }
 
+/// Whether an attempt has missed as many check-ins as it may and nothing was heard of it since,
+/// neither from its agent nor from the person who was told.
+pub(super) fn is_late_enough(attempt: &Attempt) -> bool {
+    let told = |t: &Tripped| t.limit == LimitName::LateCheckIns && !t.settled;
+    attempt.rhythm.late.is_some() && attempt.tripped.iter().any(told)
+}
+
 fn same_failure(attempt: &Attempt, limits: Limits) -> Option<String> {
     let (what, times) = &attempt.failing;
     if *times < limits.same_failure {

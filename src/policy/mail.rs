@@ -23,6 +23,9 @@ const MAX_ID: usize = 128;
 /// it at least every third of this.
 const LISTENS: Span = Span::secs(30);
 
+/// How far ahead of our clock a report may be dated.
+const AHEAD: Span = Span::mins(24 * 60);
+
 /// Takes a report, or stores why not.
 pub(super) fn checked_in(
     turn: &mut Turn<'_>,
@@ -80,7 +83,7 @@ fn fault(
             return Some(format!("it came already: id {name}"));
         }
     }
-    too_old(task, attempt, id, stamp, now)
+    misdated(task, attempt, id, stamp, now)
 }
 
 fn own(task: &Task, id: AttemptId) -> impl Iterator<Item = &ReceivedCheckIn> {
@@ -89,8 +92,12 @@ fn own(task: &Task, id: AttemptId) -> impl Iterator<Item = &ReceivedCheckIn> {
 
 /// Why a date shows that a report was not written by this attempt, or came before. Where the
 /// clock was set back meanwhile, dates say nothing.
-fn too_old(task: &Task, attempt: &Attempt, id: AttemptId, stamp: &Stamp, now: Now) -> Option<String> {
+fn misdated(task: &Task, attempt: &Attempt, id: AttemptId, stamp: &Stamp, now: Now) -> Option<String> {
     let at = stamp.at?;
+    // A day for zones that are written wrongly: whoever dates a report is no clock.
+    if at > now.wall && at.since(now.wall) > AHEAD {
+        return Some(format!("it is dated {at}, which lies ahead"));
+    }
     if attempt.planned_at <= now.wall && at < attempt.planned_at {
         return Some(format!("it is dated {at}, and {id} was begun at {}", attempt.planned_at));
     }
@@ -166,15 +173,21 @@ fn answers(message: &Message, id: AttemptId, after: Option<MsgId>) -> bool {
 
 /// Whether an attempt waits for an answer elsewhere than in its terminal.
 pub(super) fn listens(turn: &mut Turn<'_>, attempt: &Attempt) -> bool {
-    listens_until(turn, attempt).is_some_and(|until| !turn.is_due(until))
+    listens_until(attempt, turn.now).is_some_and(|until| !turn.is_due(until))
 }
 
 /// Whether it does so right now.
 pub(super) fn hears_at_once(turn: &Turn<'_>, attempt: &Attempt) -> bool {
-    listens_until(turn, attempt).is_some_and(|until| turn.now.mono < until)
+    listens_now(attempt, turn.now)
 }
 
-fn listens_until(turn: &Turn<'_>, attempt: &Attempt) -> Option<Mono> {
+/// Whether an attempt has asked a person and waits for the answer elsewhere than in its terminal.
+#[must_use]
+pub fn listens_now(attempt: &Attempt, now: Now) -> bool {
+    listens_until(attempt, now).is_some_and(|until| now.mono < until)
+}
+
+fn listens_until(attempt: &Attempt, now: Now) -> Option<Mono> {
     // A moment further away than any listener says was set by the clock of an earlier boot.
-    attempt.listens_until.filter(|until| *until <= turn.now.mono + LISTENS)
+    attempt.listens_until.filter(|until| *until <= now.mono + LISTENS)
 }

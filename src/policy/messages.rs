@@ -199,8 +199,8 @@ pub(super) fn waits_for(turn: &Turn<'_>, task: &Task) -> String {
     match (&attempt.phase, attempt.run.kind) {
         (Phase::Preparing { .. } | Phase::Launching { .. }, _) => "the agent is starting".into(),
         (Phase::Live { .. }, RunKind::Waiting) => "the agent asks something first".into(),
-        (Phase::Live { .. }, RunKind::Limited) => {
-            attempt.run.until.map_or_else(|| "the agent is out of quota".into(), super::quota::limited_until)
+        (Phase::Live { .. }, RunKind::Limited) if attempt.run.until.is_some() => {
+            attempt.run.until.map(super::quota::limited_until).unwrap_or_default()
         }
         (Phase::Live { .. }, _) if !attempt.readable => "the agent cannot read it yet".into(),
         (Phase::Ended { .. }, _) => match task.attempt_id().and_then(|id| admission::resume_hold(turn, id)) {

@@ -41,5 +41,6 @@ pub use approval::{required, unmet};
 pub use attention::is_mute;
 pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
+pub use mail::listens_now;
 pub use messages::hears;
 pub use rhythm::interval;

@@ -7,7 +7,7 @@ use crate::model::event::Event;
 use crate::model::id::TaskId;
 use crate::model::input::{Refusal, RefusalCode, Reply};
 
-use super::command::{refuse, require_task};
+use super::command::{refuse, require_task, ways_on};
 use super::turn::Turn;
 
 type Answer = Result<Reply, Refusal>;
@@ -26,8 +26,7 @@ pub(super) fn pause(turn: &mut Turn<'_>, id: TaskId, reason: String) -> Answer {
 pub(super) fn resume(turn: &mut Turn<'_>, id: TaskId) -> Answer {
     let task = require_task(turn, id)?;
     if task.paused.is_none() {
-        let hints = [format!("standup start {id}"), format!("standup handback {id}")];
-        return refuse(RefusalCode::Failure, format!("{id} is not paused"), &hints);
+        return refuse(RefusalCode::Failure, format!("{id} is not paused"), &ways_on(turn, id));
     }
     turn.task_event(id, Event::TaskResumed {});
     Ok(Reply::Ok {})

@@ -14,7 +14,7 @@ use crate::model::lease::{Changes, Lease, Mark};
 use crate::model::message::From;
 use crate::model::task::Column;
 
-use super::command::{refuse, require_attempt, require_task};
+use super::command::{refuse, require_attempt, require_task, ways_on};
 use super::turn::Turn;
 
 type Answer = Result<Reply, Refusal>;
@@ -26,7 +26,7 @@ pub(super) fn takeover(turn: &mut Turn<'_>, id: TaskId, reason: String) -> Answe
     let task = require_task(turn, id)?;
     if task.column.is_closed() || task.column == Column::Backlog {
         let text = format!("{id} is in {}; there is nothing to take over", task.column);
-        return refuse(RefusalCode::Failure, text, &[format!("standup start {id}")]);
+        return refuse(RefusalCode::Failure, text, &ways_on(turn, id));
     }
     if preparing {
         let text = format!("the worktree of {of} is still being made");

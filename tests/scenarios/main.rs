@@ -3,6 +3,7 @@
 //!
 //! `STANDUP_BLESS=1` writes the answers anew; look at the difference before you keep it.
 
+mod hints;
 mod language;
 mod limits;
 #[path = "../support/plain.rs"]

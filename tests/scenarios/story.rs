@@ -17,6 +17,7 @@ use standup::model::time::{Boot, Mono, Now, Span, Wall};
 use standup::model::verdict::{CheckOutcome, CheckResult, Verdict, VerdictOutcome};
 use standup::policy::{Machine, rest};
 
+use crate::hints;
 use crate::language::Line;
 use crate::limits::set_limit;
 use crate::plain::{agent, facts_of, plain, settings_of};
@@ -110,6 +111,9 @@ impl Story {
             let step = self.machine.step(input, self.now);
             self.wake_at = step.wake_at;
             told.extend(show::reply(&step.reply));
+            if let Err(refusal) = &step.reply {
+                told.extend(hints::refused(&self.machine, self.now, &refusal.hints));
+            }
             for record in step.events {
                 told.push(show::event(&record));
                 self.log.push((record, self.now));
@@ -128,6 +132,7 @@ impl Story {
             }
         }
         told.extend(self.changes());
+        told.extend(hints::of_needs(&self.machine, self.now));
         told
     }
 
@@ -432,7 +437,8 @@ impl Story {
             ..RunState::plain(kind, Some(Source::Osc7501), self.now)
         };
         let told = |state: RunState, asks: Option<&str>| {
-            let readable = matches!(state.kind, RunKind::Idle | RunKind::Working | RunKind::Quiet);
+            let open = state.kind == RunKind::Limited && state.until.is_none();
+            let readable = open || matches!(state.kind, RunKind::Idle | RunKind::Working | RunKind::Quiet);
             Observation::State { state, readable, asks: asks.map(str::to_owned) }
         };
         Ok(Some(match line.verb.as_str() {
@@ -477,10 +483,9 @@ impl Story {
             "bad-hook" => Observation::BadCheckIn { why: line.word(1)?.into(), what: Sent::Hook },
             "exit" => {
                 let (_, facts) = self.host(line.word(0)?)?;
-                Observation::Exited {
-                    host: facts.id,
-                    ended: ended(line.word(1)?, line.word_or(2, "output") == "output")?,
-                }
+                let mut ended = ended(line.word(1)?, line.word_or(2, "output") == "output")?;
+                ended.tail = line.with.get("tail").cloned().unwrap_or_default();
+                Observation::Exited { host: facts.id, ended }
             }
             "used" => Observation::Used { seen: used(line, self.host(line.word(0)?)?.1.id)? },
             "strays" => Observation::Strayed { paths: line.words[1..].to_vec() },

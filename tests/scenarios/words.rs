@@ -23,7 +23,11 @@ pub(crate) fn facts(id: HostId) -> HostFacts {
 }
 
 pub(crate) fn ended(code: &str, output: bool) -> Result<Ended, String> {
-    let exit = Exit { code: Some(code.parse().map_err(|e| format!("{e}"))?), signal: None };
+    let number = |text: &str| text.parse().map(Some).map_err(|e| format!("{e}"));
+    let exit = match code.strip_prefix("signal-") {
+        Some(signal) => Exit { code: None, signal: number(signal)? },
+        None => Exit { code: number(code)?, signal: None },
+    };
     Ok(Ended { exit, leftovers: 0, output, tail: String::new(), lost: 0 })
 }
 

@@ -353,8 +353,10 @@ fn codex_says_error_without_words_and_the_screen_has_them() {
 
     let mut s = Scene::of("codex");
     s.psp("state=working:app=codex").psp("state=error:app=codex").screen("codex", "usage limit");
-    s.is(RunKind::Idle, Source::Osc7501);
+    s.is(RunKind::Limited, Source::Osc7501);
     assert!(s.weigher.trouble(at(s.ms)).is_some_and(|t| t.limit && t.until.is_none()));
+    assert_eq!((s.state().until, s.state().turn_over), (None, false));
+    s.psp("state=working:app=codex").is(RunKind::Working, Source::Osc7501);
 }
 
 #[test]

@@ -400,6 +400,9 @@ impl Weigher {
         } else if self.limit_until.is_some_and(|until| until > now.wall) {
             state.kind = RunKind::Limited;
             state.until = self.limit_until;
+        } else if self.limit_until.is_none() && limit::is_limit(&state.text) {
+            // A limit without an end: only a person can say when to try again.
+            state.kind = RunKind::Limited;
         } else if state.text.is_empty() {
             state.text = "the turn ended in an error".to_owned();
         }

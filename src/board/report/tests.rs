@@ -132,3 +132,31 @@ fn what_is_said_where_a_task_stands_is_not_said_again() {
     let markdown = markdown::markdown(&report, &TimeZone::UTC);
     assert_eq!(markdown.matches("the version is shown").count(), 1, "{markdown}");
 }
+
+#[test]
+fn finished_work_beyond_its_limits_says_so_beside_its_verdict() {
+    let mut s = crate::board::story::Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    s.happens(30, 1, 1, "off-limits-touched", serde_json::json!({"paths": ["ci/a.yml", "ci/b.yml"]}));
+    let why = "it changes 300 lines; the limit is 50";
+    let limit = serde_json::json!({"limit": "changed_lines", "action": "warn", "why": why});
+    s.happens(31, 1, 1, "limit-tripped", limit).moved(40, 1, "build", "review", "rule", "checks are green");
+    let report = report(&s.board(), &Window::new(Wall(START)), &scene(true));
+    let facts = &report.ready.first().expect("it is ready").facts;
+    assert!(facts.contains(&"off limits: ci/a.yml and 1 more".to_owned()), "{facts:?}");
+    assert!(facts.contains(&format!("over budget: {why}")), "{facts:?}");
+}
+
+#[test]
+fn a_claim_without_words_of_what_was_done_says_what_it_asks() {
+    let mut s = crate::board::story::Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    s.said(5, 1, 1, serde_json::json!({"state": "needs-decision", "question": "which way?"}));
+    let line = |s: &crate::board::story::Story| {
+        let report = report(&s.board(), &Window::new(Wall(START)), &scene(true));
+        claim_line(report.doing.first().expect("it is done"), at(8).wall)
+    };
+    assert_eq!(line(&s).as_deref(), Some("needs a decision (3m ago): which way?"));
+    s.said(6, 1, 1, serde_json::json!({"state": "ready"}));
+    assert_eq!(line(&s).as_deref(), Some("ready (2m ago)"));
+}

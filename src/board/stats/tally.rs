@@ -95,6 +95,8 @@ struct Standing {
 struct Doing {
     needs_you: bool,
     limited: bool,
+    /// Out of quota, and nobody knows until when.
+    out: bool,
     working: bool,
     checking: bool,
 }
@@ -104,7 +106,7 @@ impl Doing {
     fn state(self) -> Option<RunKind> {
         let all = [
             (self.needs_you, RunKind::Waiting),
-            (self.limited, RunKind::Limited),
+            (self.limited || self.out, RunKind::Limited),
             (self.working, RunKind::Working),
             (self.checking, RunKind::Checking),
         ];
@@ -114,11 +116,14 @@ impl Doing {
     /// What goes on after an event.
     fn after(mut self, event: &Event) -> Self {
         match event {
-            Event::StateChanged { state } => self.working = state.kind == RunKind::Working,
+            Event::StateChanged { state } => {
+                self.working = state.kind == RunKind::Working;
+                self.out = state.kind == RunKind::Limited && state.until.is_none();
+            }
             Event::AgentExited { .. }
             | Event::AttemptStopped { .. }
             | Event::AttemptFailed { .. }
-            | Event::HostLost { .. } => (self.working, self.limited) = (false, false),
+            | Event::HostLost { .. } => (self.working, self.limited, self.out) = (false, false, false),
             Event::ChecksStarted { on: None, .. } => self.checking = true,
             Event::VerdictReached { .. } | Event::ChecksDropped { .. } => self.checking = false,
             Event::NeedsYouRaised { .. } => self.needs_you = true,
@@ -209,7 +214,12 @@ impl Tally {
                 });
             }
             Event::TaskMoved { from, to, .. } if from != to => self.moved(id, *from, *to, at, counted),
-            Event::LimitReached { .. } if self.tasks.get(&id).is_some_and(|task| !task.doing.limited) => {
+            Event::LimitReached { .. } if !self.is_limited(id) => {
+                self.count(id, counted, |counts| counts.out_of_quota += 1);
+            }
+            Event::StateChanged { state }
+                if state.kind == RunKind::Limited && state.until.is_none() && !self.is_limited(id) =>
+            {
                 self.count(id, counted, |counts| counts.out_of_quota += 1);
             }
             // What was only seen on the way is no result of its work.
@@ -222,11 +232,12 @@ impl Tally {
             }
             // More that became known of a need is no other need.
             Event::NeedsYouRaised { kind, refined: false, .. } => self.count(id, counted, |counts| match kind {
-                NeedKind::Late => counts.late += 1,
                 NeedKind::Question => counts.questions += 1,
                 NeedKind::Permission => counts.permissions += 1,
                 _ => {}
             }),
+            // Not the need: lateness under another one raises none.
+            Event::CheckInMissed { .. } => self.count(id, counted, |counts| counts.late += 1),
             Event::CheckInReceived { .. } => self.count(id, counted, |counts| counts.check_ins += 1),
             Event::NudgeIssued { .. } => self.count(id, counted, |counts| counts.nudges += 1),
             Event::LimitTripped { limit, .. } => {
@@ -234,6 +245,11 @@ impl Tally {
             }
             _ => {}
         }
+    }
+
+    /// Whether it is out of quota already: more that becomes known of a limit is no other limit.
+    fn is_limited(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|task| task.doing.limited || task.doing.out)
     }
 
     fn moved(&mut self, id: TaskId, from: Column, to: Column, at: Wall, counted: bool) {

@@ -219,3 +219,24 @@ fn reasons_are_what_was_said_and_each_is_told_once() {
     let text = text::text(&stats, &Bare(100));
     assert!(text.contains("   2×  sent back      no tests\n"), "{text}");
 }
+
+#[test]
+fn lateness_counts_also_where_another_need_stands() {
+    let mut s = Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    s.needs(5, 1, "question", "which way?");
+    let missed = json!({"why": "it has not checked in"});
+    s.happens(20, 1, 1, "check-in-missed", missed.clone()).happens(40, 1, 1, "check-in-missed", missed);
+    assert_eq!(of(&s, None, By::Agent).all.late, 2);
+}
+
+#[test]
+fn a_limit_that_says_no_end_is_counted_once_and_its_time_too() {
+    let mut s = Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    s.state(10, 1, 1, "limited", "hook", "429").state(12, 1, 1, "limited", "osc7501", "429");
+    s.state(20, 1, 1, "working", "hook", "").state(30, 1, 1, "limited", "hook", "429");
+    let all = of(&s, None, By::Agent).all;
+    let limited = all.states.iter().find(|spent| spent.state == RunKind::Limited).map(|spent| spent.total_s);
+    assert_eq!((all.out_of_quota, limited), (2, Some((10 + HOURS_48.unsigned_abs() - 30) * 60)));
+}

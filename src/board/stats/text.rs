@@ -57,10 +57,12 @@ pub fn text(stats: &Stats, paint: &dyn Paint) -> String {
     }
     let groups: Vec<&Group> = stats.groups.iter().chain([&stats.all]).collect();
     let heads = [by, "begun", "success", "done", "sent back", "retries", "red checks"];
-    out.push_str(&table(&heads, &groups.iter().map(|group| counts(group)).collect::<Vec<_>>(), paint));
+    let all = std::iter::once(&stats.all);
+    let counted = |is: fn(&&Group) -> bool| stats.groups.iter().filter(is).chain(all.clone()).collect::<Vec<_>>();
+    out.push_str(&table(&heads, &counted(has_counts).into_iter().map(counts).collect::<Vec<_>>(), paint));
     let heads = [by, "check-ins", "nudges", "late", "questions", "permissions", "limits", "quota"];
     out.push_str(&format!("\n{}\n", paint.paint(Tone::Dim, "reports and interruptions")));
-    out.push_str(&table(&heads, &groups.iter().map(|group| attention(group)).collect::<Vec<_>>(), paint));
+    out.push_str(&table(&heads, &counted(has_attention).into_iter().map(attention).collect::<Vec<_>>(), paint));
     push_times(&mut out, by, &groups, paint);
     push_limits(&mut out, stats, paint);
     push_reasons(&mut out, stats, paint);
@@ -69,6 +71,18 @@ pub fn text(stats: &Stats, paint: &dyn Paint) -> String {
     );
     out.push_str(&paint.paint(Tone::Dim, &small));
     out
+}
+
+/// Whether anything of a group was begun or closed; what only waited has nothing but its time.
+fn has_counts(group: &&Group) -> bool {
+    let n = [group.tasks, group.done.of, group.bounces, group.retries, group.red.of];
+    n.iter().any(|n| *n > 0)
+}
+
+/// Whether anything of a group was begun or interrupted anybody.
+fn has_attention(group: &&Group) -> bool {
+    let n = [group.tasks, group.check_ins, group.nudges, group.late, group.questions, group.permissions];
+    n.iter().any(|n| *n > 0) || group.out_of_quota > 0 || !group.limits.is_empty()
 }
 
 /// Time in each column and in each state, as far as any was spent there.

@@ -41,6 +41,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     show_attempt(doc, now, &mut out);
     show_plan(doc, now, &mut out);
     show_verdict(t, &mut out);
+    show_beyond(doc, &mut out);
     unmet::show(doc, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
@@ -199,6 +200,9 @@ pub fn evidence(t: &doc::Task, verdict: Option<&Verdict>, paint: &dyn Paint) -> 
     out.text
 }
 
+/// Paths off limits that are named; the document has all.
+const VIOLATIONS_SHOWN: usize = 20;
+
 fn show_verdict(t: &doc::Task, out: &mut Lines<'_>) {
     let Some(v) = &t.verdict else { return };
     let head = verdict_part(v).painted(out.paint);
@@ -220,6 +224,20 @@ fn show_verdict(t: &doc::Task, out: &mut Lines<'_>) {
         }
         c.new_failures.iter().take(10).for_each(|f| out.note(&format!("        {}", clean_line(f))));
     }
+}
+
+/// What the work does that was not allowed.
+fn show_beyond(doc: &doc::Show, out: &mut Lines<'_>) {
+    if doc.violations.is_empty() && doc.crossed.is_empty() {
+        return;
+    }
+    out.heading("beyond its limits", Tone::Bad);
+    let shown = doc.violations.len().min(VIOLATIONS_SHOWN);
+    doc.violations[..shown].iter().for_each(|path| out.note(&format!("off limits  {}", clean_line(path))));
+    if doc.violations.len() > shown {
+        out.note(&format!("            and {} more", doc.violations.len() - shown));
+    }
+    doc.crossed.iter().for_each(|why| out.note(&format!("limit       {}", clean_line(why))));
 }
 
 fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {

@@ -257,7 +257,8 @@ fn one_task_is_shown_with_its_evidence() {
             moment(200_000, "state-changed", "working"),
             moment(100_000, "verdict-reached", "checks: red (test)"),
         ],
-        violations: vec![],
+        violations: vec!["ci/\x1b[31ma.yml".into()],
+        crossed: vec!["it changes 300 lines; the limit is 50".into()],
         tail: "error: unknown option --frobnicate\n".into(),
         notes: vec!["Submodules are \x1b[31mempty.".into()],
         plan: None,
@@ -302,4 +303,46 @@ fn a_hint_is_a_command_that_works_there() {
     }
     let never = doc::Task { column: Column::Build, attempt: None, ..held };
     assert_eq!(steps(&never, NeedKind::Exit), "standup show T1; standup retry T1", "there is no log");
+}
+
+#[test]
+fn work_beyond_its_limits_is_marked_before_a_person_reads_green() {
+    let of = |flags: Vec<&'static str>| doc::Task { flags, ..tasks().remove(4) };
+    let line = |flags| fitted_line(&of(flags));
+    assert_eq!(line(vec![]), "green 41 tests · 7 files +84 −7 · 2 commits");
+    assert!(line(vec!["off-limits"]).starts_with("green 41 tests · off limits"), "{}", line(vec!["off-limits"]));
+    assert!(line(vec!["over-budget"]).contains("over budget"));
+}
+
+fn fitted_line(task: &doc::Task) -> String {
+    review_line(task).into_iter().map(|part| part.text).collect::<Vec<_>>().join(" · ")
+}
+
+#[test]
+fn a_question_that_outlives_its_agent_offers_nothing_that_needs_it() {
+    let choice = doc::Choice { answer: "1".into(), text: "Red".into() };
+    let mut task = task(3, "Colours", Column::Build, RunKind::Exited, None);
+    task.needs_you = needs(NeedKind::Question, "Which?").map(|need| doc::NeedsYou { options: vec![choice], ..need });
+    task.hears = false;
+    let steps = |task: &doc::Task| next_steps(task, NeedKind::Question).join("; ");
+    assert_eq!(steps(&task), "standup show T3; standup verify T3; standup retry T3");
+    task.hears = true;
+    assert_eq!(steps(&task), "standup answer T3 1", "it is resumed with the answer, and has no terminal");
+    let text = status(&doc::Status { tasks: vec![task], holds: vec![], ..board() }, NOW, &Bare(100));
+    assert!(text.contains("question 3m5s · its agent has ended"), "{text}");
+}
+
+#[test]
+fn work_that_a_rule_handed_over_offers_what_settles_it() {
+    let mut task = task(3, "Mine", Column::Takeover, RunKind::Idle, None);
+    let steps = |task: &doc::Task, kind| next_steps(task, kind).join("; ");
+    (task.mode, task.verdict) = (Mode::Own, verdict(VerdictOutcome::Green, 0));
+    let hands = "standup takeover T3; standup handback T3 --note \"…\"";
+    assert_eq!(steps(&task, NeedKind::Question), format!("standup show T3; standup approve T3; {hands}"));
+    assert_eq!(steps(&task, NeedKind::Limit), hands);
+    (task.column, task.mode, task.hears) = (Column::Build, Mode::Delegate, false);
+    let lets_go_on = "standup show T3; standup attach T3; standup takeover T3 --reason \"…\"";
+    assert_eq!(steps(&task, NeedKind::Limit), lets_go_on, "it takes no message, and is no failure to try again");
+    task.state.kind = RunKind::Stopped;
+    assert_eq!(steps(&task, NeedKind::Limit), "standup show T3; standup retry T3");
 }

@@ -4,7 +4,7 @@ use crate::board::doc::Document;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::client::mail::{Mail, MailError, Way};
-use crate::model::checkin::{CheckIn, Claim, Via};
+use crate::model::checkin::{CheckIn, Claim, MAX_ITEMS, MAX_TEXT, Via};
 
 /// Report where you stand: what you did, what is next, what is in the way
 ///
@@ -85,12 +85,18 @@ pub(super) fn report(check_in: &CheckIn, ctx: &Context) -> Result<Code, Failure>
         ctx.ui.json(&Document::new("checked-in", said(&way)))?;
         return Ok(Code::Ok);
     }
+    // Said on its own line: whoever wrote more should know what is kept.
+    let kept = format!("only the first {MAX_TEXT} characters of a text and {MAX_ITEMS} of a list are kept");
+    let cut = check_in.is_cut().then_some(kept);
     match way {
         Way::Outbox { path, why } => {
             ctx.ui.detail(&format!("the supervisor was not reached ({why})"));
             ctx.ui.answer(&format!("checked in through the outbox: {}", path.display()))?;
         }
         Way::Socket => ctx.ui.answer("checked in with the supervisor")?,
+    }
+    if let Some(cut) = cut {
+        ctx.ui.answer(&cut)?;
     }
     Ok(Code::Ok)
 }

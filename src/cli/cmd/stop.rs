@@ -9,6 +9,7 @@ use crate::cli::tail::Interrupts;
 use crate::model::board::Board;
 use crate::model::id::TaskId;
 use crate::model::input::Command;
+use crate::model::task::Column;
 
 /// Longer than a host gives an agent to end by itself, and what it left behind after it.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -47,7 +48,10 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         ctx.ui.answer(&format!("{task}: nothing runs"))?;
     } else {
         ctx.ui.answer(&format!("{task}: {}", if stopped { "stopped" } else { "stopping" }))?;
-        ctx.ui.hint(&format!("standup start {task}"));
+        // Where a card is that is not started from there, its agent comes back for a message.
+        if matches!(board.tasks[&task].column, Column::Build | Column::Design) {
+            ctx.ui.hint(&format!("standup start {task}"));
+        }
     }
     Ok(Code::Ok)
 }
