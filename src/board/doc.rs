@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use crate::model::astray::Astray;
 use crate::model::attempt::{DiffStat, Exit};
 use crate::model::board::HoldKind;
 use crate::model::checkin::Claim;
@@ -255,6 +256,10 @@ pub struct Attempt {
     pub exit: Option<Exit>,
     /// A person's yes to its work.
     pub approval: Option<Approval>,
+    /// Where its work lies, if not on its branch: `{kind: "off-branch", on, doing}`, where `on` is
+    /// the branch that its worktree is on, `null` where that is none, and `doing` what was begun
+    /// there and not ended; or `{kind: "broken", why}`.
+    pub astray: Option<Astray>,
 }
 
 /// Reports of an attempt.

@@ -68,6 +68,8 @@ pub fn sentence(event: &Event) -> String {
         Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
         Event::UsageObserved { seen } => usage::seen_text(seen),
         Event::OffLimitsTouched { paths } if paths.is_empty() => "touches nothing off-limits any more".into(),
+        Event::WorktreeStrayed { astray: Some(astray) } => format!("its worktree {}", astray.text()),
+        Event::WorktreeStrayed { astray: None } => "its worktree is on its branch again".into(),
         Event::OffLimitsTouched { paths } => format!("touches what is off-limits: {}", paths.join(", ")),
         Event::AnswerGiven { choice, way, .. } => match way {
             Way::Hook => format!("answered: {} (by its hook)", choice.text),

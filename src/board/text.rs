@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use crate::model::astray::Astray;
 use crate::model::board::HoldKind;
 use crate::model::event::NeedKind;
 use crate::model::state::{RunKind, Source};
@@ -217,6 +218,7 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
             vec![show, retry]
         }
         NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), retry],
+        NeedKind::Broken => vec![show, retry],
         NeedKind::Late => vec![format!("standup nudge {id}"), attach, show],
         NeedKind::Limit | NeedKind::OffLimits if task.hears => vec![show, send],
         NeedKind::Limit | NeedKind::OffLimits => vec![show, verify, retry],
@@ -237,6 +239,7 @@ pub fn need_name(kind: NeedKind) -> &'static str {
         NeedKind::Exit => "failed",
         NeedKind::OffLimits => "off limits",
         NeedKind::Lost => "lost",
+        NeedKind::Broken => "broken",
     }
 }
 
@@ -272,6 +275,7 @@ impl Seen<'_> {
         parts.extend(self.hold(t).map(|(_, text)| Part::new(Tone::Warn, text)));
         parts.extend(t.verdict.as_ref().map(verdict_part));
         parts.extend(contradicted(t));
+        parts.extend(astray(t));
         parts.extend(diff_parts(t));
         parts
     }
@@ -301,8 +305,19 @@ fn review_line(t: &doc::Task) -> Vec<Part> {
     let unverified = || Part::new(Tone::Warn, "unverified".to_owned());
     let mut parts = vec![t.verdict.as_ref().map_or_else(unverified, verdict_part)];
     parts.extend(contradicted(t));
+    parts.extend(astray(t));
     parts.extend(diff_parts(t));
     parts
+}
+
+/// That its branch does not hold its work; `show` says where that lies.
+fn astray(t: &doc::Task) -> Option<Part> {
+    let astray = t.attempt.as_ref().and_then(|a| a.astray.as_ref())?;
+    let on = match astray {
+        Astray::OffBranch { on: Some(on), .. } => format!(": on {}", clean_line(on.as_str())),
+        _ => String::new(),
+    };
+    Some(Part::new(Tone::Bad, format!("{}{on}", astray.flag())))
 }
 
 /// That what its agent says of itself is not so; `show` says where.

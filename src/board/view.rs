@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::astray::Astray;
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task};
 use crate::model::dialog::{Choice, Says};
@@ -186,6 +187,7 @@ fn flags(task: &Task) -> Vec<&'static str> {
     flag(!attempt.touched.is_empty(), "off-limits");
     let over = |t: &Tripped| !matches!(t.limit, LimitName::OffLimits | LimitName::LateCheckIns);
     flag(attempt.tripped.iter().any(over), "over-budget");
+    flag(attempt.astray.is_some(), attempt.astray.as_ref().map_or("", Astray::flag));
     flag(outcome == Some(VerdictOutcome::Red), "red");
     flag(outcome == Some(VerdictOutcome::None) || (outcome.is_none() && is_past_build(task)), "unverified");
     flag(attempt.diff.is_some_and(|d| d.behind > 0), "stale-base");
@@ -206,6 +208,7 @@ fn attempt(attempt: &Attempt, scene: &Scene) -> doc::Attempt {
         host_pid: host.map(|h| h.host.pid),
         agent_pid: host.map(|h| h.agent.pid),
         agent_session: attempt.session.clone(),
+        astray: attempt.astray.clone(),
         started_at: attempt.started_at,
         exit: match attempt.end() {
             Some(End::Exited { exit }) => Some(*exit),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::astray::Astray;
 use super::dialog::{Answering, Choice, Dialog};
 use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::lease::{Approval, Plan};
@@ -311,6 +312,9 @@ pub struct Attempt {
     /// What it has touched that is off-limits, as last seen.
     #[serde(default)]
     pub touched: Vec<String>,
+    /// Where its work lies, as last seen, if not on its branch.
+    #[serde(default)]
+    pub astray: Option<Astray>,
     /// What it has used.
     #[serde(default)]
     pub usage: Usage,
@@ -392,6 +396,7 @@ impl Attempt {
             tripped: Vec::new(),
             failing: (Vec::new(), 0),
             touched: Vec::new(),
+            astray: None,
             usage: Usage::default(),
             dialog: None,
             answer: None,

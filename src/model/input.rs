@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::action::{Ended, Outcome};
+use super::astray::Astray;
 use super::attempt::{DiffStat, HostFacts, StopWhy};
 use super::checkin::{CheckIn, Sent, Stamp, Via};
 use super::dialog::Dialog;
@@ -341,6 +342,11 @@ pub enum Observation {
     OffLimits {
         /// All of it.
         paths: Vec<String>,
+    },
+    /// Where its work lies, if not on its branch.
+    Astray {
+        /// There.
+        astray: Option<Astray>,
     },
     /// It may build now, by a person's word in its own terminal.
     PlanLeft,

@@ -286,6 +286,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.diff = Some(*diff);
             attempt.tree.clone_from(tree);
         }
+        Event::WorktreeStrayed { astray } => attempt.astray.clone_from(astray),
         Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
         Event::UsageObserved { seen } => attempt.usage.take(seen, at.wall),
         _ => apply_asking(attempt, event, at),

@@ -279,6 +279,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::BadCheckIn { why, what } => turn.attempt_event(id, Event::CheckInRefused { why, what }),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
+        Observation::Astray { astray } => super::astray::seen(turn, id, astray),
         Observation::OffLimits { paths } => limits::touched(turn, id, paths),
         Observation::Used { seen } => limits::used(turn, id, seen),
         Observation::PlanLeft => plan::left(turn, id),

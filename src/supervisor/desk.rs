@@ -138,7 +138,7 @@ impl Desk {
             .collect();
         for attempt in ended {
             let world = self.world.clone();
-            if let Some(seen) = blocking(move || effects::look(&world, attempt)).await {
+            for seen in blocking(move || effects::look(&world, attempt)).await {
                 self.input(Input::Observed { attempt, seen });
             }
         }
@@ -223,7 +223,10 @@ impl Desk {
         self.look_at_settings(matches!(request, Request::Reload {})).await;
         let said = match (request, scope) {
             (Request::Board {}, _) => Answer::Known(Box::new(self.known())),
-            (Request::Command { command, texts }, _) => self.command(command, &texts),
+            (Request::Command { command, texts }, _) => {
+                self.look_before(&command).await;
+                self.command(command, &texts)
+            }
             (Request::Reload {}, _) => match &self.settings_wrong {
                 None => Answer::Ok {},
                 Some(why) => refused(why),
@@ -246,6 +249,17 @@ impl Desk {
             _ => refused("this request does not belong here"),
         };
         let _ = answer.send(said);
+    }
+
+    /// What is approved is what its branch holds by now.
+    async fn look_before(&mut self, command: &Command) {
+        let Command::Approve { task } = command else { return };
+        let newest = self.driver.board().tasks.get(task).and_then(|t| Some((t.attempt_id()?, t.attempt()?)));
+        let Some((attempt, was_astray)) = newest.map(|(id, a)| (id, a.astray.is_some())) else { return };
+        let world = self.world.clone();
+        for seen in blocking(move || effects::look_again(&world, attempt, was_astray)).await {
+            self.input(Input::Observed { attempt, seen });
+        }
     }
 
     fn known(&self) -> Known {
@@ -431,7 +445,7 @@ fn is_of_interest(board: &Board, id: AttemptId, attempt: &Attempt) -> bool {
 fn open_look(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
     let (Some(base), Some(name)) = (&attempt.base_oid, &attempt.base) else { return false };
     let site = effects::site_of(world, &attempt.worktree);
-    if let Err(error) = world.open_look(id, &site, base, name) {
+    if let Err(error) = world.open_look(id, &site, base, name, &attempt.branch) {
         tracing::warn!(attempt = %id, %error, "cannot look into the worktree");
     }
     true

@@ -26,7 +26,7 @@ use super::driver;
 use super::hosts::{self, Ask, TypedHow, WantedAnswer};
 use super::world::World;
 
-pub(super) use check::{look, observe};
+pub(super) use check::{look, look_again, observe};
 pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
 pub use preview::{Preview, Shell, preview, shell};

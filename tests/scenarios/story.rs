@@ -21,7 +21,7 @@ use crate::language::Line;
 use crate::limits::set_limit;
 use crate::plain::{agent, facts_of, plain, settings_of};
 use crate::show;
-use crate::words::{check_in, dialog, ended, facts, id, new_tasks, oid, patterns, spec, stamp, surveyed, used};
+use crate::words::{astray, check_in, dialog, ended, facts, id, new_tasks, oid, patterns, spec, stamp, surveyed, used};
 
 type Told = Result<Vec<String>, String>;
 
@@ -473,6 +473,7 @@ impl Story {
             "used" => Observation::Used { seen: used(line, self.host(line.word(0)?)?.1.id)? },
             "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
+            "astray" => Observation::Astray { astray: astray(line.word(1)?)? },
             "diff" => {
                 let files = line.word(1)?.parse().map_err(|e| format!("{e}"))?;
                 let tree = line.with.get("tree").map(|t| oid(t));

@@ -12,6 +12,7 @@ mod deadlines;
 mod hooks;
 mod leases;
 mod mail;
+mod paths;
 mod preparing;
 mod reports;
 mod settings;

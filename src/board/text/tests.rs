@@ -56,6 +56,7 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
             started_at: Some(Wall(1_000)),
             exit: None,
             approval: None,
+            astray: None,
         }),
         checkin: None,
         verdict: None,
