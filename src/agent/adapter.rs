@@ -306,8 +306,8 @@ pub struct InputRules {
     pub interrupt: String,
     /// Typed before text that follows an interrupt, which may have put the old prompt back.
     pub after_interrupt: String,
-    /// The text that ends it politely, then Enter.
-    pub exit: String,
+    /// Typed after every text: a list of names that its last word opens would take Enter for itself.
+    pub after_text: String,
     /// First characters that make a typed text a command instead of a prompt.
     pub commands: Vec<String>,
     /// Key for yes at a permission prompt.

@@ -23,7 +23,7 @@ pub use notify::{own as own_notify, own_files as own_notify_files};
 
 use super::adapter::{Adapter, HookRules, HookStyle, ModeRules, OscAnswer};
 use super::placeholder::{self, PlaceholderError};
-use super::{plain, quote};
+use super::{message, plain, quote};
 
 /// The longest single argument that Linux passes to a program: 128 KiB less the closing zero.
 pub const MAX_ARG_BYTES: usize = 128 * 1024 - 1;
@@ -327,7 +327,7 @@ fn prompt_text(adapter: &Adapter, request: &LaunchRequest<'_>) -> Result<(Option
         return Err(LaunchError::Nul { what: "the prompt".to_owned(), offset });
     }
     if prompt.len() <= MAX_ARG_BYTES {
-        return Ok((Some(prompt.to_owned()), false));
+        return Ok((Some(message::as_prompt(&adapter.input, prompt).into_owned()), false));
     }
     let Some(template) = &adapter.launch.file_prompt else {
         return Err(LaunchError::TooLong { what: "the prompt".to_owned(), bytes: prompt.len() });

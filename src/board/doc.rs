@@ -369,6 +369,8 @@ pub struct Show {
     pub task: Task,
     /// The brief, as it was given.
     pub brief: String,
+    /// What of it the agent of the newest attempt was not given, because it was changed since.
+    pub untold: Vec<&'static str>,
     /// When is it done?
     pub criteria: Vec<Criterion>,
     /// What its agents reported.

@@ -162,7 +162,7 @@ impl Window {
             }
             _ if !new => {}
             (Event::CheckInReceived { .. }, _) => happened.check_ins += 1,
-            (Event::VerdictReached { verdict, .. }, _) => match verdict.outcome {
+            (Event::VerdictReached { verdict, on: None, .. }, _) => match verdict.outcome {
                 VerdictOutcome::Green => happened.greens += 1,
                 VerdictOutcome::Red => happened.reds += 1,
                 VerdictOutcome::Stale | VerdictOutcome::None | VerdictOutcome::Error => {}

@@ -8,6 +8,7 @@ use crate::model::dialog::Way;
 use crate::model::event::Event;
 use crate::model::lease::Changes;
 use crate::model::rhythm::NudgeWay;
+use crate::model::settings::VerifyOn;
 
 use super::usage;
 use super::view::{diff_text, outcome_name, plural, run_name};
@@ -36,8 +37,8 @@ pub fn sentence(event: &Event) -> String {
         Event::CheckInRefused { why, what: Sent::Report } => format!("a check-in was refused: {why}"),
         Event::CheckInRefused { why, what: Sent::Hook } => format!("a hook was not heard: {why}"),
         Event::CheckInRefused { why, what: Sent::Request } => format!("a request was refused: {why}"),
-        Event::ChecksStarted { .. } => "checks started".into(),
-        Event::VerdictReached { verdict, .. } => verdict_sentence(verdict),
+        Event::ChecksStarted { on, .. } => format!("checks started{}", beside(*on)),
+        Event::VerdictReached { verdict, on, .. } => format!("{}{}", verdict_sentence(verdict), beside(*on)),
         Event::ChecksDropped { why, .. } => format!("checks dropped: {why}"),
         Event::MessageQueued { text, .. } => format!("message: {}", first_line(text)),
         Event::MessageTyping { .. } => "typing the message".into(),
@@ -67,10 +68,10 @@ pub fn sentence(event: &Event) -> String {
         Event::MachineSlept { span } => format!("the machine slept for {span}; nothing became due meanwhile"),
         Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
         Event::UsageObserved { seen } => usage::seen_text(seen),
-        Event::OffLimitsTouched { paths } if paths.is_empty() => "touches nothing off-limits any more".into(),
         Event::WorktreeStrayed { astray: Some(astray) } => format!("its worktree {}", astray.text()),
         Event::WorktreeStrayed { astray: None } => "its worktree is on its branch again".into(),
-        Event::OffLimitsTouched { paths } => format!("touches what is off-limits: {}", paths.join(", ")),
+        Event::StrayedFromPlan { paths } => format!("changed files while it was to plan only: {}", paths.join(", ")),
+        Event::OffLimitsTouched { paths } => touched_sentence(paths),
         Event::AnswerGiven { choice, way, .. } => match way {
             Way::Hook => format!("answered: {} (by its hook)", choice.text),
             Way::Key => format!("answered: {} (by a key)", choice.text),
@@ -164,6 +165,22 @@ fn with_leftovers(text: &str, leftovers: u32) -> String {
 fn state_sentence(state: &crate::model::state::RunState) -> String {
     let name = run_name(state.kind);
     if state.text.is_empty() { name.to_owned() } else { format!("{name}: {}", state.text) }
+}
+
+/// Why checks run while an agent works.
+fn beside(on: Option<VerifyOn>) -> &'static str {
+    match on {
+        Some(VerifyOn::CheckIn) => " (while it works: it checked in)",
+        Some(_) => " (while it works: its files are at rest)",
+        None => "",
+    }
+}
+
+fn touched_sentence(paths: &[String]) -> String {
+    match paths {
+        [] => "touches nothing off-limits any more".into(),
+        paths => format!("touches what is off-limits: {}", paths.join(", ")),
+    }
 }
 
 fn verdict_sentence(verdict: &crate::model::verdict::Verdict) -> String {

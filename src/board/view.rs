@@ -159,7 +159,7 @@ fn agent(board: &Board, task: &Task) -> Option<AgentName> {
 
 fn state(attempt: Option<&Attempt>, scene: &Scene) -> doc::State {
     let Some(attempt) = attempt else { return doc::State { kind: RunKind::None, source: None, age_s: 0 } };
-    let checks_show = attempt.checking.is_some() && matches!(attempt.run.kind, RunKind::Idle | RunKind::Exited);
+    let checks_show = attempt.is_being_judged() && matches!(attempt.run.kind, RunKind::Idle | RunKind::Exited);
     let kind = if checks_show {
         RunKind::Checking
     } else if scene.supervisor.is_none() && attempt.is_active() {
@@ -184,14 +184,20 @@ fn flags(task: &Task) -> Vec<&'static str> {
     flag(task.needs_you.is_some(), "needs-you");
     let at_work = matches!(task.column, Column::Build | Column::Design);
     flag(at_work && attempt.is_active() && attempt.rhythm.late.is_some(), "late");
-    flag(!attempt.touched.is_empty(), "off-limits");
-    let over = |t: &Tripped| !matches!(t.limit, LimitName::OffLimits | LimitName::LateCheckIns);
+    flag(violations(attempt).next().is_some(), "off-limits");
+    let over = |t: &Tripped| !matches!(t.limit, LimitName::OffLimits | LimitName::PlanOnly | LimitName::LateCheckIns);
     flag(attempt.tripped.iter().any(over), "over-budget");
     flag(attempt.astray.is_some(), attempt.astray.as_ref().map_or("", Astray::flag));
     flag(outcome == Some(VerdictOutcome::Red), "red");
     flag(outcome == Some(VerdictOutcome::None) || (outcome.is_none() && is_past_build(task)), "unverified");
     flag(attempt.diff.is_some_and(|d| d.behind > 0), "stale-base");
     flags
+}
+
+/// What it touches and must not, and what it changed while it is to plan only.
+fn violations(attempt: &Attempt) -> impl Iterator<Item = &String> {
+    let strayed = attempt.strayed.iter().filter(|_| attempt.plans()).flatten();
+    attempt.touched.iter().chain(strayed)
 }
 
 fn is_past_build(task: &Task) -> bool {
@@ -297,12 +303,13 @@ pub fn show(board: &Board, id: TaskId, scene: &Scene, brief: String, log: &[Logg
     Some(doc::Show {
         task: task(board, found, scene),
         brief,
+        untold: found.given().untold(&found.spec),
         criteria: criteria.collect(),
         checkins: found.check_ins.iter().map(shown_check_in).collect(),
         messages: found.messages.iter().map(message).collect(),
         attempts: found.attempts.iter().map(past).collect(),
         timeline: log.iter().map(moment).collect(),
-        violations: found.attempt().map(|a| a.touched.clone()).unwrap_or_default(),
+        violations: found.attempt().map(|a| violations(a).cloned().collect()).unwrap_or_default(),
         notes: found.attempt().map(|a| a.notes.clone()).unwrap_or_default(),
         tail: found.attempt().map(|a| a.tail.clone()).unwrap_or_default(),
         plan: found.attempt().and_then(|a| a.plan.as_ref()).map(|plan| doc::Plan {

@@ -160,7 +160,8 @@ section! {
 section! {
     /// What proves the work.
     RawVerify {
-        /// When checks run by themselves.
+        /// When checks run by themselves: when work is finished (`done`, always), and while the agent
+        /// works, after each check-in or when its files have come to rest.
         on: Vec<At<VerifyOn>>,
         /// In how many worktrees checks run at once.
         parallel: Count<1, { bounds::PARALLEL }>,
@@ -260,10 +261,21 @@ pub(super) fn read(root: Node<'_, '_>, reader: &mut Reader<'_>) -> Option<Raw> {
     {
         reader.fail_in(&machine.place, Problem::UserOnly { key: "wip.machine".into() });
     }
+    judged(&raw, reader);
     checks(&raw, reader);
     routes(&raw, reader);
     commands(&raw, reader);
     Some(raw)
+}
+
+/// What is finished is checked in any case, so whoever lists when checks run says so.
+fn judged(raw: &Raw, reader: &mut Reader<'_>) {
+    let Some(At { value: verify, .. }) = &raw.verify else { return };
+    let Some(on) = verify.on.as_ref().filter(|_| !verify.wrong.contains(&"on")) else { return };
+    if !on.value.iter().any(|at| at.value == VerifyOn::Done) {
+        let example = "on = [\"done\", \"check-in\"]; finished work is checked in any case";
+        missing(reader, &on.place, "\"done\" in verify.on", example);
+    }
 }
 
 /// The checks of a document, in order.

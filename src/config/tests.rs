@@ -182,6 +182,15 @@ fn every_mistake_is_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
+fn finished_work_is_checked_whatever_else_is() {
+    let told = one("[verify]\non = [\"check-in\"]");
+    assert!(told.contains("agents.toml:3:6: \"done\" in verify.on is missing"), "{told}");
+    assert!(one("[verify]\non = []").contains("\"done\" in verify.on"));
+    let both = settings("schema = 1\n[verify]\non = [\"file-change\", \"done\"]");
+    assert_eq!(both.verify.on, [VerifyOn::FileChange, VerifyOn::Done]);
+}
+
+#[test]
 fn checks_need_a_name_of_their_own_and_a_command() {
     let check = "[[verify.check]]\nname = \"a\"\nrun = \"true\"\n";
     assert!(one(&format!("{check}{check}")).contains("agents.toml:6:8: a check named a is already on line 3"));

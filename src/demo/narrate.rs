@@ -167,7 +167,7 @@ mod tests {
             notes: Vec::new(),
         };
         let verdict = Verdict { outcome: VerdictOutcome::Red, tree: None, checks: vec![check], why: String::new() };
-        let event = Event::VerdictReached { run: crate::model::id::CheckRun(1), verdict };
+        let event = Event::VerdictReached { run: crate::model::id::CheckRun(1), verdict, on: None };
         let record = Record { task: Some(task(3)), attempt: None, event };
         let line = Narrator::default().event(&record).expect("a line");
         assert_eq!(line.mood, Mood::Bad);

@@ -10,8 +10,9 @@ use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::lease::{Approval, Plan};
 use super::name::{AgentName, BranchName, CheckName, HostId, Oid};
 use super::rhythm::{Rhythm, Tripped};
+use super::settings::VerifyOn;
 use super::state::{RunKind, RunState};
-use super::task::Mode;
+use super::task::{Mode, TaskSpec};
 use super::time::{Mono, Now, Wall};
 use super::usage::Usage;
 use super::verdict::{CheckOutcome, Verdict, VerdictOutcome};
@@ -190,6 +191,9 @@ pub struct Checking {
     pub action: ActionId,
     /// Whether a person asked for them.
     pub asked: bool,
+    /// Why they run while it works; `None` where they judge finished work, or were asked for.
+    #[serde(default)]
+    pub on: Option<VerifyOn>,
 }
 
 /// A verdict and when it was reached.
@@ -201,6 +205,21 @@ pub struct Judged {
     pub at: Wall,
     /// What.
     pub verdict: Verdict,
+    /// Why it was reached while the agent worked; `None` where finished work was judged, or it was
+    /// asked for.
+    #[serde(default)]
+    pub on: Option<VerifyOn>,
+}
+
+/// What is to be checked while an agent works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Aside {
+    /// Whether it has checked in, and no run has judged its files since.
+    pub check_in: bool,
+    /// When its files last changed to what no run has judged.
+    pub changed: Option<Mono>,
+    /// Runs beside its work in a row under which the files changed.
+    pub stales: u32,
 }
 
 /// What is to be run at the end of a worktree.
@@ -252,6 +271,9 @@ pub struct Attempt {
     /// Whether a turn ever began in it: before that there is nothing to resume.
     #[serde(default)]
     pub begun: bool,
+    /// What it was given, where something else is asked for by now.
+    #[serde(default)]
+    pub given: Option<Box<TaskSpec>>,
     /// How many hosts it has had.
     pub launches: u32,
     /// Where it stands.
@@ -285,6 +307,9 @@ pub struct Attempt {
     pub reds: u32,
     /// Verdicts in a row that could not be bound to a tree.
     pub stales: u32,
+    /// What is to be checked while it works.
+    #[serde(default)]
+    pub aside: Aside,
     /// What differs from the base, as last seen.
     pub diff: Option<DiffStat>,
     /// The tree that `diff` was seen at.
@@ -294,6 +319,12 @@ pub struct Attempt {
     pub taken: Option<Mono>,
     /// When it last came to rest in Review.
     pub rested: Option<Mono>,
+    /// The tree that it began to plan on, where it has to plan first.
+    #[serde(default)]
+    pub plans_on: Option<Oid>,
+    /// What it changed while it was to plan only, as first seen; perhaps unnamed.
+    #[serde(default)]
+    pub strayed: Option<Vec<String>>,
     /// What it wants to do, where it has to say so first.
     #[serde(default)]
     pub plan: Option<Plan>,
@@ -371,6 +402,7 @@ impl Attempt {
             teardown: Teardown::Nothing,
             session: None,
             begun: false,
+            given: None,
             launches: 0,
             phase: Phase::Preparing { action },
             stopping: None,
@@ -386,10 +418,13 @@ impl Attempt {
             judged: None,
             reds: 0,
             stales: 0,
+            aside: Aside::default(),
             diff: None,
             tree: None,
             taken: None,
             rested: None,
+            plans_on: None,
+            strayed: None,
             plan: None,
             approval: None,
             rhythm: Rhythm::default(),
@@ -469,6 +504,20 @@ impl Attempt {
         }
     }
 
+    /// Whether the last verdict says of the bytes in the worktree whether they pass.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        let Some(verdict) = self.judged.as_ref().map(|judged| &judged.verdict) else { return false };
+        let speaks = matches!(verdict.outcome, VerdictOutcome::Green | VerdictOutcome::Red);
+        speaks && self.tree.is_some() && verdict.tree == self.tree
+    }
+
+    /// Whether checks run that judge finished work, or were asked for.
+    #[must_use]
+    pub fn is_being_judged(&self) -> bool {
+        self.checking.as_ref().is_some_and(|checking| checking.on.is_none())
+    }
+
     /// Whether a check has passed on the bytes that are in the worktree now. A run under which they
     /// changed, or that could not be carried through, shows nothing.
     #[must_use]
@@ -517,7 +566,7 @@ mod tests {
         let mut attempt = Attempt::planned(id.no, &agent, mode, &branch, PathBuf::new(), ActionId(1), Now::default());
         let checks = vec![check("test", CheckOutcome::Pass), check("lint", CheckOutcome::Fail)];
         let verdict = Verdict { outcome, tree: Some(oid('a')), checks, why: String::new() };
-        attempt.judged = Some(Judged { run: CheckRun(1), at: Wall(0), verdict });
+        attempt.judged = Some(Judged { run: CheckRun(1), at: Wall(0), verdict, on: None });
         attempt.tree = Some(oid('a'));
         attempt
     }

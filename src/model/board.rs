@@ -133,6 +133,12 @@ impl Task {
         self.attempt().map(|a| AttemptId { task: self.id, no: a.no })
     }
 
+    /// What its newest attempt was given: what is asked for, unless that has changed since.
+    #[must_use]
+    pub fn given(&self) -> &TaskSpec {
+        self.attempt().and_then(|attempt| attempt.given.as_deref()).unwrap_or(&self.spec)
+    }
+
     /// Whether its newest attempt takes a place in Build: it has a process, its checks run, or they
     /// are going to. One that was taken over counts as it did before.
     #[must_use]

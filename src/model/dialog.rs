@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{ActionId, MsgId};
 use super::state::Ask;
-use super::time::Mono;
+use super::time::{Mono, Now};
 
 /// One dialog's number: only ever compared for being the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,6 +54,9 @@ pub struct Dialog {
     /// Whether it asks leave to carry out a plan.
     #[serde(default)]
     pub plan: bool,
+    /// Since when it stands, where that is known.
+    #[serde(default)]
+    pub since: Option<Now>,
 }
 
 /// How an answer gets there.

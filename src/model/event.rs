@@ -16,7 +16,7 @@ use super::lease::{Changes, Mark};
 use super::message;
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::rhythm::{Facts, LimitName, NudgeWay};
-use super::settings::LimitAction;
+use super::settings::{LimitAction, VerifyOn};
 use super::state::RunState;
 use super::task::{Column, Mode, TaskSpec};
 use super::time::{Span, Wall};
@@ -212,6 +212,9 @@ pub enum Event {
         action: ActionId,
         /// Whether a person asked for them.
         asked: bool,
+        /// Why they run while the agent works.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<VerifyOn>,
     },
     /// Checks ended.
     VerdictReached {
@@ -219,6 +222,9 @@ pub enum Event {
         run: CheckRun,
         /// What they showed.
         verdict: Verdict,
+        /// Why they ran while the agent worked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<VerifyOn>,
     },
     /// Checks were dropped: their attempt ended or was given up.
     ChecksDropped {
@@ -466,6 +472,11 @@ pub enum Event {
     WorktreeStrayed {
         /// Where it lies; `None`: where it belongs.
         astray: Option<Astray>,
+    },
+    /// It changed files while it was to plan only.
+    StrayedFromPlan {
+        /// The first of them; empty where they cannot be named.
+        paths: Vec<String>,
     },
     /// A person answered a dialog; the answer is about to be handed over.
     AnswerGiven {

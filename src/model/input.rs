@@ -348,6 +348,11 @@ pub enum Observation {
         /// There.
         astray: Option<Astray>,
     },
+    /// Its files are not as they were when it began to plan.
+    Strayed {
+        /// The first of them; empty where they cannot be named.
+        paths: Vec<String>,
+    },
     /// It may build now, by a person's word in its own terminal.
     PlanLeft,
     /// The agent ended by itself.

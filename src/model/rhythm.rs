@@ -213,10 +213,12 @@ pub enum LimitName {
     CostUsd,
     /// Something off-limits was touched.
     OffLimits,
+    /// Files were changed while it was to plan only. No setting; always asks.
+    PlanOnly,
 }
 
 impl LimitName {
-    /// Its key in the settings.
+    /// Its key in the settings, where it has one.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -229,6 +231,7 @@ impl LimitName {
             Self::Tokens => "tokens",
             Self::CostUsd => "cost_usd",
             Self::OffLimits => "off_limits",
+            Self::PlanOnly => "plan_only",
         }
     }
 }

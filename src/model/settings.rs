@@ -178,15 +178,15 @@ pub struct CheckInRules {
     pub silence: Span,
 }
 
-/// When checks run by themselves, beside the end of a turn.
+/// When checks run by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerifyOn {
-    /// When the agent says ready, ends its turn or exits.
+    /// When the agent says ready, ends its turn or exits; always.
     Done,
-    /// At every check-in.
+    /// While it works, after every check-in.
     CheckIn,
-    /// When files change.
+    /// While it works, when its files have come to rest.
     FileChange,
 }
 

@@ -139,6 +139,21 @@ pub struct TaskSpec {
 }
 
 impl TaskSpec {
+    /// What an agent that was started with this has not been told of what is asked for now: keys of
+    /// a brief, `brief` for its text.
+    #[must_use]
+    pub fn untold(&self, now: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("title", self.title != now.title),
+            ("brief", self.brief != now.brief),
+            ("touches", self.touches != now.touches),
+            ("off_limits", self.off_limits != now.off_limits),
+            ("check_in", self.check_in != now.check_in),
+            ("limits", self.limits != now.limits),
+        ];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
     /// What a title and a brief alone ask for: everything else is as the repository says.
     #[must_use]
     pub fn new(title: &str, brief: TextRef) -> Self {

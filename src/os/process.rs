@@ -61,6 +61,9 @@ pub struct Stat {
     pub cpu_ticks: u64,
     /// The same of children that have ended and were waited for, in clock ticks.
     pub reaped_ticks: u64,
+    /// Page faults of children that have ended and were waited for, those that read no disk: grows
+    /// with each such child.
+    pub reaped_faults: u64,
     /// Start, in clock ticks since boot.
     pub start: u64,
 }
@@ -81,6 +84,7 @@ impl Stat {
             parent: small(1)?,
             group: small(2)?,
             session: small(3)?,
+            reaped_faults: number(8)?,
             cpu_ticks: number(11)? + number(12)?,
             reaped_ticks: number(13)? + number(14)?,
             start: number(19)?,

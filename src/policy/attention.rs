@@ -27,11 +27,18 @@ const TAKEN_EVIDENCE: Span = Span::secs(20);
 /// on a busy machine takes hundreds of milliseconds to start.
 const PLAN_EVIDENCE: Span = Span::secs(2);
 
+/// How far apart the moments of one dialog may be by two supervisors' accounts, in milliseconds.
+const DIALOG_SLACK: i64 = 1_000;
+
 /// Verdicts in a row that could not be bound to a tree before a person is asked.
 pub(super) const MAX_STALES: u32 = 3;
 
-/// Raises and clears.
+/// Raises and clears. Not before the settings have been read: a supervisor that comes back does not
+/// know yet which limits hold and who reads messages, and a need would vanish to come anew.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
+    if turn.settings().is_none() {
+        return false;
+    }
     let changed = turn.begun_ids().into_iter().filter(|&id| update(turn, id)).count();
     changed > 0
 }
@@ -60,10 +67,22 @@ fn update(turn: &mut Turn<'_>, id: TaskId) -> bool {
         return false;
     }
     // A dialog shows its parts one after the other; another dialog is another need.
-    let same = |now: &NeedsYou| now.dialog.is_none() || dialog.is_none() || now.dialog == dialog;
+    let same = |now: &NeedsYou| {
+        let stood = || now.question == question && stands_over_restart(turn, task, now);
+        now.dialog.is_none() || dialog.is_none() || now.dialog == dialog || stood()
+    };
     let refined = before.is_some_and(|now| same(now) && is_of_dialog(kind) && waits);
     turn.task_event(id, Event::NeedsYouRaised { kind, question, options, dialog, refined });
     true
+}
+
+/// Whether the dialog that is seen stood before the need was raised, and no supervisor ran in
+/// between: each of them has a number of its own for it.
+fn stands_over_restart(turn: &Turn<'_>, task: &Task, need: &NeedsYou) -> bool {
+    let since = task.attempt().and_then(|a| a.dialog.as_ref()).and_then(|dialog| dialog.since);
+    since.zip(turn.board.recovered).is_some_and(|(since, recovered)| {
+        since.boot == turn.now.boot && since.mono <= recovered && since.wall.0 <= need.since.0 + DIALOG_SLACK
+    })
 }
 
 fn is_of_dialog(kind: NeedKind) -> bool {
@@ -205,7 +224,7 @@ fn rests(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, S
 /// Whether nothing is under way for an attempt in Build.
 fn is_left(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> bool {
     matches!(task.column, Column::Build | Column::Design)
-        && attempt.checking.is_none()
+        && !attempt.is_being_judged()
         // What shall rest may rest.
         && task.paused.is_none()
         && !quota::waits(attempt)
@@ -215,7 +234,8 @@ fn is_left(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> bool {
 }
 
 fn checks_stuck(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
-    let judged = attempt.judged.as_ref()?;
+    // What was seen of unfinished work is no end of it.
+    let judged = attempt.judged.as_ref().filter(|judged| judged.on.is_none())?;
     let at_rest = !attempt.is_active() || attempt.run.kind == RunKind::Idle;
     // One that takes no messages does not hear of it, however busy it looks.
     if !at_rest && turn.reads(attempt) {

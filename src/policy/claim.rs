@@ -13,11 +13,12 @@ use crate::model::event::Event;
 use crate::model::id::{ActionId, AttemptId, CheckRun, TaskId};
 use crate::model::name::CheckName;
 use crate::model::rhythm::{ChecksSeen, Facts};
+use crate::model::settings::VerifyOn;
 use crate::model::task::Criterion;
 use crate::model::verdict::{CheckOutcome, CheckResult, VerdictOutcome};
 
-use super::passes;
 use super::turn::Turn;
+use super::{aside, passes};
 
 /// Orders a look at the worktree as it is after the last check-ins of a task's agent: one at a
 /// time, however many come.
@@ -62,28 +63,41 @@ fn comparison(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> Option<Event>
     let facts = observed(attempt);
     let claim = &own[place].check_in;
     let hollow = nothing_new(&facts) && said_already(&own[..place], claim);
-    let contradictions = contradictions(claim, &task.spec.criteria, &facts, judgement_is_near(attempt));
+    let near = judgement_is_near(attempt) || aside::follows_check_in(turn, id);
+    let contradictions = contradictions(claim, &task.given().criteria, &facts, near);
     Some(Event::CheckInCompared { action, facts: Box::new(facts), contradictions, hollow })
 }
 
-/// Checks ended that an agent's last claim was about: they speak now.
-pub(super) fn judge_again(turn: &mut Turn<'_>, id: AttemptId) {
+/// Checks ended that an agent's last claim was about: they speak now. `on`: why they ran while it
+/// works, where they did.
+pub(super) fn judge_again(turn: &mut Turn<'_>, id: AttemptId, on: Option<VerifyOn>) {
     let (Some(task), Some(attempt)) = (turn.task(id.task), turn.board.attempt(id)) else { return };
     let Some(last) = task.check_ins.iter().rfind(|c| c.attempt == id.no) else { return };
-    let (Some(action), Some(facts), Claim::Ready) = (last.beside.look, &last.beside.facts, last.check_in.state) else {
-        return;
-    };
+    let (Some(action), Some(facts)) = (last.beside.look, &last.beside.facts) else { return };
     let mut facts = facts.clone();
     let known = facts.checks.as_ref().map(|c| c.run);
-    // Only the first run after the claim: what comes of later work was not claimed.
-    if facts.checks.as_ref().is_some_and(|c| c.new) {
+    let ready = last.check_in.state == Claim::Ready;
+    let of_claim = match on {
+        // Only the first run after the claim: what comes of later work was not claimed.
+        None => ready && !facts.checks.as_ref().is_some_and(|c| c.new),
+        // The one that it led to, where that says something: there is another to come where it has
+        // checked in again meanwhile.
+        Some(VerifyOn::CheckIn) => !ready && !attempt.aside.check_in && judged_at_all(attempt),
+        Some(_) => false,
+    };
+    if !of_claim {
         return;
     }
     facts.checks = checks(attempt, known);
-    let said = contradictions(&last.check_in, &task.spec.criteria, &facts, false);
+    let said = contradictions(&last.check_in, &task.given().criteria, &facts, false);
     let event =
         Event::CheckInCompared { action, facts: Box::new(facts), contradictions: said, hollow: last.beside.hollow };
     turn.attempt_event(id, event);
+}
+
+fn judged_at_all(attempt: &Attempt) -> bool {
+    let outcome = attempt.judged.as_ref().map(|judged| judged.verdict.outcome);
+    matches!(outcome, Some(VerdictOutcome::Green | VerdictOutcome::Red))
 }
 
 /// Whether checks run or are about to, that will say more.
@@ -131,7 +145,8 @@ fn checks(attempt: &Attempt, before: Option<CheckRun>) -> Option<ChecksSeen> {
         failed: names(failed),
         passed: names(passed),
         current: !attempt.is_stale(),
-        new: before != Some(judged.run),
+        // What ran only because it checked in is no news of its work.
+        new: before != Some(judged.run) && judged.on.is_none(),
     })
 }
 

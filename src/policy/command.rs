@@ -366,14 +366,15 @@ fn verify(turn: &mut Turn<'_>, id: TaskId) -> Answer {
         let text = format!("{of} has no worktree to check");
         return refuse(RefusalCode::Failure, text, &[format!("standup show {id}")]);
     }
-    if attempt.checking.is_some() {
+    if attempt.is_being_judged() {
         return Ok(Reply::Attempt { attempt: of });
     }
     if admission::untrusted_checks(turn) {
         let why = turn.surroundings().and_then(|s| s.untrusted.clone()).unwrap_or_default();
         return refuse(RefusalCode::Policy, format!("the checks may not run: {why}"), &["standup trust".into()]);
     }
-    lifecycle::start_checks(turn, of, true);
+    lifecycle::drop_checks(turn, of, "they were asked for");
+    lifecycle::start_checks(turn, of, true, None);
     Ok(Reply::Attempt { attempt: of })
 }
 

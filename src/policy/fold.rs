@@ -5,14 +5,15 @@ use crate::model::board::{Board, Logins, MAX_CHECK_INS, MAX_MESSAGES, NeedsYou, 
 use crate::model::dialog::Answering;
 use crate::model::event::{By, Event, Record};
 use crate::model::id::{ActionId, AttemptId, CheckRun, MsgId};
-use crate::model::message::{Delivery, Message};
+use crate::model::message::{Delivery, From, Message};
 use crate::model::rhythm::{Begun, Beside};
+use crate::model::settings::VerifyOn;
 use crate::model::state::{RunKind, RunState};
 use crate::model::task::{Column, TaskSpec};
 use crate::model::time::{Mono, Now};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
-use super::rhythm;
+use super::{aside, rhythm};
 
 #[path = "fold_hands.rs"]
 mod hands;
@@ -107,7 +108,14 @@ fn new_task(id: crate::model::id::TaskId, spec: &TaskSpec, at: Now) -> Task {
 
 fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
     match event {
-        Event::TaskEdited { spec } => task.spec = (**spec).clone(),
+        Event::TaskEdited { spec } => {
+            let before = std::mem::replace(&mut task.spec, (**spec).clone());
+            // What is only being prepared is started with what is asked for by then.
+            if let Some(attempt) = task.attempts.last_mut().filter(|attempt| attempt.launches > 0) {
+                let given = attempt.given.take().unwrap_or_else(|| Box::new(before));
+                attempt.given = Some(given).filter(|given| !given.untold(spec).is_empty());
+            }
+        }
         Event::TaskMoved { to, by, reason, .. } => {
             hands::lease(task, *to, *by, reason, at);
             task.column = *to;
@@ -175,7 +183,16 @@ fn apply_to_attempt(task: &mut Task, id: AttemptId, event: &Event, at: Now) {
         }
         Event::MessageTyped { msg } => deliver(task, *msg, Delivery::Typed { at: at.mono }),
         Event::MessageDelivered { msg, .. } => deliver(task, *msg, Delivery::Delivered),
-        Event::MessageUnconfirmed { msg } => deliver(task, *msg, Delivery::Unknown),
+        Event::MessageUnconfirmed { msg } => {
+            deliver(task, *msg, Delivery::Unknown);
+            let was_told = task.messages.iter().any(|m| m.id == *msg && m.from != From::Reminder);
+            if let Some(attempt) =
+                task.attempts.iter_mut().find(|a| a.no == id.no && a.is_active()).filter(|_| was_told)
+            {
+                // It has been told something else to do, or has not: its work is not over as it was.
+                attempt.finished = false;
+            }
+        }
         Event::MessageWithdrawn { msg, .. } => deliver(task, *msg, Delivery::Withdrawn),
         Event::QuestionAsked { .. } => {
             let newest = task.messages.last().map(|m| m.id);
@@ -227,8 +244,11 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             attempt.notes.clone_from(notes);
             attempt.teardown = if *teardown { Teardown::Owed } else { Teardown::Nothing };
         }
-        Event::LaunchPlanned { host, action, .. } => {
+        Event::LaunchPlanned { host, action, resume, .. } => {
             attempt.launches += 1;
+            if !resume {
+                attempt.given = None;
+            }
             attempt.tail.clear();
             attempt.phase = Phase::Launching { action: *action, host: host.clone() };
             attempt.stopping = None;
@@ -239,6 +259,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
         }
         Event::HostStarted { facts } => {
             attempt.started_at = attempt.started_at.or(Some(at.wall));
+            aside::fold_host(attempt);
             // Its first signals may have come before the word that it lives.
             let began = attempt.finished || attempt.run.kind == RunKind::Working || attempt.run.turn_over;
             attempt.begun |= began;
@@ -265,33 +286,49 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             (attempt.asks, attempt.choices) = (Some(text.clone()), hands::choices(options));
         }
         Event::QuestionSettled {} => (attempt.asks, attempt.choices) = (None, Vec::new()),
-        Event::ChecksStarted { run, action, asked } => {
-            attempt.checking = Some(Checking { run: *run, action: *action, asked: *asked });
-            attempt.finished = false;
-        }
-        Event::ChecksDropped { run, .. } if attempt.checking.as_ref().is_some_and(|c| c.run == *run) => {
-            attempt.checking = None;
-        }
-        Event::VerdictReached { run, verdict } => {
-            let asked = attempt.checking.take().is_some_and(|c| c.asked);
-            let at_rest = attempt.host().is_none() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
-            judge(attempt, *run, verdict, at, !asked || at_rest);
-        }
         // What it finished before is not what there will be after this.
         Event::MessageDelivered { .. } if attempt.host().is_some() => {
             attempt.taken = Some(at.mono);
             attempt.finished = false;
         }
+        _ => apply_seen(attempt, event, at),
+    }
+    false
+}
+
+/// What checks showed, and what was seen of its files and its use.
+fn apply_seen(attempt: &mut Attempt, event: &Event, at: Now) {
+    match event {
+        Event::ChecksStarted { run, action, asked, on } => {
+            attempt.checking = Some(Checking { run: *run, action: *action, asked: *asked, on: *on });
+            attempt.finished = false;
+            aside::fold_start(attempt);
+        }
+        Event::ChecksDropped { run, .. } if attempt.checking.as_ref().is_some_and(|c| c.run == *run) => {
+            attempt.checking = None;
+        }
+        Event::VerdictReached { run, verdict, on } => {
+            let asked = attempt.checking.take().is_some_and(|c| c.asked);
+            let at_rest = attempt.host().is_none() || (attempt.run.kind == RunKind::Idle && attempt.run.turn_over);
+            let counts = on.is_none() && (!asked || at_rest);
+            judge(attempt, *run, verdict, at, counts, *on);
+            aside::fold_verdict(attempt, verdict, *on);
+        }
         Event::DiffObserved { diff, tree } => {
+            let from_base = diff.files > 0 || diff.commits > 0 || diff.dirty;
+            let moved = tree.is_some() && attempt.tree != *tree && (attempt.tree.is_some() || from_base);
             attempt.diff = Some(*diff);
             attempt.tree.clone_from(tree);
+            aside::fold_tree(attempt, moved, at);
+            if attempt.plans() && attempt.plans_on.is_none() {
+                attempt.plans_on.clone_from(tree);
+            }
         }
         Event::WorktreeStrayed { astray } => attempt.astray.clone_from(astray),
         Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
         Event::UsageObserved { seen } => attempt.usage.take(seen, at.wall),
         _ => apply_asking(attempt, event, at),
     }
-    false
 }
 
 /// Answers to its dialogs, and usage limits.
@@ -364,8 +401,9 @@ fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
 
 /// `counts`: whether it is the end of some work. An agent that has its checks run to see where it
 /// stands has not failed by that.
-fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now, counts: bool) {
+fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now, counts: bool, on: Option<VerifyOn>) {
     match verdict.outcome {
+        _ if on.is_some() => {}
         VerdictOutcome::Red | VerdictOutcome::Stale if !counts => {}
         VerdictOutcome::Red => (attempt.reds, attempt.stales) = (attempt.reds + 1, 0),
         VerdictOutcome::Stale => attempt.stales += 1,
@@ -375,10 +413,11 @@ fn judge(attempt: &mut Attempt, run: CheckRun, verdict: &Verdict, at: Now, count
     if counts {
         rhythm::count_failure(attempt, verdict);
     }
-    if let Some(tree) = &verdict.tree {
+    // While it works, the files may be others by now: they were looked at when the run ended.
+    if let Some(tree) = verdict.tree.as_ref().filter(|_| on.is_none() || attempt.tree.is_none()) {
         attempt.tree = Some(tree.clone());
     }
-    attempt.judged = Some(Judged { run, at: at.wall, verdict: verdict.clone() });
+    attempt.judged = Some(Judged { run, at: at.wall, verdict: verdict.clone(), on });
 }
 
 fn set_began(attempt: &mut Attempt) {

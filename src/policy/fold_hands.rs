@@ -59,6 +59,9 @@ pub(super) fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) {
             attempt.plan = Some(Plan { text, at: proposed, is_open: false, approved_at: Some(at.wall) });
         }
         Event::PlanRejected { .. } => turn_begins(attempt),
+        Event::StrayedFromPlan { paths } => attempt.strayed = Some(paths.clone()),
+        // What a person has changed is where it plans on.
+        Event::HandedBack { .. } if attempt.plans_on.is_some() => attempt.plans_on.clone_from(&attempt.tree),
         Event::WorkApproved { tree } => attempt.approval = Some(Approval { at: at.wall, tree: tree.clone() }),
         Event::WorkRejected { .. } => (attempt.approval, attempt.finished) = (None, false),
         _ => {}

@@ -8,6 +8,7 @@ use crate::model::id::{ActionId, AttemptId, TaskId};
 use crate::model::input::Observation;
 use crate::model::message::{Delivery, From, Message};
 use crate::model::name::{HostId, Oid};
+use crate::model::settings::VerifyOn;
 use crate::model::state::{RunKind, RunState};
 use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
@@ -161,7 +162,9 @@ fn failed_at(attempt: &Attempt, wanted: &str) -> bool {
 /// Plans and orders a host for an attempt whose worktree is there.
 pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Message>, resume: bool) {
     let Some(attempt) = turn.current(id).cloned() else { return };
-    let Some(spec) = turn.task(id.task).map(|t| Box::new(t.spec.clone())) else { return };
+    // A conversation that goes on keeps the brief that it was begun with.
+    let asked = |task: &Task| Box::new(if resume { task.given().clone() } else { task.spec.clone() });
+    let Some(spec) = turn.task(id.task).map(asked) else { return };
     let Ok(host) = HostId::new(format!("{}-{}-{}", id.task, id.no, attempt.launches + 1)) else { return };
     let action = turn.next_action();
     let msg = message.map(|m| m.id);
@@ -222,13 +225,14 @@ fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, e
     let Some(attempt) = turn.board.attempt(id) else { return };
     if let Some(checking) = attempt.checking.as_ref().filter(|c| c.action == action) {
         let run = checking.run;
+        let on = checking.on;
         let verdict = Verdict {
             outcome: VerdictOutcome::Error,
             tree: None,
             checks: Vec::new(),
             why: format!("{stage}: {error}"),
         };
-        turn.attempt_event(id, Event::VerdictReached { run, verdict });
+        turn.attempt_event(id, Event::VerdictReached { run, verdict, on });
         return;
     }
     let attempt_stopping = attempt.stopping.is_some();
@@ -283,6 +287,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::OffLimits { paths } => limits::touched(turn, id, paths),
         Observation::Used { seen } => limits::used(turn, id, seen),
         Observation::PlanLeft => plan::left(turn, id),
+        Observation::Strayed { paths } => plan::strayed(turn, id, paths),
         Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {
@@ -334,7 +339,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
         != (state.kind, state.ask, state.turn_over, &state.text, state.until);
     let turn_ended = over(&state) && !over(&before);
     let works = state.kind == RunKind::Working;
-    let asked = attempt.asks.is_some();
+    let (asked, plans) = (attempt.asks.is_some(), attempt.plans());
     set_live(turn, id, readable, &state);
     if changed {
         turn.attempt_event(id, Event::StateChanged { state });
@@ -352,7 +357,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     }
     if turn_ended {
         began(turn, id, "the agent reports that its turn is over".into());
-        if turn.current(id).is_some_and(Attempt::plans) {
+        if plans {
             return plan::turn_over(turn, id);
         }
         // What it offered answers to is asked better than in its last words.
@@ -361,8 +366,8 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
             turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
         }
         turn.attempt_event(id, Event::WorkFinished { by: "the turn is over".into() });
-    } else if let Some(text) = asks.filter(|_| !changed && !asked && over(&before)) {
-        // What was said last may be heard of later than that the turn is over.
+    } else if let Some(text) = asks.filter(|_| !changed && !asked && over(&before) && !plans) {
+        // What was said last may be heard of later than that the turn is over. Of a plan it is a part.
         drop_unasked_checks(turn, id, "it asks something");
         turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
     }
@@ -459,7 +464,7 @@ pub(super) fn drop_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str) {
 
 /// Ends checks that a rule started; what a person asked for is carried through.
 pub(super) fn drop_unasked_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str) {
-    if turn.board.attempt(id).and_then(|a| a.checking.as_ref()).is_some_and(|c| !c.asked) {
+    if turn.board.attempt(id).and_then(|a| a.checking.as_ref()).is_some_and(|c| !c.asked && c.on.is_none()) {
         drop_checks(turn, id, why);
     }
 }
@@ -467,10 +472,10 @@ pub(super) fn drop_unasked_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str)
 fn judged(turn: &mut Turn<'_>, id: AttemptId, verdict: Verdict, feedback: String) {
     let Some(attempt) = turn.board.attempt(id) else { return };
     let Some(checking) = attempt.checking.clone() else { return };
-    let outcome = verdict.outcome;
-    turn.attempt_event(id, Event::VerdictReached { run: checking.run, verdict });
-    claim::judge_again(turn, id);
-    let Some(attempt) = turn.current(id) else { return };
+    let (outcome, on) = (verdict.outcome, checking.on);
+    turn.attempt_event(id, Event::VerdictReached { run: checking.run, verdict, on });
+    claim::judge_again(turn, id, on);
+    let Some(attempt) = turn.current(id).filter(|_| on.is_none()) else { return };
     if turn.task(id.task).is_some_and(Task::is_taken_over) {
         // It is read after the handback, where nothing has changed by then.
         if outcome == VerdictOutcome::Red && !checking.asked {
@@ -552,24 +557,24 @@ fn check_finished(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let up = matches!(attempt.phase, Phase::Live { .. } | Phase::Ended { .. });
     let asks = attempt.asks.is_some() || attempt.run.kind == RunKind::Waiting;
     let of = AttemptId { task: id, no: attempt.no };
-    if !attempt.finished || !up || attempt.checking.is_some() || attempt.stopping.is_some() || asks || turn.is_told(of)
-    {
+    if !attempt.finished || !up || attempt.is_being_judged() || attempt.stopping.is_some() || asks || turn.is_told(of) {
         return false;
     }
     if ended_badly(attempt) || admission::untrusted_checks(turn) {
         return false;
     }
-    start_checks(turn, of, false);
+    drop_checks(turn, of, "its work is finished, and is checked as it is now");
+    start_checks(turn, of, false, None);
     true
 }
 
 /// Orders the checks of an attempt.
-pub(super) fn start_checks(turn: &mut Turn<'_>, id: AttemptId, asked: bool) {
+pub(super) fn start_checks(turn: &mut Turn<'_>, id: AttemptId, asked: bool, on: Option<VerifyOn>) {
     let Some(own) = turn.task(id.task).map(|t| t.spec.checks.clone()) else { return };
     let Some(attempt) = turn.board.attempt(id) else { return };
     let (worktree, ports) = (attempt.worktree.clone(), attempt.ports.clone());
     let (run, action) = (turn.next_run(), turn.next_action());
-    turn.attempt_event(id, Event::ChecksStarted { run, action, asked });
+    turn.attempt_event(id, Event::ChecksStarted { run, action, asked, on });
     turn.order(action, id, Action::Check { run, worktree, own, ports });
 }
 

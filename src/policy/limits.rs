@@ -78,7 +78,11 @@ fn trip(turn: &mut Turn<'_>, id: TaskId) -> bool {
     }
     let asked = attempt.tripped.iter().any(|t| !t.settled && t.action == LimitAction::Ask);
     let Some((limit, why)) = crossed(turn, of, limits) else { return false };
-    let action = if limit == LimitName::OffLimits { limits.off_limits } else { limits.action };
+    let action = match limit {
+        LimitName::OffLimits => limits.off_limits,
+        LimitName::PlanOnly => LimitAction::Ask,
+        _ => limits.action,
+    };
     // One question at a time: the first is the reason.
     if asked && action == LimitAction::Ask {
         return false;
@@ -104,6 +108,7 @@ fn crossed(turn: &mut Turn<'_>, id: AttemptId, limits: Limits) -> Option<(LimitN
     let active = attempt.is_active();
     let measured = [
         (LimitName::OffLimits, off_limits(attempt)),
+        (LimitName::PlanOnly, strayed(attempt)),
         (LimitName::LateCheckIns, late(attempt, limits).filter(|_| active)),
         (LimitName::SameFailure, same_failure(attempt, limits)),
         (LimitName::RedVerdicts, red(attempt, limits)),
@@ -125,10 +130,21 @@ fn off_limits(attempt: &Attempt) -> Option<String> {
     if attempt.touched.is_empty() {
         return None;
     }
-    let more = attempt.touched.len().saturating_sub(NAMED);
-    let named = attempt.touched.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    Some(format!("it touches what is off-limits: {}", named(&attempt.touched)))
+}
+
+fn strayed(attempt: &Attempt) -> Option<String> {
+    let paths = attempt.strayed.as_ref().filter(|_| attempt.plans())?;
+    let which = if paths.is_empty() { String::new() } else { format!(": {}", named(paths)) };
+    Some(format!("it changed files while it was to plan only{which}"))
+}
+
+/// The first of some paths, and how many more there are.
+fn named(paths: &[String]) -> String {
+    let more = paths.len().saturating_sub(NAMED);
+    let named = paths.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    Some(format!("it touches what is off-limits: {named}{more}"))
+    format!("{named}{more}")
 }
 
 fn late(attempt: &Attempt, limits: Limits) -> Option<String> {
@@ -196,7 +212,8 @@ fn need(task: &Task, attempt: &Attempt, which: impl Fn(&Tripped) -> bool) -> Opt
         return None;
     }
     let tripped = attempt.tripped.iter().find(|t| which(t))?;
-    let kind = if tripped.limit == LimitName::OffLimits { NeedKind::OffLimits } else { NeedKind::Limit };
+    let bounds = matches!(tripped.limit, LimitName::OffLimits | LimitName::PlanOnly);
+    let kind = if bounds { NeedKind::OffLimits } else { NeedKind::Limit };
     let done = match tripped.action {
         LimitAction::Stop => "; it was stopped",
         LimitAction::Takeover => "; it is in your hands",

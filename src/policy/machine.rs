@@ -10,8 +10,8 @@ use crate::model::time::{Mono, Now, Span};
 
 use super::turn::Turn;
 use super::{
-    admission, answer, attention, checkin, command, fold, lifecycle, limits, mail, messages, quota, reconcile, rhythm,
-    teardown,
+    admission, answer, aside, attention, checkin, command, fold, lifecycle, limits, mail, messages, quota, reconcile,
+    rhythm, teardown,
 };
 
 /// The most rounds the rules may take to settle after one input. Each round either plans or
@@ -148,6 +148,7 @@ fn settle(turn: &mut Turn<'_>) {
     for _ in 0..MAX_ROUNDS {
         let changed = checkin::rules(turn)
             || limits::rules(turn)
+            || aside::rules(turn)
             || lifecycle::rules(turn)
             || messages::rules(turn)
             || answer::rules(turn)

@@ -13,6 +13,7 @@ pub mod rest;
 mod admission;
 mod answer;
 mod approval;
+mod aside;
 mod astray;
 mod attention;
 mod checkin;

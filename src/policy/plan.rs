@@ -14,6 +14,7 @@ use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
 use crate::model::lease::{MAX_PLAN, Plan};
 use crate::model::message::From;
+use crate::model::rhythm::{LimitName, Tripped};
 use crate::model::state::RunKind;
 use crate::model::task::Column;
 
@@ -51,6 +52,15 @@ fn bounded(text: &str) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// It changed files before anybody has said yes; told once. What a person changes there meanwhile is
+/// that person's.
+pub(super) fn strayed(turn: &mut Turn<'_>, of: AttemptId, paths: Vec<String>) {
+    let theirs = turn.task(of.task).is_some_and(Task::is_taken_over);
+    if !theirs && turn.current(of).is_some_and(|a| a.plans() && a.strayed.is_none()) {
+        turn.attempt_event(of, Event::StrayedFromPlan { paths });
+    }
 }
 
 /// A person's yes to a plan.
@@ -200,11 +210,15 @@ pub(super) fn answered(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer 
 /// What a plan that waits for its verdict asks of a person.
 pub(super) fn question(turn: &Turn<'_>, task: &Task) -> Option<(NeedKind, String)> {
     let plan = waits(turn, task)?;
-    let text = if plan.text.is_empty() {
+    let mut text = if plan.text.is_empty() {
         "it wants to begin without having said how; send that back, or approve".to_owned()
     } else {
         let lines: Vec<&str> = plan.text.lines().filter(|line| !line.trim().is_empty()).take(SHOWN).collect();
         format!("may it carry out this plan?\n{}", lines.join("\n"))
     };
+    let strayed = |t: &&Tripped| t.limit == LimitName::PlanOnly && !t.settled;
+    if let Some(tripped) = task.attempt().and_then(|attempt| attempt.tripped.iter().find(strayed)) {
+        text += &format!("\n{}", tripped.why);
+    }
     Some((NeedKind::Question, text))
 }

@@ -18,6 +18,7 @@ use crate::model::text::clean;
 use crate::model::time::{Now, Span};
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 
+use super::aside;
 use super::turn::Turn;
 
 /// After the machine has slept nothing is due for so long: connections are made anew, and what
@@ -76,7 +77,7 @@ pub(super) fn keep_time(task: &mut Task, at: Now) {
 /// task is paused it could not be reminded.
 fn counts(task: &Task, attempt: &Attempt) -> bool {
     let in_turn = matches!(attempt.run.kind, RunKind::Working | RunKind::Quiet | RunKind::Unknown | RunKind::Starting);
-    in_turn && attempt.checking.is_none() && task.paused.is_none() && lives(task, attempt)
+    in_turn && !attempt.is_being_judged() && task.paused.is_none() && lives(task, attempt)
 }
 
 /// Whether time counts towards the limit of the whole attempt.
@@ -131,6 +132,7 @@ pub(super) fn fold(task: &mut Task, no: AttemptNo, event: &Event, at: Now) {
                 begin_period(&mut attempt.rhythm, Begun::CheckedIn, at);
                 (attempt.rhythm.late, attempt.rhythm.last) = (None, last);
                 attempt.rhythm.touched.clear();
+                aside::fold_check_in(attempt);
             }
         }
         Event::MessageWithdrawn { msg, .. } => {

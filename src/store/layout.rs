@@ -135,6 +135,12 @@ impl Layout {
         self.hosts_dir().join(host.as_str())
     }
 
+    /// Since when the agent of a host is silent, for the next supervisor.
+    #[must_use]
+    pub fn host_memory(&self, host: &HostId) -> PathBuf {
+        self.host_dir(host).join("silent.json")
+    }
+
     /// The supervisor's own logs.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {

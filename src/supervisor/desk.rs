@@ -23,7 +23,7 @@ use crate::wire::control::{Answer, Known, Request, Signal, Supervisor};
 
 use super::driver::Driver;
 use super::effects::{self, Effects, blocking};
-use super::hosts::{self, Ask, Fired};
+use super::hosts::{self, Ask, Before, Fired};
 use super::journal::StoreJournal;
 use super::notify::Notifier;
 use super::permissions;
@@ -31,7 +31,7 @@ use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
 use super::usage;
-use super::world::World;
+use super::world::{Bounds, World};
 
 mod mail;
 
@@ -104,15 +104,16 @@ impl Desk {
         self.input(Input::Recovered { hosts });
         let live: Vec<_> = newest(self.driver.board())
             .filter_map(|(id, a)| {
-                let facts = a.host()?.clone();
-                Some((id, facts, a.agent.clone(), a.worktree.clone(), a.session.clone(), a.plans()))
+                let Phase::Live { facts, since, .. } = &a.phase else { return None };
+                let before = Before { since: *since, run: a.run.kind, tree: a.tree.clone() };
+                Some((id, facts.clone(), a.agent.clone(), a.worktree.clone(), a.session.clone(), (a.plans(), before)))
             })
             .collect();
         // Before anybody speaks to a host: one that keeps a lease must not be told that there is none.
         self.world.follow_leases(taken_over(self.driver.board()));
-        for (id, facts, agent, worktree, session, plans) in live {
+        for (id, facts, agent, worktree, session, (plans, before)) in live {
             let mut voice = effects::voice_of(&self.world, id, &agent, &worktree, session);
-            voice.plans = plans;
+            (voice.plans, voice.before) = (plans, Some(before));
             voice.reads_outbox = true;
             effects::adopt(&self.world, id, facts, voice);
         }
@@ -388,9 +389,13 @@ impl Desk {
         let wanted: Vec<(AttemptId, &Attempt)> =
             newest(board).filter(|(id, a)| is_of_interest(board, *id, a)).collect();
         let ids: BTreeSet<AttemptId> = wanted.iter().map(|(id, _)| *id).collect();
+        let moved = self.world.boundaries_moved();
         for (id, attempt) in &wanted {
-            if let Some(task) = board.tasks.get(&id.task).filter(|_| !self.watched.contains(id)) {
-                self.world.guard(*id, &task.spec.off_limits);
+            if let Some(task) = board.tasks.get(&id.task)
+                && (self.world.guard(*id, bounds(task, attempt)) || moved)
+                && self.watched.contains(id)
+            {
+                look_again(&self.world, *id);
             }
             if !self.watched.contains(id) && begin_watching(&self.world, *id, attempt) {
                 self.watched.insert(*id);
@@ -449,6 +454,17 @@ fn open_look(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
         tracing::warn!(attempt = %id, %error, "cannot look into the worktree");
     }
     true
+}
+
+/// What it must not touch has changed, and its files may long have.
+fn look_again(world: &Arc<World>, attempt: AttemptId) {
+    let world = world.clone();
+    tokio::spawn(async move { effects::observe(&world, attempt).await });
+}
+
+fn bounds(task: &Task, attempt: &Attempt) -> Bounds {
+    let plans = attempt.plans() && attempt.strayed.is_none() && !task.is_taken_over();
+    Bounds { off_limits: task.spec.off_limits.clone(), plans_on: attempt.plans_on.clone().filter(|_| plans) }
 }
 
 fn begin_watching(world: &World, id: AttemptId, attempt: &Attempt) -> bool {

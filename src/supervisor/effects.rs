@@ -56,6 +56,9 @@ impl driver::Effects for Effects {
             // At once, so that the next reservation cannot take the same slot.
             world.assign_slot(order.attempt);
         }
+        if matches!(order.action, Action::Check { .. }) {
+            let _ = world.begin_checks(order.id);
+        }
         tokio::spawn(async move {
             let (id, attempt) = (order.id, order.attempt);
             let typed = if let Action::Type { msg, .. } = &order.action { Some(*msg) } else { None };

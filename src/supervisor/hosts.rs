@@ -7,7 +7,9 @@
 mod asking;
 mod hooking;
 mod looking;
+mod remembering;
 mod spending;
+mod tools;
 mod typing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +27,10 @@ use asking::Asking;
 pub(super) use asking::{Decision, Wanted as WantedAnswer};
 use hooking::Hooks;
 pub(super) use hooking::{Fired, fired};
+pub(super) use remembering::Before;
+use remembering::{Awaited, Keeping};
 use spending::Spending;
+use tools::Tools;
 pub(super) use typing::number;
 use typing::{Stage, Typing};
 
@@ -37,12 +42,12 @@ use crate::agent::{message, psp};
 use crate::model::attempt::HostFacts;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
+use crate::model::name::Oid;
 use crate::model::state::{RunKind, RunState};
-use crate::model::time::{Mono, Now, Span, Wall};
+use crate::model::time::{Mono, Now, Span};
 use crate::os::clock;
 use crate::wire::host::{
-    AgentState, Decoder, Frame, FromHost, Hello, Lease, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost,
-    VERSIONS,
+    Decoder, Frame, FromHost, Hello, Lease, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost, VERSIONS,
 };
 
 /// Commands waiting for one host.
@@ -56,10 +61,6 @@ const OTHER_VERSION: Duration = Duration::from_secs(30);
 /// moment later: a question at the end would come after the checks had begun. On a busy machine
 /// the program takes hundreds of milliseconds to start.
 const LAST_WORDS: Span = Span::secs(2);
-
-/// How long nothing is told of an agent that lived on while its outbox is read: what its hooks said
-/// meanwhile belongs to the first that is told. Reading one takes milliseconds.
-const OUTBOX_LIMIT: Duration = Duration::from_secs(3);
 
 /// Between the first two looks for a conversation whose id the CLI chose by itself; twice as long
 /// each time. Looks are made only when the agent does something.
@@ -88,8 +89,12 @@ pub(super) struct Voice {
     pub last_words: bool,
     /// Whether it only plans.
     pub plans: bool,
+    /// How it stood with it, where it lived before it was watched.
+    pub before: Option<Before>,
     /// Whether it lived on without a supervisor: nothing is told before its outbox has been read.
     pub reads_outbox: bool,
+    /// Where it is kept since when it is silent.
+    pub memory: Option<PathBuf>,
 }
 
 /// How a typing went.
@@ -132,6 +137,8 @@ pub(super) enum Ask {
     Notice(String),
     /// Files of the worktree changed.
     Files,
+    /// It was looked at: this is its tree.
+    Tree(Oid),
     /// Look at what it has used, and tell before this is answered.
     Spending(oneshot::Sender<()>),
     /// Every signal.
@@ -222,12 +229,15 @@ struct Host {
     asking: Asking,
     spending: Spending,
     /// When what is on its screen was written at the latest, where that was before we came.
-    written: Option<Wall>,
+    written: Option<Now>,
     /// Terminals attached to it.
     attached: Arc<AtomicU32>,
     hooks: Hooks,
-    /// Until when its outbox is waited for.
-    outbox_until: Option<Instant>,
+    awaited: Awaited,
+    keeping: Keeping,
+    tools: Tools,
+    /// When a message was last typed.
+    spoken: Option<Now>,
 }
 
 /// What the loop was told last.
@@ -242,10 +252,12 @@ impl Host {
     fn new(
         attempt: AttemptId,
         facts: HostFacts,
-        voice: Voice,
+        mut voice: Voice,
         inputs: mpsc::Sender<Input>,
         leases: watch::Receiver<BTreeSet<AttemptId>>,
     ) -> Self {
+        let now = clock::now();
+        let launched = voice.before.as_mut().map_or(now, |before| before.known_at(now));
         let rules = Rules {
             adapter: voice.adapter.clone(),
             silence: voice.silence,
@@ -255,15 +267,15 @@ impl Host {
             unknown_version: voice.unknown_version.clone(),
         };
         let greeting = voice.type_after_start.clone();
-        let outbox_until = voice.reads_outbox.then(|| Instant::now() + OUTBOX_LIMIT);
-        Self {
+        let awaited = Awaited::of(&voice);
+        let mut host = Self {
             attempt,
             facts,
             voice,
             inputs,
             leases,
             leased: None,
-            weigher: Weigher::new(rules, clock::now()),
+            weigher: Weigher::new(rules, launched),
             seq: 0,
             told: None,
             began: false,
@@ -283,8 +295,13 @@ impl Host {
             written: None,
             attached: Arc::default(),
             hooks: Hooks::default(),
-            outbox_until,
-        }
+            awaited,
+            keeping: Keeping::default(),
+            tools: Tools::default(),
+            spoken: None,
+        };
+        host.recall(now);
+        host
     }
 
     async fn run(mut self, socket: PathBuf, asked: mpsc::Receiver<Ask>) -> std::io::Result<()> {
@@ -325,6 +342,7 @@ impl Host {
             }
             self.look_at_status_file();
             self.tell().await;
+            self.remember();
             self.look_at_spending().await;
         }
         Ok(())
@@ -341,9 +359,6 @@ impl Host {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        if self.outbox_until.is_some() {
-            return self.outbox_until;
-        }
         let now = clock::now();
         let by_state = self.weigher.wake_at(now).map(|at| Instant::now() + at.since(now.mono).to_std());
         let by_typing = self.typing.as_ref().map(|t| t.until);
@@ -358,6 +373,7 @@ impl Host {
             .into_iter()
             .chain(self.asking.wake_at())
             .chain(self.spending.due())
+            .chain(self.awaited.until())
             .chain(by_typing)
             .chain(by_words)
             .chain(by_record)
@@ -403,8 +419,7 @@ impl Host {
                 self.sample();
                 self.asking.screen();
                 self.look_at_zone();
-                // A time that it names may have come since it was written.
-                let at = Now { wall: self.written.unwrap_or(now.wall), ..now };
+                let at = self.screen_came(now);
                 self.weigher.observe(at, Seen::Screen(screen.text));
             }
             FromHost::Activity(_) => {
@@ -450,26 +465,6 @@ impl Host {
         Ok(())
     }
 
-    /// How things stood before we came: reports that we missed are weighed at their age.
-    fn status(&mut self, status: &Status, now: Now) {
-        for recent in &status.recent {
-            let at = looking::earlier(now, recent.age_ms);
-            self.osc(recent.osc.number, &recent.osc.payload.0, at);
-        }
-        self.written = status.output_age_ms.map(|age| looking::earlier(now, age).wall);
-        if !status.title.is_empty() {
-            self.weigher.observe(now, Seen::Title(status.title.clone()));
-        }
-        if status.output_bytes > 0 {
-            self.weigher.observe(now, Seen::Output);
-        }
-        if let AgentState::Exited { code, signal } = status.state {
-            self.weigher.observe(now, Seen::Exited(End { code, signal }));
-        }
-        self.seq = self.seq.max(status.seq);
-        self.attached.store(status.clients, Ordering::Relaxed);
-    }
-
     fn osc(&mut self, number: u32, payload: &[u8], at: Now) {
         if number != psp::OSC {
             return;
@@ -497,7 +492,8 @@ impl Host {
                 }
             }
             Ask::Hook(fired) => self.fired(fired).await,
-            Ask::OutboxRead => self.outbox_until = None,
+            Ask::OutboxRead => self.outbox_read(),
+            Ask::Tree(tree) => self.tree_seen(&tree, now),
             Ask::Permission(event, decide) => self.permission(event, decide).await,
             // The round that follows looks who is still there.
             Ask::HookGone => {}
@@ -532,10 +528,9 @@ impl Host {
     }
 
     async fn tell(&mut self) {
-        if self.outbox_until.is_some_and(|until| Instant::now() < until) {
+        if self.awaits_outbox() {
             return;
         }
-        self.outbox_until = None;
         let now = clock::now();
         if !self.began
             && let Start::Started { by, .. } = self.weigher.start(now)
@@ -557,7 +552,7 @@ impl Host {
         {
             state.text = trouble.text;
         }
-        if self.awaits_words(&state, now) {
+        if self.awaits_words(&state, now) || self.is_awaited(&state) {
             return;
         }
         self.tell_dialog(&state).await;

@@ -15,6 +15,7 @@ pub mod place;
 pub mod run;
 pub mod server;
 mod sessions;
+mod strangers;
 pub mod surroundings;
 pub mod token;
 mod usage;

@@ -136,11 +136,12 @@ async fn supervise(place: Place, greet: Option<&mut dyn Write>, still: bool) -> 
         desk.hold_still();
     }
     desk.recover().await?;
-    let letters = watching::start(world.clone(), files);
+    let (post, letters) = mpsc::channel(watching::LETTERS);
+    watching::start(world.clone(), files, post.clone());
 
     let listener = socket::listen(&socket_path)?;
     let (asked, requests) = mpsc::channel(REQUESTS);
-    let server = Arc::new(Server::new(asked, world, last, process));
+    let server = Arc::new(Server::new(asked, post, world, last, process));
     tokio::spawn(server::serve(listener, server.clone()));
     if let Some(out) = greet {
         writeln!(out, "ready").and_then(|()| out.flush())?;

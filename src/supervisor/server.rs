@@ -5,7 +5,8 @@
 //!
 //! **Invariant:** whoever can be shown to run in one of our hosts has its attempt's scope, even with
 //! the user's token. What cannot be shown (a peer that is gone, an orphan whose host is) stays as the
-//! token says. Must not know: how anything is decided.
+//! token says. Whoever shows a token that is none, or another attempt's, is turned away, and that is
+//! logged. Must not know: how anything is decided.
 
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
@@ -19,8 +20,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::model::attempt::Proc;
+use crate::model::checkin::Sent;
 use crate::model::id::{AttemptId, Seq};
-use crate::model::input::{Refusal, RefusalCode};
+use crate::model::input::{Observation, Refusal, RefusalCode};
+use crate::model::text::clean;
 use crate::os::process::{self, ProcessId};
 use crate::os::socket;
 use crate::store::log::Log;
@@ -30,6 +33,7 @@ use crate::wire::control::{
 
 use super::journal;
 use super::token::{self, Tokens};
+use super::watching::{Letter, Says};
 use super::world::World;
 
 /// Connections at once; more wait. Silent ones go after the handshake limit.
@@ -48,6 +52,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// One who waits says so again at least this often.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 
+/// How wide the name of a process is in the log.
+const MAX_NAME: usize = 40;
+
 /// Whose connection it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
@@ -60,6 +67,37 @@ pub enum Scope {
         /// Which start of it the token was given to, from 1.
         launch: u32,
     },
+}
+
+impl Scope {
+    /// The attempt it is limited to.
+    fn attempt(self) -> Option<AttemptId> {
+        match self {
+            Self::User => None,
+            Self::Attempt { attempt, .. } => Some(attempt),
+        }
+    }
+}
+
+/// Who connected.
+struct Peer {
+    pid: Option<u32>,
+    /// Its parent, and so on.
+    kin: Vec<ProcessId>,
+}
+
+impl Peer {
+    fn of(stream: &UnixStream) -> Self {
+        let pid = socket::peer_pid(stream);
+        Self { pid, kin: pid.map(process::ancestors).unwrap_or_default() }
+    }
+
+    /// For the log: its number, and what it calls itself.
+    fn name(&self) -> String {
+        let Some(pid) = self.pid else { return "a process".to_owned() };
+        let called = process::name(pid).map(|name| format!(" ({})", clean(&name, MAX_NAME))).unwrap_or_default();
+        format!("process {pid}{called}")
+    }
 }
 
 /// A request on its way to the loop.
@@ -78,6 +116,8 @@ pub struct Server {
     pub asked: mpsc::Sender<Asked>,
     /// Who may connect.
     pub tokens: Tokens,
+    /// Where it is told whose agent was turned away.
+    post: mpsc::Sender<Letter>,
     /// Whose terminals a client may run in.
     world: Arc<World>,
     /// The log's file, for followers.
@@ -95,13 +135,14 @@ impl Server {
     #[must_use]
     pub(super) fn new(
         asked: mpsc::Sender<Asked>,
+        post: mpsc::Sender<Letter>,
         world: Arc<World>,
         last: watch::Receiver<Seq>,
         process: Proc,
     ) -> Self {
         let answering = Arc::new(Semaphore::new(CONNECTIONS));
         let (tokens, database) = (world.tokens.clone(), world.place.layout.database());
-        Self { asked, tokens, world, database, last, process, answering }
+        Self { asked, post, tokens, world, database, last, process, answering }
     }
 
     /// Returns once every answer has been written.
@@ -142,16 +183,16 @@ pub async fn serve(listener: StdListener, server: Arc<Server>) -> std::io::Resul
 
 async fn connection(stream: UnixStream, server: &Server) -> std::io::Result<()> {
     if let Err(error) = socket::require_own_peer(&stream) {
-        tracing::warn!(%error, "refused a connection");
+        server.world.strangers.turned_away(format_args!("a connection: {error}"));
         return Ok(());
     }
     // Before anything is read: the one who connected waits for its welcome, so its number is its own.
-    let kin = socket::peer_pid(&stream).map(process::ancestors).unwrap_or_default();
+    let peer = Peer::of(&stream);
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let Ok(first) = tokio::time::timeout(HANDSHAKE, read_line(&mut read, MAX_HELLO)).await else { return Ok(()) };
     let Some(first) = first? else { return Ok(()) };
-    let scope = match admit(&first, &kin, server) {
+    let scope = match admit(&first, &peer, server) {
         Ok((scope, welcome)) => {
             send(&mut write, &welcome).await?;
             scope
@@ -191,15 +232,14 @@ async fn connection(stream: UnixStream, server: &Server) -> std::io::Result<()> 
     Ok(())
 }
 
-fn admit(line: &[u8], kin: &[ProcessId], server: &Server) -> Result<(Scope, Welcome), Refusal> {
+fn admit(line: &[u8], peer: &Peer, server: &Server) -> Result<(Scope, Welcome), Refusal> {
     let hello: Hello =
         serde_json::from_slice(line).map_err(|e| refusal(RefusalCode::Usage, &format!("no hello: {e}")))?;
-    let Some(scope) = server.tokens.scope(&hello.token) else {
-        return Err(refusal(RefusalCode::Policy, "this token opens nothing here"));
-    };
-    let scope = match scope {
-        Scope::User => server.world.host_among(kin).and_then(|host| token::scope_of(&host)).unwrap_or(scope),
-        Scope::Attempt { .. } => scope,
+    let own = server.world.host_among(&peer.kin).and_then(|host| token::scope_of(&host));
+    let scope = match (server.tokens.scope(&hello.token), own) {
+        (Some(Scope::User), own) => own.unwrap_or(Scope::User),
+        (Some(shown), own) if own.is_none_or(|own| own.attempt() == shown.attempt()) => shown,
+        (shown, own) => return Err(turn_away(server, peer, &hello.token, shown, own)),
     };
     let speaks = VERSIONS.1.min(hello.versions.1);
     if speaks < VERSIONS.0.max(hello.versions.0) {
@@ -216,11 +256,30 @@ fn admit(line: &[u8], kin: &[ProcessId], server: &Server) -> Result<(Scope, Welc
         let hints = vec!["standup supervisor restart".to_owned()];
         return Err(Refusal { code: RefusalCode::Failure, text, hints });
     }
-    let attempt = match scope {
-        Scope::User => None,
-        Scope::Attempt { attempt, .. } => Some(attempt),
-    };
+    let attempt = scope.attempt();
     Ok((scope, Welcome { speaks, version: env!("CARGO_PKG_VERSION").into(), process: server.process, attempt }))
+}
+
+/// Somebody shows a token that is none, or another's. It is logged; where it comes from one of our
+/// hosts, it is told of that one's task.
+fn turn_away(server: &Server, peer: &Peer, token: &str, shown: Option<Scope>, own: Option<Scope>) -> Refusal {
+    let own = own.and_then(Scope::attempt);
+    let (said, why) = match shown.and_then(Scope::attempt) {
+        Some(other) => (String::new(), format!("this token is of {other}, and comes from another attempt")),
+        // What it says it is, not what it is.
+        None => {
+            let claimed = token::claimed(token).map(|id| format!(", which says that it is of {id}"));
+            (claimed.unwrap_or_default(), "this token opens nothing here".to_owned())
+        }
+    };
+    let from = own.map(|own| format!(", which runs in {own}")).unwrap_or_default();
+    server.world.strangers.turned_away(format_args!("{}{from}{said}: {why}", peer.name()));
+    if let Some(attempt) = own {
+        // No more than can be taken: what is left out is in the log.
+        let seen = Observation::BadCheckIn { why: why.clone(), what: Sent::Request };
+        let _ = server.post.try_send(Letter { attempt, says: Says::Seen(seen), stored: oneshot::channel().0 });
+    }
+    refusal(RefusalCode::Policy, &why)
 }
 
 fn refusal(code: RefusalCode, text: &str) -> Refusal {

@@ -54,6 +54,13 @@ pub(super) fn scope_of(host: &HostId) -> Option<Scope> {
     Some(Scope::Attempt { attempt: attempt_of(host)?, launch: launch_of(host)? })
 }
 
+/// The attempt that a token names, whether it is that one's or not.
+#[must_use]
+pub(super) fn claimed(given: &str) -> Option<AttemptId> {
+    let (host, _) = given.rsplit_once('.')?;
+    attempt_of(&HostId::new(host).ok()?)
+}
+
 /// Which start of its attempt a host is, from 1.
 fn launch_of(host: &HostId) -> Option<u32> {
     host.as_str().split('-').nth(2)?.parse().ok()

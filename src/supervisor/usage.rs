@@ -224,7 +224,9 @@ mod tests {
             worktree,
             last_words: false,
             plans: false,
+            before: None,
             reads_outbox: false,
+            memory: None,
         };
         Home { dir, voice }
     }

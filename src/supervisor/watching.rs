@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::agent::hook::{self, Late};
+use crate::agent::hook::{self, Late, LetterError};
 use crate::model::checkin::{Sent, Via, Written};
 use crate::model::id::AttemptId;
 use crate::model::input::Observation;
@@ -26,7 +26,7 @@ use super::world::World;
 const AT_ONCE: usize = 64;
 
 /// Letters on their way to the loop.
-const LETTERS: usize = 64;
+pub(super) const LETTERS: usize = 64;
 
 /// Letters left of those that lie in an outbox together: as many as are taken at once.
 const AT_MOST: usize = BURST as usize;
@@ -55,9 +55,8 @@ pub(super) enum Says {
     Hook(Late),
 }
 
-/// Hears the watcher; returns where letters come out.
-pub(super) fn start(world: Arc<World>, mut events: mpsc::Receiver<WatchEvent>) -> mpsc::Receiver<Letter> {
-    let (letters, receive) = mpsc::channel(LETTERS);
+/// Hears the watcher; what lies in outboxes goes to `letters`.
+pub(super) fn start(world: Arc<World>, mut events: mpsc::Receiver<WatchEvent>, letters: mpsc::Sender<Letter>) {
     tokio::spawn(async move {
         let (looked, mut looks) = mpsc::channel::<AttemptId>(LETTERS);
         let mut looking = Looking::default();
@@ -76,7 +75,6 @@ pub(super) fn start(world: Arc<World>, mut events: mpsc::Receiver<WatchEvent>) -
             }
         }
     });
-    receive
 }
 
 /// At most one look into a worktree at a time, and one more if it changed meanwhile.
@@ -178,7 +176,7 @@ fn collect(world: &Arc<World>, attempt: AttemptId, letters: &mpsc::Sender<Letter
         own.awaited.store(false, Ordering::Release);
         loop {
             thin_out(&outbox, attempt, &letters).await;
-            let next = collect_once(&outbox, attempt, &letters, &mut known).await;
+            let next = collect_once(&world, &outbox, attempt, &letters, &mut known).await;
             if !matches!(next, Next::AtOnce)
                 && let Some(host) = world.host(attempt)
             {
@@ -203,13 +201,19 @@ enum Next {
     Told,
 }
 
-async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Letter>, known: &mut Known) -> Next {
+async fn collect_once(
+    world: &World,
+    dir: &Path,
+    attempt: AttemptId,
+    letters: &mpsc::Sender<Letter>,
+    known: &mut Known,
+) -> Next {
     let from = dir.to_owned();
     let found = blocking(move || outbox::read(&from, AT_ONCE)).await;
     let (mut gone, mut again, mut fault) = (false, None, String::new());
     for letter in found {
         let (file, says) = match letter {
-            Ok(letter) => match content(&letter, attempt) {
+            Ok(letter) => match content(world, &letter, attempt) {
                 Some(says) => (letter.file, says),
                 None => {
                     gone |= settle(dir, letter.file, true, known).await;
@@ -253,7 +257,7 @@ async fn collect_once(dir: &Path, attempt: AttemptId, letters: &mpsc::Sender<Let
 }
 
 /// What a letter says; `None`: nothing that is of any use by now.
-fn content(letter: &outbox::Letter, attempt: AttemptId) -> Option<Says> {
+fn content(world: &World, letter: &outbox::Letter, attempt: AttemptId) -> Option<Says> {
     let spoilt = |what, why: String| bad(what, format!("{}: {why}", letter.file.display()));
     match letter.kind {
         Kind::CheckIn => Some(match serde_json::from_slice::<Written>(&letter.bytes) {
@@ -265,7 +269,12 @@ fn content(letter: &outbox::Letter, attempt: AttemptId) -> Option<Says> {
         }),
         Kind::Hook => match hook::Letter::read(&letter.bytes, attempt, letter.came) {
             Ok(late) => late.map(Says::Hook),
-            Err(why) => Some(spoilt(Sent::Hook, why.to_string())),
+            Err(why) => {
+                if matches!(why, LetterError::Foreign { .. }) {
+                    world.strangers.turned_away(format_args!("a hook: {why}"));
+                }
+                Some(spoilt(Sent::Hook, why.to_string()))
+            }
         },
     }
 }

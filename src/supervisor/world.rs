@@ -20,6 +20,7 @@ use crate::watch::Watcher;
 
 use super::hosts::Handle;
 use super::place::Place;
+use super::strangers::Strangers;
 use super::surroundings::Loaded;
 use super::token::Tokens;
 
@@ -53,6 +54,8 @@ pub(super) struct World {
     pub tokens: Tokens,
     /// Slots of this machine.
     pub slots: Slots,
+    /// Who passed for somebody else.
+    pub strangers: Strangers,
     /// The way to the loop.
     pub inputs: mpsc::Sender<Input>,
     /// How many worktrees run checks at once.
@@ -62,12 +65,22 @@ pub(super) struct World {
     loaded: RwLock<Arc<Loaded>>,
     hosts: Mutex<BTreeMap<AttemptId, (Handle, HostFacts)>>,
     looks: Mutex<BTreeMap<AttemptId, Look>>,
-    guarded: Mutex<BTreeMap<AttemptId, Vec<Pattern>>>,
+    guarded: Mutex<BTreeMap<AttemptId, Bounds>>,
+    boundaries: Mutex<Option<Vec<Pattern>>>,
     held: Mutex<Held>,
     stopping: Mutex<BTreeSet<AttemptId>>,
     taken: watch::Sender<BTreeSet<AttemptId>>,
     main_dirty: Mutex<Option<(Instant, bool)>>,
-    cancels: Mutex<BTreeMap<AttemptId, (ActionId, Arc<AtomicBool>)>>,
+    cancels: Mutex<BTreeMap<ActionId, Arc<AtomicBool>>>,
+}
+
+/// What an attempt may not change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// What its brief puts off-limits.
+    pub off_limits: Vec<Pattern>,
+    /// Where its files stood when it began to plan, while it shall do nothing else.
+    pub plans_on: Option<Oid>,
 }
 
 /// Slots that no host holds yet.
@@ -105,6 +118,7 @@ impl World {
             exe,
             tokens,
             slots,
+            strangers: Strangers::default(),
             inputs,
             checking: Semaphore::new(parallel),
             watcher,
@@ -112,6 +126,7 @@ impl World {
             hosts: Mutex::default(),
             looks: Mutex::default(),
             guarded: Mutex::default(),
+            boundaries: Mutex::default(),
             held: Mutex::default(),
             stopping: Mutex::default(),
             taken: watch::Sender::default(),
@@ -203,16 +218,36 @@ impl World {
         look
     }
 
-    /// Records what the brief of an attempt puts off-limits.
-    pub(super) fn guard(&self, attempt: AttemptId, off_limits: &[Pattern]) {
-        lock(&self.guarded).insert(attempt, off_limits.to_vec());
+    /// Records what an attempt may not change; says whether that is news.
+    pub(super) fn guard(&self, attempt: AttemptId, bounds: Bounds) -> bool {
+        let mut guarded = lock(&self.guarded);
+        let news = guarded.get(&attempt) != Some(&bounds);
+        if news {
+            guarded.insert(attempt, bounds);
+        }
+        news
+    }
+
+    /// Where an attempt's files stood when it began to plan, while it shall do nothing else.
+    #[must_use]
+    pub(super) fn plans_on(&self, attempt: AttemptId) -> Option<Oid> {
+        lock(&self.guarded).get(&attempt)?.plans_on.clone()
+    }
+
+    /// Whether what is off-limits for all has changed since this was last asked.
+    pub(super) fn boundaries_moved(&self) -> bool {
+        let now = &self.loaded().effective.settings.off_limits;
+        let mut known = lock(&self.boundaries);
+        let moved = known.as_ref().is_some_and(|known| known != now);
+        *known = Some(now.clone());
+        moved
     }
 
     /// What an attempt must not touch: what its brief says, and what holds for all.
     #[must_use]
     pub(super) fn off_limits(&self, attempt: AttemptId) -> Vec<Pattern> {
         let mut all = self.loaded().effective.settings.off_limits.clone();
-        all.extend(lock(&self.guarded).get(&attempt).into_iter().flatten().cloned());
+        all.extend(lock(&self.guarded).get(&attempt).into_iter().flat_map(|bounds| &bounds.off_limits).cloned());
         all
     }
 
@@ -328,16 +363,15 @@ impl World {
         dirty
     }
 
-    /// A flag that ends the checks of an attempt.
-    pub(super) fn begin_checks(&self, attempt: AttemptId, action: ActionId) -> Arc<AtomicBool> {
-        let flag = Arc::new(AtomicBool::new(false));
-        lock(&self.cancels).insert(attempt, (action, flag.clone()));
-        flag
+    /// A flag that ends the checks of an order. Taken as soon as they are ordered: they may be dropped
+    /// before there is a place for them.
+    pub(super) fn begin_checks(&self, action: ActionId) -> Arc<AtomicBool> {
+        lock(&self.cancels).entry(action).or_default().clone()
     }
 
     /// Ends all checks but those that are still wanted.
     pub(super) fn cancel_checks_but(&self, wanted: impl Fn(ActionId) -> bool) {
-        lock(&self.cancels).retain(|_, (action, flag)| {
+        lock(&self.cancels).retain(|action, flag| {
             let keep = wanted(*action);
             if !keep {
                 flag.store(true, std::sync::atomic::Ordering::Relaxed);

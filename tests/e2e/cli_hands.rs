@@ -197,3 +197,20 @@ fn a_paused_task_says_so_until_it_is_resumed() {
     trial.run(&["resume", "T1"]).failed(1, "T1 is not paused");
     trial.run(&["run"]).ok();
 }
+
+#[test]
+fn an_edit_says_what_the_agent_has_not_been_told() {
+    let trial = Trial::with_agent();
+    in_review(&trial);
+    let edited = trial.run(&["edit", "T1", "--off-limits", "api/**"]).ok();
+    assert_eq!(edited.out, "T1  Nothing to ask\n");
+    let told = "the agent of T1/1 keeps the brief it was given, and was not told: off_limits";
+    assert!(edited.err.contains(told), "{edited:?}");
+    assert!(edited.err.contains("hint: standup send T1 \"…\"\nhint: standup retry T1"), "{edited:?}");
+    let shown = trial.run(&["show", "T1"]).ok();
+    let text = "changed since attempt 1 began; its agent was not told: off_limits";
+    assert!(shown.out.contains(text), "{shown:?}");
+    assert_eq!(trial.run(&["show", "T1", "--json"]).ok().json()["untold"], serde_json::json!(["off_limits"]));
+    let json = trial.run(&["edit", "T1", "--title", "Something to ask", "--json"]).ok().json();
+    assert_eq!(json["untold"], serde_json::json!(["title", "off_limits"]), "{json}");
+}

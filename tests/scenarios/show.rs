@@ -3,9 +3,10 @@
 use standup::model::action::{Action, Order};
 use standup::model::checkin::Sent;
 use standup::model::event::{By, Event, Record};
-use standup::model::id::AttemptId;
+use standup::model::id::{AttemptId, CheckRun};
 use standup::model::input::{Refusal, Reply};
 use standup::model::rhythm::Facts;
+use standup::model::settings::VerifyOn;
 
 pub(crate) fn event(record: &Record) -> String {
     let about = match (record.task, record.attempt) {
@@ -47,10 +48,8 @@ fn what(event: &Event) -> String {
         Event::QuestionSettled {} => "question settled".into(),
         Event::CheckInReceived { check_in, .. } => format!("checks in: {:?} {}", check_in.state, check_in.did),
         Event::CheckInRefused { why, what } => refused(why, *what),
-        Event::ChecksStarted { run, asked, .. } => {
-            format!("checks {run} started{}", if *asked { " as asked" } else { "" })
-        }
-        Event::VerdictReached { run, verdict } => {
+        Event::ChecksStarted { run, asked, on, .. } => started(*run, *asked, *on),
+        Event::VerdictReached { run, verdict, .. } => {
             format!("checks {run} are {}", format!("{:?}", verdict.outcome).to_lowercase())
         }
         Event::ChecksDropped { run, why } => format!("checks {run} dropped: {why}"),
@@ -135,6 +134,7 @@ fn of_deadlines(event: &Event) -> String {
         }
         Event::WorktreeStrayed { astray: Some(astray) } => format!("worktree {}", astray.text()),
         Event::WorktreeStrayed { astray: None } => "worktree is on its branch again".into(),
+        Event::StrayedFromPlan { paths } => format!("strayed from its plan: {}", paths.join(" ")),
         Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
         other => asking(other),
     }
@@ -220,6 +220,11 @@ pub(crate) fn reply(reply: &Result<Reply, Refusal>) -> Option<String> {
         }
         Err(refusal) => Some(format!("REFUSED ({:?}): {}", refusal.code, refusal.text)),
     }
+}
+
+fn started(run: CheckRun, asked: bool, on: Option<VerifyOn>) -> String {
+    let on = on.map(|on| format!(" on {on:?}").to_lowercase()).unwrap_or_default();
+    format!("checks {run} started{on}{}", if asked { " as asked" } else { "" })
 }
 
 fn refused(why: &str, what: Sent) -> String {

@@ -11,7 +11,7 @@ use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId};
 use standup::model::input::{AgentFacts, Command, HostFound, Input, Observation, Surroundings};
 use standup::model::name::{CheckName, HostId};
-use standup::model::settings::{CheckSettings, Limit, Ports, ReportFormat, Route, Settings};
+use standup::model::settings::{CheckSettings, Limit, Ports, ReportFormat, Route, Settings, VerifyOn};
 use standup::model::state::{Ask, RunKind, RunState, Source};
 use standup::model::time::{Boot, Mono, Now, Span, Wall};
 use standup::model::verdict::{CheckOutcome, CheckResult, Verdict, VerdictOutcome};
@@ -192,6 +192,15 @@ impl Story {
                 *which = line.word(2)? == "yes";
             }
             "unusable" => self.facts(line.word(1)?)?.unusable = line.words.get(2).cloned(),
+            "on" => {
+                let word = |word: &String| match word.as_str() {
+                    "check-in" => Ok(VerifyOn::CheckIn),
+                    "file-change" => Ok(VerifyOn::FileChange),
+                    other => Err(format!("checks never run on {other}")),
+                };
+                let more = line.words[1..].iter().map(word).collect::<Result<Vec<_>, _>>()?;
+                settings.verify.on = [vec![VerifyOn::Done], more].concat();
+            }
             "red" => settings.limits.red_verdicts = line.word(1)?.parse().map_err(|e| format!("{e}"))?,
             "checks" if line.word(1)? == "none" => settings.verify.checks.clear(),
             "agent" if line.word(1)? == "none" => settings.agent = None,
@@ -252,8 +261,8 @@ impl Story {
             };
             hosts.insert(facts.id.clone(), found);
         }
-        let mut told = self.say(Input::Surroundings(Box::new(self.around.clone())));
-        told.extend(self.say(Input::Recovered { hosts }));
+        let mut told = self.say(Input::Recovered { hosts });
+        told.extend(self.say(Input::Surroundings(Box::new(self.around.clone()))));
         Ok(told)
     }
 
@@ -471,6 +480,7 @@ impl Story {
                 }
             }
             "used" => Observation::Used { seen: used(line, self.host(line.word(0)?)?.1.id)? },
+            "strays" => Observation::Strayed { paths: line.words[1..].to_vec() },
             "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
             "astray" => Observation::Astray { astray: astray(line.word(1)?)? },

@@ -75,7 +75,7 @@ pub(crate) fn dialog(line: &Line) -> Result<Option<Dialog>, String> {
     });
     let no = DialogNo(line.word(1)?.parse().map_err(|e| format!("{e}"))?);
     let (hook, plan) = (line.with.contains_key("hook"), line.with.contains_key("plan"));
-    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook, plan }))
+    Ok(Some(Dialog { no, ask, question: String::new(), options: options.collect(), hook, plan, since: None }))
 }
 
 /// What a report's writer says beside it: `id=x of=T1/1 written=3` (seconds before now).

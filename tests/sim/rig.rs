@@ -9,7 +9,8 @@ use standup::model::board::Board;
 use standup::model::event::{By, Event};
 use standup::model::id::TaskId;
 use standup::model::input::{Command, Input, Refusal, Reply, Surroundings};
-use standup::model::settings::{AgentSettings, Limit, Settings, Weights};
+use standup::model::name::CheckName;
+use standup::model::settings::{AgentSettings, CheckSettings, Limit, ReportFormat, Settings, VerifyOn, Weights};
 use standup::model::task::Column;
 use standup::model::time::{Mono, Span, Wall};
 use standup::model::verdict::VerdictOutcome;
@@ -418,6 +419,16 @@ fn surroundings(seed: u64) -> Surroundings {
     settings.agents.insert(agent("codex"), AgentSettings { max: Limit::of(2), ..settings_of("codex") });
     settings.wip.machine = Limit::of(6);
     settings.check_in = rhythm::rules(seed);
+    // In every other house checks run while an agent works, too.
+    if seed.is_multiple_of(2) {
+        settings.verify.on = vec![VerifyOn::Done, VerifyOn::CheckIn, VerifyOn::FileChange];
+        settings.verify.checks.push(CheckSettings {
+            name: CheckName::new("test").expect("a name"),
+            run: "make test".into(),
+            report: ReportFormat::Exit,
+            timeout: Span::mins(5),
+        });
+    }
     let agents = BTreeMap::from([(agent("claude"), facts_of(true)), (agent("codex"), facts_of(false))]);
     Surroundings { settings, untrusted: None, worktrees: worktrees(), agents }
 }

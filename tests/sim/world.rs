@@ -385,6 +385,7 @@ impl World {
             options: vec![option(1, "Yes", Says::Yes), option(2, "No", Says::No)],
             hook: self.rng.percent(50),
             plan: self.rng.percent(20),
+            since: None,
         };
         self.hosts.get_mut(name).expect("it acts").dialog = Some(dialog.clone());
         self.show(name, Observation::Dialog { dialog: Some(dialog) });

@@ -233,6 +233,40 @@ fn each_need_is_told_once_and_not_again_after_a_restart() {
 }
 
 #[test]
+fn a_need_keeps_its_age_over_a_restart_whoever_told_of_it() {
+    let trust = "printf '\\033[2J\\033[H  Folder access\\r\\n  Trust this folder? Codex can read files here.\\r\\n\
+                 › 1. Trust and continue\\r\\n  2. Back\\r\\n  enter continue · esc back\\r\\n'";
+    let cases = [
+        ("the screen alone", trust.to_owned()),
+        ("the screen against a report", format!("begin; printf '\\033]7501;state=idle:app=codex\\007'; {trust}")),
+        ("a report", "begin; ask make".to_owned()),
+    ];
+    for (what, script) in cases {
+        let mut scene = Scene::new(&agent("codex", &format!("{script}; rest"), ""));
+        scene.start();
+        scene.start_tasks(1);
+        let known = |b: &Board| {
+            let task = &b.tasks[&id(1)];
+            task.needs_you.is_some() && task.attempt().is_some_and(|a| a.dialog.is_some())
+        };
+        let need = |board: Board| board.tasks[&id(1)].needs_you.as_ref().map(|n| (n.kind, n.since, n.question.clone()));
+        let before = need(scene.until(what, known));
+        // Each supervisor has a number of its own for the dialog; that makes no other need of it.
+        let needs = |scene: &Scene| {
+            let of = |e: &&Event| matches!(e, Event::NeedsYouRaised { refined: false, .. } | Event::NeedsYouCleared {});
+            scene.events(1).iter().filter(of).count()
+        };
+        let told = needs(&scene);
+        scene.kill();
+        scene.start();
+        let after = need(scene.until(&format!("{what}, again"), known));
+        assert_eq!((after, needs(&scene)), (before, told), "{what}");
+        // What it came with answers it.
+        assert!(scene.attempt(1).dialog.map(|d| d.no) == scene.task(1).needs_you.and_then(|n| n.dialog), "{what}");
+    }
+}
+
+#[test]
 fn who_looks_at_another_task_is_told_and_who_looks_at_this_one_is_not() {
     let dir = tempfile::tempdir().expect("temp dir");
     let file = dir.path().join("told");

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use standup::client::control::{Client, ClientError};
 use standup::model::checkin::Claim;
@@ -74,6 +74,55 @@ fn a_wrong_token_opens_nothing() {
         assert_eq!(code(Client::open(&socket(&scene), wrong).map(|_| ())), RefusalCode::Policy, "{wrong:?}");
     }
     assert_eq!(scene.board().tasks.len(), 1);
+}
+
+/// What the supervisor warns of because somebody was turned away.
+fn warnings(scene: &Scene) -> Vec<String> {
+    scene.log().lines().filter(|line| line.contains("refused ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_flood_of_wrong_tokens_is_a_few_warnings_without_a_token() {
+    let (scene, token) = with_token();
+    let began = Instant::now();
+    let forged = token.replacen("T1-1-1", "T7-2-1", 1);
+    for _ in 0..300 {
+        assert_eq!(code(Client::open(&socket(&scene), &forged).map(|_| ())), RefusalCode::Policy);
+    }
+    poll("a warning", || !warnings(&scene).is_empty());
+    let said = warnings(&scene);
+    // Three at once, and three a minute.
+    let room = 3 + began.elapsed().as_secs() / 20 + 1;
+    assert!(said.len() as u64 <= room, "{room}: {said:#?}");
+    assert!(said[0].contains("WARN") && said[0].contains(", which says that it is of T7/2"), "{said:#?}");
+    assert!(said[0].contains(&format!("process {}", std::process::id())), "{said:#?}");
+    let secret = token.rsplit('.').next().expect("a digest");
+    assert!(!scene.log().contains(secret), "no token is in the log");
+    assert!(scene.refusals(1).is_empty(), "what a stranger claims is told of nobody");
+}
+
+#[test]
+fn an_agent_that_shows_the_token_of_another_is_turned_away_and_told_of() {
+    let script = "printf %s $STANDUP_TOKEN > $HOME/.$STANDUP_TASK; mv $HOME/.$STANDUP_TASK $HOME/$STANDUP_TASK; \
+                  while [ ! -e $STANDUP_DIR/go ]; do sleep 0.05; done; export STANDUP_TOKEN=$(cat $HOME/shown); \
+                  unset STANDUP_TASK STANDUP_ATTEMPT; cd /; STANDUP_DIR= standup check-in --did 'in its name'; \
+                  while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done";
+    let mut scene = Scene::new(&scripted(script));
+    scene.start();
+    scene.live(2);
+    let file = |name: &str| scene.home().join(name);
+    poll("the tokens", || file("T1").exists() && file("T2").exists());
+    std::fs::copy(file("T2"), file("shown")).expect("copy");
+    scene.signal_file(1, "go");
+    scene.until_refused(1, "this token is of T2/1, and comes from another attempt");
+    assert!(scene.task(2).check_ins.is_empty(), "nothing was said in its name");
+    assert!(scene.refusals(2).is_empty(), "it has done nothing");
+    let said = warnings(&scene);
+    assert!(said.iter().any(|line| line.contains("which runs in T1/1: this token is of T2/1")), "{said:#?}");
+    // One that is none is told of whoever shows it as well.
+    std::fs::write(file("shown"), "T9-1-1.0").expect("write");
+    scene.signal_file(2, "go");
+    scene.until_refused(2, "this token opens nothing here");
 }
 
 #[test]

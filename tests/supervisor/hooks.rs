@@ -192,6 +192,7 @@ fn old_forged_spoilt_and_doubled_letters_of_hooks_do_no_harm() {
     };
     scene.post(1, "a.hook", &letter(&json!({"attempt": "T2/1"})));
     scene.until_refused(1, "it says that it is of T2/1, and came from T1/1");
+    poll("a warning", || scene.log().contains("refused a hook: it says that it is of T2/1, and came from T1/1"));
     scene.post(1, "b.hook", &letter(&json!({"approved": true})));
     scene.until_refused(1, "unknown field `approved`");
     scene.post(1, "c.hook", b"\xff\xfe{");

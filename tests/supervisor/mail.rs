@@ -186,6 +186,7 @@ fn forged_foreign_and_spoilt_reports_are_refused_and_said() {
     let out = said(other.env("STANDUP_TOKEN", &scene.agent_env(2)["STANDUP_TOKEN"]));
     assert_eq!((out.status.code(), text(&out.stdout)), (Some(8), String::new()), "{out:?}");
     scene.until_refused(2, "it says that it is of T1/1, and came from T2/1");
+    poll("a warning", || scene.log().contains("refused a report: it says that it is of T1/1, and came from T2/1"));
 
     let before = standup::model::time::Wall(scene.attempt(1).planned_at.0 - 60_000);
     scene.post(1, "old.json", &letter("old", &json!({"at": before})));

@@ -1,8 +1,10 @@
 //! Reports of agents, and what checks make of them.
 
+use standup::model::board::Board;
 use standup::model::checkin::Via;
 use standup::model::event::{Event, NeedKind};
 use standup::model::message::{Delivery, From};
+use standup::model::settings::VerifyOn;
 use standup::model::task::Column;
 use standup::model::verdict::VerdictOutcome;
 
@@ -51,6 +53,49 @@ fn a_claim_moves_no_card_while_the_checks_are_red() {
     assert_eq!(need.kind, NeedKind::Red);
     assert!(need.question.contains("test"), "{}", need.question);
     assert!(task.messages.is_empty());
+}
+
+#[test]
+fn a_check_in_has_the_checks_run_while_it_works_and_the_end_of_its_work_ends_them() {
+    let script = format!(
+        "{READY} echo x > other.txt; report working began; while [ ! -e $STANDUP_DIR/slow ]; do sleep 0.05; done; \
+         echo x > slow.txt; report working more; while [ ! -e $STANDUP_DIR/go ]; do sleep 0.05; done; \
+         rm slow.txt; echo x > done.txt; report ready all; while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done"
+    );
+    let check = "[verify]\non = [\"done\", \"check-in\"]\n\
+                 [[verify.check]]\nname = \"test\"\nrun = \"test ! -f slow.txt || sleep 300; test -f done.txt\"\n";
+    let mut scene = Scene::new(&(scripted(&script) + check));
+    scene.start();
+    scene.start_tasks(1);
+    let of = |b: &Board| b.tasks[&id(1)].attempt().cloned();
+    let board = scene.until("a verdict", |b| of(b).is_some_and(|a| a.judged.is_some()));
+    let task = &board.tasks[&id(1)];
+    let judged = task.attempt().and_then(|a| a.judged.clone()).expect("a verdict");
+    assert_eq!((judged.verdict.outcome, judged.on), (VerdictOutcome::Red, Some(VerifyOn::CheckIn)));
+    assert_eq!((task.column, task.attempt().map(|a| a.reds)), (Column::Build, Some(0)));
+    assert!(task.messages.is_empty() && task.needs_you.is_none(), "{:?} {:?}", task.messages, task.needs_you);
+    let beside = task.check_ins[0].beside.facts.clone().and_then(|facts| facts.checks).expect("beside the claim");
+    assert_eq!((beside.outcome, beside.current, beside.failed), (VerdictOutcome::Red, true, vec!["test".to_owned()]));
+    // A run that takes for ever gives its place, the only one, to what its finished work is judged by.
+    scene.signal_file(1, "slow");
+    scene.until("another run", |b| of(b).is_some_and(|a| a.checking.is_some()));
+    scene.signal_file(1, "go");
+    let board = scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
+    let judged = of(&board).and_then(|a| a.judged).expect("a verdict");
+    assert_eq!((judged.verdict.outcome, judged.on), (VerdictOutcome::Green, None));
+}
+
+#[test]
+fn files_at_rest_are_checked_while_their_agent_works() {
+    let script = "echo x > other.txt; while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done";
+    let settings = scripted(script) + "[verify]\non = [\"done\", \"file-change\"]\n" + CHECK;
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    scene.start_tasks(1);
+    let judged = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.judged.clone());
+    let judged = judged(&scene.until("a verdict", |b| judged(b).is_some())).expect("a verdict");
+    assert_eq!((judged.verdict.outcome, judged.on), (VerdictOutcome::Red, Some(VerifyOn::FileChange)));
+    assert_eq!(scene.task(1).needs_you, None);
 }
 
 #[test]

@@ -153,8 +153,8 @@ fn a_paused_task_is_not_started_and_its_agent_hears_nothing() {
 /// An agent without any tool writes its plan, and builds where it finds it approved.
 #[test]
 fn a_plan_in_a_file_is_approved_and_carried_out_in_the_same_worktree() {
-    let script = "if [ -e planned ]; then echo x > done.txt; echo \"$0\" > $STANDUP_DIR/second; else \
-                  echo '# First this' > $STANDUP_DIR/plan.md; echo \"$0\" > $STANDUP_DIR/first; touch planned; fi; \
+    let script = "if [ -e $STANDUP_DIR/planned ]; then echo x > done.txt; echo \"$0\" > $STANDUP_DIR/second; else \
+                  echo '# First this' > $STANDUP_DIR/plan.md; echo \"$0\" > $STANDUP_DIR/first; touch $STANDUP_DIR/planned; fi; \
                   echo over";
     // It ends after each part and cannot be resumed: what it is to do stands in the prompt of each start.
     let mut scene = Scene::new(&(scripted(script).replace("prompt = \"none\"", "prompt = \"arg\"") + CHECK));
@@ -187,6 +187,30 @@ fn a_plan_in_a_file_is_approved_and_carried_out_in_the_same_worktree() {
     assert!(scene.attempt(1).approved().is_some());
     std::fs::write(attempt.worktree.join("done.txt"), "another byte").expect("write");
     poll("the approval is void", || scene.attempt(1).approved().is_none());
+}
+
+#[test]
+fn who_changes_files_while_it_is_to_plan_only_is_told_of_and_setup_is_not_its_doing() {
+    let script = "while [ ! -e $STANDUP_DIR/go ]; do sleep 0.05; done; mkdir src; echo x > src/a; echo x > src/b; \
+                  while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.05; done; echo \"$0\"";
+    let settings = scripted(script).replace("prompt = \"none\"", "prompt = \"arg\"");
+    let mut scene = Scene::new(&(settings + "[worktrees]\nsetup = [\"echo x > made-by-setup\"]\n"));
+    scene.start();
+    let mut wanted = spec("One");
+    wanted.mode = Mode::Checkpoint;
+    scene.add_specs(vec![wanted]);
+    scene.wish(Wish::Dispatch { on: true }).expect("dispatch");
+    let seen = |b: &Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.plans_on.is_some() && a.host().is_some());
+    let board = scene.until("where it began", seen);
+    assert_eq!(board.tasks[&id(1)].attempt().and_then(|a| a.diff).map(|d| d.files), Some(1), "what setup made");
+    scene.signal_file(1, "go");
+    let strayed = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.strayed.clone());
+    let paths = strayed(&scene.until("what it changed", |b| strayed(b).is_some())).expect("paths");
+    assert!(!paths.is_empty() && paths.iter().all(|path| path.starts_with("src/")), "{paths:?}");
+    let board = scene.until("the need", |b| b.tasks[&id(1)].needs_you.is_some());
+    let need = board.tasks[&id(1)].needs_you.clone().expect("a need");
+    assert_eq!(need.kind, NeedKind::OffLimits);
+    assert!(need.question.starts_with("it changed files while it was to plan only: src/"), "{need:?}");
 }
 
 #[test]

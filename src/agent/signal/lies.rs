@@ -75,6 +75,26 @@ fn quiet_is_a_lie_while_cargo_test_says_nothing_for_half_an_hour() {
 }
 
 #[test]
+fn quiet_is_a_lie_while_a_child_of_one_that_reports_nothing_runs_but_not_for_ever() {
+    let mut s = Scene::of("generic");
+    s.see(Observation::Output).see(Observation::ToolChild(Some("cargo".into())));
+    for _ in 0..59 {
+        s.after(Span::mins(1)).see(Observation::ToolChild(Some("cargo".into())));
+        s.is(RunKind::Working, Source::Activity);
+    }
+    assert_eq!(s.state().text, "cargo runs; nothing else is seen of it", "the reason is shown");
+    let wake = s.weigher.wake_at(at(s.ms)).expect("a time").0;
+    assert!(wake <= s.ms + 60_000, "it is looked at again once an hour is over");
+    s.ms = wake;
+    s.is(RunKind::Quiet, Source::Activity);
+    assert_eq!(s.state().text, "nothing is seen of it but that cargo runs");
+    s.see(Observation::Output).is(RunKind::Working, Source::Activity);
+    // Its end is a sign, and silence counts from there.
+    s.see(Observation::ToolChild(None)).after(Span::mins(9)).is(RunKind::Working, Source::Activity);
+    s.after(Span::mins(1)).is(RunKind::Quiet, Source::Activity);
+}
+
+#[test]
 fn working_is_a_lie_while_it_does_nothing_but_retry() {
     for (agent, label) in [("claude", "retrying"), ("codex", "retrying"), ("codex", "retrying, busy")] {
         let mut s = Scene::of(agent);

@@ -21,7 +21,10 @@ use super::screen::{self, Prompt, Reading};
 use super::status_file::{Status, StatusFile};
 use super::{limit, plain, prose, title};
 
+mod memory;
 mod weigh;
+
+pub use memory::Memory;
 
 /// The longest name of a program that is kept, in characters.
 const MAX_NAME: usize = 40;
@@ -198,6 +201,8 @@ pub struct Weigher {
     limit_until: Option<Wall>,
     title: Option<(TitleSays, Now)>,
     seen: Option<Seen>,
+    /// The screen that another weigher saw last, as a number; until one is seen.
+    remembered: Option<u64>,
     last_sign: Now,
     /// When each kind of sign was last seen.
     signs: BTreeMap<Sign, Now>,
@@ -237,6 +242,7 @@ impl Weigher {
             limit_until: None,
             title: None,
             seen: None,
+            remembered: None,
             last_sign: launched,
             signs: BTreeMap::new(),
             tool_child: None,
@@ -356,6 +362,12 @@ impl Weigher {
         self.turn_began
     }
 
+    /// Whether it reports its turns, or has reported one: else nobody knows which process is a tool.
+    #[must_use]
+    pub fn knows_turns(&self) -> bool {
+        self.rules.adapter.reports || self.turn_began.is_some()
+    }
+
     fn sign(&mut self, sign: Sign, now: Now) {
         // A hook may be heard of later than what happened since.
         let newer = |before: Now| if before.mono > now.mono { before } else { now };
@@ -428,19 +440,19 @@ impl Weigher {
             return;
         };
         let before = self.status.as_ref().map(|(f, at)| (f.status, *at));
+        let at = self.said_at(&file, now);
         if before.is_none_or(|(status, _)| status != file.status) {
-            self.sign(Sign::Report, now);
+            self.sign(Sign::Report, at);
             if file.status == Status::Busy && !matches!(before, Some((Status::Waiting(_), _))) {
                 if self.board.root().is_none() {
-                    self.begin(now);
+                    self.begin(at);
                 }
-                self.status_busy = Some(now);
+                self.status_busy = Some(at);
             }
             if file.status == Status::Busy {
-                self.turn(Source::StatusFile, now);
+                self.turn(Source::StatusFile, at);
             }
         }
-        let at = before.filter(|(status, _)| *status == file.status).map_or(now, |(_, at)| at);
         // The file is of our process alone: where it names another conversation, ours moved there.
         self.session = Some(file.session.clone());
         self.status = Some((file, at));
@@ -465,7 +477,7 @@ impl Weigher {
     fn screen(&mut self, text: &str, now: Now) {
         let reading = screen::read(&self.rules.adapter, text);
         let still = screen::still(&self.rules.adapter, text);
-        if self.seen.as_ref().is_none_or(|seen| seen.still != still) {
+        if self.shows_more(&still) {
             self.sign(Sign::Screen, now);
         }
         let same = self.seen.as_ref().filter(|s| s.reading.prompt == reading.prompt && reading.prompt.is_some());

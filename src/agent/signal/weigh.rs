@@ -24,6 +24,10 @@ const DIALOG_STANDS: Span = Span::secs(3);
 /// Between two looks at whether a limit has ended.
 const LIMIT_LOOK: Span = Span::secs(60);
 
+/// How long a child of an agent that reports nothing explains its silence: nobody says whether that
+/// is its tool, or a part of itself.
+const CHILD_EXPLAINS: Span = Span::mins(60);
+
 /// How long a title's spinner counts. It turns at least once a second; hosts pass on fewer.
 const TITLE_FRESH: Span = Span::secs(30);
 
@@ -116,6 +120,7 @@ impl Weigher {
         }
         let silence = self.rules.silence;
         let mut times = vec![self.launched.mono + START_GRACE, self.last_sign.mono + silence];
+        times.extend((!self.knows_turns()).then(|| self.last_sign.mono + CHILD_EXPLAINS.max(silence)));
         times.extend(self.title.map(|(_, at)| at.mono + TITLE_FRESH));
         times.extend(self.parts.as_ref().map(|(_, _, since)| since.mono + silence));
         times.extend(self.background.as_ref().map(|(_, at)| at.mono + silence));
@@ -410,7 +415,7 @@ impl Weigher {
         if now.mono.since(self.last_sign.mono) < self.rules.silence {
             return state;
         }
-        if let Some(tool) = &self.tool_child {
+        if let Some(tool) = self.tool_child.as_ref().filter(|_| self.child_explains(now)) {
             // The reason is shown; deadlines and the wall clock still bound it.
             if state.text.is_empty() {
                 state.text = format!("{tool} runs; nothing else is seen of it");
@@ -421,9 +426,18 @@ impl Weigher {
         let text = match retrying {
             Some(hint) => format!("it does nothing but retry: {}", hint.text),
             None if self.evidence.output && self.rules.adapter.reports => "nothing but its spinner moves".to_owned(),
-            None => "nothing is seen of it".to_owned(),
+            None => match &self.tool_child {
+                Some(tool) => format!("nothing is seen of it but that {tool} runs"),
+                None => "nothing is seen of it".to_owned(),
+            },
         };
         RunState { text, ..RunState::plain(RunKind::Quiet, Some(Source::Activity), self.last_sign) }
+    }
+
+    /// Whether a child may still be the reason for silence: the tool of a turn that was reported, or,
+    /// for a time, any.
+    fn child_explains(&self, now: Now) -> bool {
+        self.knows_turns() || now.mono.since(self.last_sign.mono) < CHILD_EXPLAINS.max(self.rules.silence)
     }
 
     /// Nothing but bytes, CPU, files and the process.

@@ -119,7 +119,7 @@ impl Doing {
             | Event::AttemptStopped { .. }
             | Event::AttemptFailed { .. }
             | Event::HostLost { .. } => (self.working, self.limited) = (false, false),
-            Event::ChecksStarted { .. } => self.checking = true,
+            Event::ChecksStarted { on: None, .. } => self.checking = true,
             Event::VerdictReached { .. } | Event::ChecksDropped { .. } => self.checking = false,
             Event::NeedsYouRaised { .. } => self.needs_you = true,
             Event::NeedsYouCleared {} => self.needs_you = false,
@@ -212,11 +212,14 @@ impl Tally {
             Event::LimitReached { .. } if self.tasks.get(&id).is_some_and(|task| !task.doing.limited) => {
                 self.count(id, counted, |counts| counts.out_of_quota += 1);
             }
-            Event::VerdictReached { verdict, .. } => self.count(id, counted, |counts| match verdict.outcome {
-                VerdictOutcome::Red => counts.reds += 1,
-                VerdictOutcome::Green => counts.greens += 1,
-                VerdictOutcome::Stale | VerdictOutcome::None | VerdictOutcome::Error => {}
-            }),
+            // What was only seen on the way is no result of its work.
+            Event::VerdictReached { verdict, on: None, .. } => {
+                self.count(id, counted, |counts| match verdict.outcome {
+                    VerdictOutcome::Red => counts.reds += 1,
+                    VerdictOutcome::Green => counts.greens += 1,
+                    VerdictOutcome::Stale | VerdictOutcome::None | VerdictOutcome::Error => {}
+                })
+            }
             // More that became known of a need is no other need.
             Event::NeedsYouRaised { kind, refined: false, .. } => self.count(id, counted, |counts| match kind {
                 NeedKind::Late => counts.late += 1,

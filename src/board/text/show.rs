@@ -44,6 +44,11 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     unmet::show(doc, &mut out);
     show_reports(doc, now, &mut out);
     out.heading("brief", Tone::Bold);
+    if let Some(a) = t.attempt.as_ref().filter(|_| !doc.untold.is_empty()) {
+        let text =
+            format!("changed since attempt {} began; its agent was not told: {}", a.number, doc.untold.join(", "));
+        out.note(&out.paint.paint(Tone::Warn, &text));
+    }
     doc.brief.lines().for_each(|l| out.note(&clean_line(l)));
     show_timeline(doc, now, &mut out);
     out.text

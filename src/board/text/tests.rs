@@ -223,6 +223,7 @@ fn one_task_is_shown_with_its_evidence() {
     let show = doc::Show {
         task: red,
         brief: "# Colour\n\nMake it \x1b[31mred\x1b[0m.\n".into(),
+        untold: vec!["brief", "off_limits"],
         criteria: vec![
             criterion(1, "`pager x` is red", true, None, false),
             criterion(2, "`pager` is not", false, None, false),

@@ -8,12 +8,17 @@ use crate::model::board::{Board, Task};
 use crate::model::id::TaskId;
 use crate::model::input::{Command, Reply};
 use crate::model::name::Slug;
-use crate::model::task::TaskSpec;
+use crate::model::task::{Column, TaskSpec};
 use crate::model::text::clean_line;
+use crate::policy;
+
+/// What the supervisor holds a running agent to without its knowing.
+const AT_ONCE: [&str; 4] = ["touches", "off_limits", "check_in", "limits"];
 
 /// Change a task: its brief in $EDITOR, or what the flags say
 ///
-/// An attempt that is under way keeps the brief it was started with.
+/// The limits, the check-in interval, touches and off_limits hold at once, for an attempt that is
+/// under way too. Its agent keeps the brief it was started with, and is told nothing by itself.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Which
@@ -48,17 +53,37 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let title = clean_line(&spec.title);
     let (reply, _) = ctx.command(Command::Edit { task: id, spec: Box::new(spec) }, text.into_iter().collect())?;
     let changed = matches!(&reply, Reply::Tasks { changed, .. } if !changed.is_empty());
-    answer(ctx, id, &title, changed)?;
-    if changed && task.attempt().is_some_and(|attempt| attempt.is_active()) {
-        ctx.ui.say(&format!("the attempt under way keeps its brief; {id} starts with the new one at its next attempt"));
-        ctx.ui.hint(&format!("standup retry {id}"));
+    let board = ctx.seen()?.board;
+    let now = board.tasks.get(&id).filter(|task| !task.column.is_closed() && task.column != Column::Backlog);
+    let untold = now.map(|task| task.given().untold(&task.spec)).unwrap_or_default();
+    answer(ctx, id, &title, changed, &untold)?;
+    if let Some(task) = now.filter(|_| changed && !untold.is_empty()) {
+        tell(ctx, &board, task, &untold);
     }
     Ok(Code::Ok)
 }
 
-fn answer(ctx: &Context, id: TaskId, title: &str, changed: bool) -> Result<(), Failure> {
+/// Says what the agent of an attempt does not know, and how it may hear of it.
+fn tell(ctx: &Context, board: &Board, task: &Task, untold: &[&str]) {
+    let (id, Some(attempt)) = (task.id, task.attempt()) else { return };
+    let held: Vec<&str> = untold.iter().filter(|part| AT_ONCE.contains(part)).copied().collect();
+    if !held.is_empty() && attempt.is_active() {
+        ctx.ui.say(&format!("{} hold{} from now on", held.join(", "), if held.len() == 1 { "s" } else { "" }));
+    }
+    ctx.ui.say(&format!(
+        "the agent of {id}/{} keeps the brief it was given, and was not told: {}",
+        attempt.no,
+        untold.join(", ")
+    ));
+    if policy::hears(board, task, attempt) {
+        ctx.ui.hint(&format!("standup send {id} \"…\""));
+    }
+    ctx.ui.hint(&format!("standup retry {id}"));
+}
+
+fn answer(ctx: &Context, id: TaskId, title: &str, changed: bool, untold: &[&str]) -> Result<(), Failure> {
     if ctx.ui.json {
-        let body = serde_json::json!({"id": id, "changed": changed});
+        let body = serde_json::json!({"id": id, "changed": changed, "untold": untold});
         return ctx.ui.json(&crate::board::doc::Document::new("edit", body));
     }
     ctx.ui.answer(&format!("{id}  {title}{}", if changed { "" } else { " (as before)" }))

@@ -22,6 +22,7 @@ macro_rules! named {
 named! {
     TaskAdded "task-added"
     TaskEdited "task-edited"
+    StrayedFromPlan "strayed-from-plan"
     TaskMoved "task-moved"
     DispatchSet "dispatch-set"
     AttemptPlanned "attempt-planned"

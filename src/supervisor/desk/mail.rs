@@ -9,16 +9,17 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 
-use crate::agent::hook::Late;
+use crate::agent::hook::{Late, LetterError};
 use crate::model::attempt::Attempt;
-use crate::model::checkin::{Sent, Via};
+use crate::model::checkin::{Sent, Stamp, Via};
 use crate::model::id::{AttemptId, CheckRun};
 use crate::model::input::{Command, Input, Observation, Refusal, RefusalCode, Reply};
-use crate::model::time::{Mono, Now};
+use crate::model::time::Now;
 use crate::os::clock;
 use crate::wire::control::{Answer, Request};
 
 use super::super::hosts::{self, Ask, Fired};
+use super::super::strangers::Bucket;
 use super::super::watching::{Letter, Says};
 use super::{Desk, refused};
 
@@ -72,6 +73,7 @@ impl Desk {
         let now = self.driver.board().attempt(attempt).map_or(0, |a| a.launches);
         if launch != now {
             let why = format!("it comes from start {launch} of the agent, and this is {now}");
+            self.world.strangers.turned_away(format_args!("{} of {attempt}: {why}", kind(sent(&request))));
             return self.unheard(attempt, sent(&request), &why);
         }
         match request {
@@ -85,6 +87,11 @@ impl Desk {
                     let _ = self.turn(Input::Command(Command::Hear { attempt }), &[]);
                 }
                 Answer::Ok {}
+            }
+            Request::Hook { stamp: Stamp { attempt: Some(named), .. }, .. } if named != attempt => {
+                let foreign = LetterError::Foreign { named, of: attempt };
+                self.world.strangers.turned_away(format_args!("a hook: {foreign}"));
+                self.unheard(attempt, Sent::Hook, &foreign.to_string())
             }
             Request::Hook { dialect, payload, stamp } => self.hook(attempt, &dialect, &payload, stamp),
             Request::Hear { .. } => match self.turn(Input::Command(Command::Hear { attempt }), &[]) {
@@ -110,7 +117,15 @@ impl Desk {
             self.refused(attempt, what, &why, now);
             return refuse(RefusalCode::Policy, why);
         }
-        self.turn(Input::Observed { attempt, seen }, &[])?;
+        let named = match &seen {
+            Observation::CheckIn { stamp, .. } => stamp.attempt.filter(|named| *named != attempt),
+            _ => None,
+        };
+        self.turn(Input::Observed { attempt, seen }, &[]).inspect_err(|refusal| {
+            if named.is_some() {
+                self.world.strangers.turned_away(format_args!("a report: {}", refusal.text));
+            }
+        })?;
         match self.driver.trouble() {
             // It waits here as well; by its id it counts once.
             Some(why) => refuse(RefusalCode::Failure, format!("nothing can be stored: {why}")),
@@ -151,6 +166,14 @@ impl Desk {
         let judged = found.and_then(|a| a.judged.as_ref()).filter(|judged| judged.run == run);
         let verdict = judged.map(|judged| Box::new(judged.verdict.clone()));
         Answer::Checks { run, running: found.and_then(under_way) == Some(run), verdict }
+    }
+}
+
+fn kind(what: Sent) -> &'static str {
+    match what {
+        Sent::Report => "a report",
+        Sent::Hook => "a hook",
+        Sent::Request => "a request",
     }
 }
 
@@ -197,28 +220,10 @@ impl Post {
     }
 }
 
-/// A measure that fills by one for each that comes, and empties with time.
-#[derive(Debug, Default)]
-struct Bucket {
-    filled_ms: u64,
-    at: Mono,
-}
-
-impl Bucket {
-    fn takes(&mut self, now: Mono, burst: u64, each_ms: u64) -> bool {
-        self.filled_ms = self.filled_ms.saturating_sub(now.since(self.at).0);
-        self.at = now;
-        if self.filled_ms + each_ms > burst * each_ms {
-            return false;
-        }
-        self.filled_ms += each_ms;
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::Mono;
 
     #[test]
     fn a_flood_uses_its_own_room_and_gets_more_with_time() {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::agent::message::{Red, red_checks};
 use crate::git::GitError;
@@ -11,18 +12,23 @@ use crate::model::astray::Astray;
 use crate::model::attempt::DiffStat;
 use crate::model::id::{ActionId, AttemptId, CheckRun};
 use crate::model::input::{Input, Observation};
+use crate::model::lease::Mark;
 use crate::model::name::{Oid, matching};
 use crate::model::settings::CheckSettings;
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 use crate::verify::{self, Job};
 
 use super::super::environment;
+use super::super::hosts::Ask;
 use super::super::world::{Look, World};
 use super::prepare::end_marked;
 use super::{blocking, chain};
 
 /// How many paths that are off-limits are told: the first is one too many.
 const MAX_TOUCHED: usize = 100;
+
+/// Runs of one attempt whose outputs are kept: while its agent works there may be one every minute.
+const KEPT_RUNS: usize = 20;
 
 /// The particulars of an order to check.
 pub(super) struct Wanted {
@@ -37,10 +43,13 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
     let Ok(_place) = world.checking.acquire().await else {
         return failed("the supervisor is ending");
     };
+    let cancel = world.begin_checks(action);
+    if cancel.load(Ordering::Relaxed) {
+        return failed("they were dropped before they began");
+    }
     let Some(look) = world.look(attempt) else {
         return failed("the worktree cannot be looked into");
     };
-    let cancel = world.begin_checks(attempt, action);
     let for_work = world.clone();
     let (verdict, feedback) = blocking(move || {
         let Wanted { run, worktree, own, ports } = wanted;
@@ -54,6 +63,7 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
             marker: ("STANDUP_CHECK".into(), format!("{}:{attempt}-{run}", for_work.place.layout.key())),
         };
         end_marked(&job.marker);
+        forget_old(&for_work, attempt);
         let shadow = look.shadow.clone();
         let tree = move || shadow.tree_hash().map_err(|e| chain(&e));
         let verdict = verify::run(&job, &tree, &cancel, &mut |_| {});
@@ -63,6 +73,19 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
     .await;
     observe(world, attempt).await;
     Outcome::Checked { verdict, feedback }
+}
+
+/// Removes what the oldest runs of an attempt wrote. What cannot be removed lies there.
+fn forget_old(world: &World, attempt: AttemptId) {
+    let Some(dir) = world.place.layout.check_dir(attempt, CheckRun(0)).parent().map(PathBuf::from) else { return };
+    let number = |entry: &std::fs::DirEntry| entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+    let entries = std::fs::read_dir(&dir).into_iter().flatten().flatten();
+    let mut runs: Vec<(u64, PathBuf)> = entries.filter_map(|e| Some((number(&e)?, e.path()))).collect();
+    runs.sort();
+    runs.truncate(runs.len().saturating_sub(KEPT_RUNS));
+    for (_, old) in runs {
+        let _ = std::fs::remove_dir_all(old);
+    }
 }
 
 fn failed(error: &str) -> Outcome {
@@ -101,8 +124,14 @@ fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
 /// Looks into an attempt's worktree and tells the loop what differs from its base.
 pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
     let for_work = world.clone();
-    let (seen, touched) = blocking(move || (look(&for_work, attempt), off_limits(&for_work, attempt))).await;
-    for seen in seen.into_iter().chain(touched) {
+    let seen = blocking(move || {
+        let touched = off_limits(&for_work, attempt);
+        look(&for_work, attempt).into_iter().chain(touched).chain(strayed(&for_work, attempt)).collect::<Vec<_>>()
+    });
+    for seen in seen.await {
+        if let (Observation::Diff { tree: Some(tree), .. }, Some(host)) = (&seen, world.host(attempt)) {
+            host.offer(Ask::Tree(tree.clone()));
+        }
         let _ = world.inputs.send(Input::Observed { attempt, seen }).await;
     }
 }
@@ -110,14 +139,30 @@ pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
 /// What an attempt touches that is off-limits; `None` where nothing is, or nobody can see. Blocks.
 fn off_limits(world: &World, attempt: AttemptId) -> Option<Observation> {
     let patterns = world.off_limits(attempt);
-    let look = world.look(attempt).filter(|_| !patterns.is_empty())?;
+    let look = world.look(attempt)?;
+    if patterns.is_empty() {
+        return Some(Observation::OffLimits { paths: Vec::new() });
+    }
     let tip = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
     let changes = look.shadow.changed_paths(&Against { base: look.base.clone(), tip });
     let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot list what changed")).ok()?;
     let paths = changes.iter().flat_map(|c| std::iter::once(&c.path).chain(&c.from)).map(PathBuf::as_path);
     let touched = matching(&patterns, paths);
     let paths = touched.into_iter().take(MAX_TOUCHED).map(|path| path.to_string_lossy().into_owned()).collect();
-    Some(Observation::OffLimits { paths })
+    // What was put off-limits meanwhile is looked for by whoever was told of it, and perhaps before.
+    (patterns == world.off_limits(attempt)).then_some(Observation::OffLimits { paths })
+}
+
+/// What an attempt has changed that shall only plan; `None` where nothing is, or nobody can see. Blocks.
+fn strayed(world: &World, attempt: AttemptId) -> Option<Observation> {
+    let (tree, look) = (world.plans_on(attempt)?, world.look(attempt)?);
+    let now = look.shadow.stand().ok().filter(|now| now.mark.tree != tree)?;
+    let mark = Mark { head: Some(look.base.clone()), tree };
+    let changes = look.shadow.since(&mark, &now, MAX_TOUCHED);
+    let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot tell what changed"));
+    let path = |change: String| change.split_once(' ').map_or_else(|| change.clone(), |(_, path)| path.to_owned());
+    let paths = changes.map(|changes| changes.paths.into_iter().map(path).collect()).unwrap_or_default();
+    Some(Observation::Strayed { paths })
 }
 
 /// What differs in an attempt's worktree from its base, and whether its work lies on its branch,

@@ -25,7 +25,9 @@ use crate::model::id::AttemptId;
 use crate::model::input::{HostFound, Input, Observation};
 use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::{Mode, PromptVia};
+use crate::model::state::RunKind;
 use crate::model::task::TaskSpec;
+use crate::os::clock;
 use crate::os::failpoint;
 use crate::os::file::{self, FileError};
 use crate::os::process::ProcessId;
@@ -33,7 +35,7 @@ use crate::store::log::{Log, TextDigest};
 use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
 
 use super::super::environment;
-use super::super::hosts::{self, Voice};
+use super::super::hosts::{self, Before, Voice};
 use super::super::surroundings::FoundAgent;
 use super::super::usage;
 use super::super::world::World;
@@ -77,6 +79,10 @@ pub(super) async fn launch(world: &Arc<World>, attempt: AttemptId, action: Actio
         Action::Launch { worktree, plans: true, .. } => Some(worktree.clone()),
         _ => None,
     };
+    if planned.is_some() {
+        // Before it can have changed anything: what setup did is not its doing.
+        observe(world, attempt).await;
+    }
     let started = blocking(move || start(&for_work, attempt, action)).await;
     match started {
         Ok(Started::Lives { facts, voice }) => {
@@ -409,7 +415,9 @@ fn voice(world: &World, wanted: &Wanted, found: &FoundAgent, command: &Launch) -
         worktree: wanted.worktree.clone(),
         last_words: command.hooks || found.adapter.notify.is_some(),
         plans: wanted.plans,
+        before: None,
         reads_outbox: false,
+        memory: None,
     }
 }
 
@@ -465,9 +473,13 @@ fn host_spec(
 }
 
 /// Watches a living host, and hears of its end.
-pub(in super::super) fn adopt(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, voice: Voice) {
+pub(in super::super) fn adopt(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voice: Voice) {
     let Ok(socket) = world.place.layout.host_socket(&facts.id) else { return };
-    let (for_end, facts_for_end, voice_for_end) = (world.clone(), facts.clone(), voice.clone());
+    voice.memory = Some(world.place.layout.host_memory(&facts.id));
+    let (for_end, facts_for_end, mut voice_for_end) = (world.clone(), facts.clone(), voice.clone());
+    // Whoever reaches it again has not launched it.
+    let now = Before { since: clock::now(), run: RunKind::Starting, tree: None };
+    voice_for_end.before.get_or_insert(now);
     let runtime = tokio::runtime::Handle::current();
     let gone = move || {
         runtime.spawn(async move { ended(&for_end, attempt, facts_for_end, voice_for_end).await });
@@ -557,6 +569,8 @@ pub(in super::super) fn voice_of(
         worktree: worktree.to_owned(),
         last_words,
         plans: false,
+        before: None,
         reads_outbox: false,
+        memory: None,
     }
 }

@@ -21,6 +21,7 @@ use crate::agent::screen::Prompt;
 use crate::model::dialog::{Choice, Dialog, DialogNo, Says, Way};
 use crate::model::id::MsgId;
 use crate::model::state::{RunKind, RunState};
+use crate::model::time::Now;
 use crate::os::clock;
 use crate::wire::host::{Bytes, KeyRequest, ToHost};
 
@@ -75,6 +76,7 @@ pub(super) struct Asking {
 
 struct Current {
     no: DialogNo,
+    since: Now,
     /// What it looked like, without blanks; empty where it was not on the screen yet.
     looks: String,
     /// The hook beside it.
@@ -170,11 +172,14 @@ impl Asking {
             let known = self.current.as_ref()?.no;
             return self.told.clone().filter(|told| told.no == known && !told.hook);
         }
-        let seen =
-            Current { no: DialogNo(0), looks: prompt.map(looks).unwrap_or_default(), hook: waiter.map(|w| w.no) };
-        let no = match &self.current {
-            Some(before) if before.is(&seen) => before.no,
-            _ => fresh(),
+        // The first may have stood before we came; a later one comes while we look.
+        let first = self.current.is_none() && self.left.is_none();
+        let since = if first { state.at } else { clock::now() };
+        let (seen_looks, hook) = (prompt.map(looks).unwrap_or_default(), waiter.map(|w| w.no));
+        let seen = Current { no: DialogNo(0), since, looks: seen_looks, hook };
+        let (no, since) = match &self.current {
+            Some(before) if before.is(&seen) => (before.no, before.since),
+            _ => (fresh(), since),
         };
         let hook = waiter.filter(|w| dialog::hook_answers(&w.tool));
         let mut options = prompt.map(dialog::options).unwrap_or_default();
@@ -188,10 +193,10 @@ impl Asking {
         };
         let ask = prompt.map(|p| p.ask).or(state.ask).unwrap_or(crate::model::state::Ask::Permission);
         let plan = prompt.is_some_and(|p| p.plan) || waiter.is_some_and(|w| dialog::is_plan(&w.tool));
-        let dialog = Dialog { no, ask, question, options, hook: hook.is_some(), plan };
+        let dialog = Dialog { no, ask, question, options, hook: hook.is_some(), plan, since: Some(since) };
         let looks =
             if seen.looks.is_empty() { self.current.take().map(|c| c.looks).unwrap_or_default() } else { seen.looks };
-        self.current = Some(Current { no, looks, hook: seen.hook });
+        self.current = Some(Current { no, since, looks, hook: seen.hook });
         Some(dialog)
     }
 }

@@ -13,12 +13,13 @@ use tokio::time::Instant;
 use super::super::effects::{blocking, plan_in};
 use super::super::sessions;
 use super::Host;
+use super::tools::{self, Kin, TURN_SLACK_MS};
 use crate::agent::signal::Observation as Seen;
 use crate::agent::status_file;
 use crate::model::input::Observation;
 use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span, Wall};
-use crate::os::process::{ProcessId, Stat, age_ms, descendants, name};
+use crate::os::process::{ProcessId, Stat, descendants};
 use crate::os::{clock, file};
 use crate::wire::host::{VERSIONS, Versions};
 
@@ -29,12 +30,9 @@ const CPU_WINDOW: Span = Span::secs(5);
 /// one that is the reason for silence, tells nobody. Reading /proc takes under a millisecond.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
-/// How long before the turn by our account a tool of it may have begun: a report is a moment late.
-const TURN_SLACK: Span = Span::secs(2);
-
-/// Programs that only run others: what they run is the better name.
-const WRAPPERS: [&str; 10] =
-    ["sh", "bash", "zsh", "dash", "fish", "timeout", "env", "nohup", "bwrap", "codex-linux-sandbox"];
+/// How long a child of an agent that reports nothing must live to be a reason for its silence, a
+/// tenth of what counts as silence at most: it may look at something again and again.
+const MOMENT: Span = Span::secs(10);
 
 /// The longest time between two looks for a conversation.
 const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
@@ -131,22 +129,19 @@ impl Host {
         self.weigher.observe(now, Seen::Cpu { percent });
     }
 
-    /// The tool of this turn that runs. Tools run in sessions of their own, the CLI's own helpers
-    /// in the agent's; what is older than the turn is a server that was left running before it.
-    fn tool(&self, agent: u32, family: &[ProcessId], now: Now) -> Option<String> {
-        let home = Stat::read(agent)?.session;
-        let began = self.weigher.turn_began()?;
+    /// The tool of this turn that runs.
+    fn tool(&mut self, agent: u32, family: &[ProcessId], now: Now) -> Option<String> {
+        let agent = Kin::read(ProcessId::of(agent)?)?;
+        let family: Vec<Kin> = family.iter().filter_map(|id| Kin::read(*id)).collect();
         // By the wall clock: a process ages while the machine sleeps, and so does a turn.
-        let turn = (now.wall.since(began.wall) + TURN_SLACK).0;
-        let tools: Vec<u32> = family
-            .iter()
-            .filter(|p| Stat::read(p.pid).is_some_and(|s| s.session != home))
-            .filter(|p| age_ms(p.start).is_none_or(|age| age <= turn))
-            .map(|p| p.pid)
-            .collect();
-        let names: Vec<String> = tools.into_iter().filter_map(name).collect();
-        let first = names.first().cloned();
-        names.into_iter().find(|name| !WRAPPERS.contains(&name.as_str())).or(first)
+        let turn = |began: Now| now.wall.since(began.wall).0 + TURN_SLACK_MS;
+        let tools = if self.weigher.knows_turns() {
+            tools::reported(agent, &family, turn(self.weigher.turn_began()?))
+        } else {
+            let moment = MOMENT.0.min(self.voice.silence.0 / 10);
+            self.tools.unreported(agent, &family, self.spoken.map_or(u64::MAX, turn), moment)
+        };
+        tools::called(&tools)
     }
 
     /// Sub-agents that outlive the turn which started them, where only their conversations tell.

@@ -131,7 +131,7 @@ impl Host {
         typing.stage = Stage::Sent;
         typing.until = Instant::now() + TYPE_LIMIT;
         let id = number(typing.msg);
-        let text = typing.text.clone();
+        let text = message::as_typed(&self.voice.adapter.input, &typing.text);
         self.unrecorded = Some((typing.msg, typing.until + RECORD_LIMIT));
         if after_interrupt && !clear.is_empty() {
             let bytes = Bytes(clear.into_bytes());
@@ -167,6 +167,9 @@ impl Host {
     }
 
     pub(super) fn settle_typing(&mut self, how: TypedHow) {
+        if how == TypedHow::Yes {
+            self.spoken = Some(clock::now());
+        }
         if let Some(done) = self.typing.take().and_then(|t| t.done) {
             let _ = done.send(how);
         }
@@ -229,7 +232,9 @@ mod tests {
         let facts = HostFacts { id, nonce: String::new(), host: nobody, agent: nobody };
         let voice = Voice {
             plans: false,
+            before: None,
             reads_outbox: false,
+            memory: None,
             adapter: Arc::new(builtin("codex").expect("built in")),
             silence: Span::mins(10),
             prompted: true,

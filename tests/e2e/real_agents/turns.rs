@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use standup::model::attempt::Attempt;
 use standup::model::event::Event;
 use standup::model::input::Command as Wish;
 use standup::model::message::Delivery;
@@ -72,6 +73,25 @@ fn is_told_when_idle_and_while_busy_exactly_once() {
         }
         let typed = stage.events(id).iter().filter(|e| matches!(e, Event::MessageTyped { .. })).count();
         assert_eq!(typed, 2, "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn a_text_arrives_as_a_prompt_whatever_the_cli_makes_of_its_first_and_last_word() {
+    let stage = Stage::new(&Setting::default());
+    for cli in [Cli::Claude, Cli::Codex] {
+        let name = cli.name();
+        let id = stage.add(cli, "[[script:hello]]");
+        stage.until_task(id, "the first turn is over", |t| run(t).is_some_and(|r| r.turn_over));
+        let bang = format!("! touch {name}-bang");
+        for text in [&bang, "/exit", "please look at @README.md", "it lies in ($STANDUP_DIR/outbox).", "which $HOME"] {
+            let msg = stage.send(id, text, false);
+            assert_eq!(stage.until_settled(id, msg).delivery, Delivery::Delivered, "{name}: {text}");
+            stage.until_task(id, "at rest", |t| run(t).is_some_and(|r| r.turn_over) && t.column == Column::Review);
+        }
+        let task = stage.until_task(id, "it lives", |t| t.attempt().is_some_and(Attempt::is_active));
+        assert!(!task.attempt().expect("an attempt").worktree.join(format!("{name}-bang")).exists(), "{name} ran it");
     }
 }
 
