@@ -54,6 +54,12 @@ pub enum Input {
         /// Hosts, by name.
         hosts: BTreeMap<HostId, HostFound>,
     },
+    /// Tasks up to this number were here once, whatever the log knows: their numbers are not given
+    /// again.
+    NumbersUsed {
+        /// The highest.
+        up_to: u32,
+    },
     /// A deadline may have passed.
     Tick,
     /// The machine was asleep for this long.

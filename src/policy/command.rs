@@ -111,7 +111,8 @@ pub(super) fn require_attempt<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<(Att
 
 fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
     let fates = relist::fates(turn.board, &tasks);
-    let mut next = turn.board.tasks.keys().next_back().map_or(1, |id| id.number().saturating_add(1));
+    let highest = turn.board.tasks.keys().next_back().map_or(0, |id| id.number()).max(turn.board.used_numbers);
+    let mut next = highest.saturating_add(1);
     let mut ids = Vec::with_capacity(tasks.len());
     let mut keys = BTreeSet::new();
     for (task, fate) in tasks.iter().zip(&fates) {

@@ -27,6 +27,7 @@ use super::hosts::{self, Ask, Before, Fired};
 use super::journal::StoreJournal;
 use super::notify::Notifier;
 use super::permissions;
+use super::remains::{self, Unowned};
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
@@ -67,6 +68,8 @@ pub(super) struct Desk {
     asleep: Span,
     watched: BTreeSet<AttemptId>,
     notifier: Notifier,
+    /// Hosts that are not the board's.
+    unowned: Unowned,
     ending: bool,
     over: bool,
     post: Post,
@@ -87,6 +90,7 @@ impl Desk {
             asleep: clock::asleep(),
             watched: BTreeSet::new(),
             notifier,
+            unowned: Unowned::default(),
             ending: false,
             over: false,
             post: Post::default(),
@@ -97,7 +101,10 @@ impl Desk {
     pub(super) async fn recover(&mut self) -> Result<(), RunError> {
         let pending = self.driver.journal().pending()?;
         let world = self.world.clone();
-        let hosts = blocking(move || effects::found(&world)).await?;
+        let (hosts, up_to) = blocking(move || (effects::found(&world), remains::highest_number(&world.place))).await;
+        let hosts = hosts?;
+        self.input(Input::NumbersUsed { up_to });
+        self.unowned = Unowned::among(hosts.iter(), self.driver.board());
         self.look_where_silent(&hosts).await;
         self.read_plans(&hosts).await;
         self.read_logs(&hosts);
@@ -240,6 +247,7 @@ impl Desk {
             (Request::Down { why }, _) => {
                 self.input(Input::Command(Command::Dispatch { on: false }));
                 self.input(Input::Command(Command::StopAll { why }));
+                self.unowned.stop(&self.world);
                 self.ending = true;
                 return waiting.push_back(answer);
             }
@@ -266,6 +274,7 @@ impl Desk {
     fn known(&self) -> Known {
         let mut about = self.about.clone();
         about.banners.clone_from(&self.standing);
+        about.banners.extend(self.unowned.banner(&self.world.place));
         about.banners.extend(self.settings_wrong.clone());
         about.banners.extend(self.driver.trouble().map(|why| format!("nothing can be stored: {why}")));
         Known { board: self.driver.board().clone(), supervisor: about }
@@ -415,7 +424,7 @@ impl Desk {
         self.world.follow_leases(taken_over(board));
         self.notifier.follow(&self.world, board);
         let quiet = board.tasks.values().flat_map(|t| &t.attempts).all(|a| !a.is_active() && !a.is_torn_down());
-        if self.ending && quiet {
+        if self.ending && quiet && self.unowned.is_empty() {
             self.over = true;
         }
         if self.over {

@@ -1,15 +1,19 @@
-//! Work that is not where it belongs: on another branch, or in a worktree that is gone.
+//! Things that are not where they belong: work on another branch, a worktree that is gone, agents
+//! and numbers of a board that was lost.
 
 use std::fs;
+use std::path::Path;
 
 use standup::client::control::ClientError;
 use standup::model::astray::Astray;
+use standup::model::attempt::StopWhy;
 use standup::model::board::Board;
 use standup::model::event::NeedKind;
 use standup::model::input::{Command as Wish, Refusal};
 use standup::model::task::Column;
+use standup::wire::control::{Answer, Request};
 
-use crate::scene::{Scene, git, id};
+use crate::scene::{Scene, git, id, playing, poll, runs, scripted};
 
 fn commits(before: &str) -> Scene {
     let script = format!("{before}; echo work > done.txt; git add -A; git commit -qm work");
@@ -92,4 +96,58 @@ fn a_worktree_that_is_gone_needs_a_person() {
 fn a_worktree_without_its_git_needs_a_person() {
     let question = broken(".git");
     assert!(question.contains("its .git is gone"), "{question}");
+}
+
+/// Loses the log of a killed supervisor, by `lose`, and begins anew.
+fn begin_anew(scene: &mut Scene, lose: impl Fn(&Path)) {
+    scene.kill();
+    for entry in fs::read_dir(scene.place.layout.state_dir()).expect("state").flatten() {
+        if entry.file_name().to_string_lossy().starts_with("standup.db") {
+            lose(&entry.path());
+        }
+    }
+    scene.start();
+}
+
+#[test]
+fn an_agent_of_a_lost_board_is_not_the_next_task_s() {
+    for garbage in [false, true] {
+        let mut scene = Scene::new(&playing(&[]));
+        scene.start();
+        let old = scene.live(1).remove(0);
+        begin_anew(&mut scene, |file| match garbage {
+            true => fs::write(file, "no database".repeat(1000)).expect("write"),
+            false => fs::remove_file(file).expect("remove"),
+        });
+        assert_eq!(scene.add(&["Alpha"]), [id(2)], "garbage: {garbage}");
+        scene.wish(Wish::Start { task: id(2) }).expect("start");
+        scene.until("the new agent", |b| b.tasks[&id(2)].attempt().is_some_and(|a| a.host().is_some()));
+        let new = scene.attempt(2).host().expect("a host").clone();
+        assert_ne!((new.agent.pid, new.host.pid), (old.agent.pid, old.host.pid));
+        let banners = || match scene.client().board() {
+            Ok(known) => known.supervisor.banners.join("\n"),
+            Err(error) => panic!("{error}"),
+        };
+        let said = banners();
+        assert!(said.contains("1 agent runs") && said.contains("T1-1-1") && said.contains("down --all"), "{said}");
+        let answer = scene.client().ask(&Request::Down { why: StopWhy::Down }).expect("down");
+        assert_eq!(answer, Answer::Ok {});
+        poll("the end of all", || ![old.host.pid, old.agent.pid, new.host.pid, new.agent.pid].into_iter().any(runs));
+        assert!(scene.wait_dead().success());
+    }
+}
+
+#[test]
+fn an_end_that_a_lost_board_knew_is_not_the_next_task_s() {
+    let mut scene = Scene::new(&scripted("echo $STANDUP_TASK > done"));
+    scene.start();
+    scene.add(&["One"]);
+    scene.wish(Wish::Start { task: id(1) }).expect("start");
+    scene.until("the review", |b| b.tasks[&id(1)].column == Column::Review);
+    begin_anew(&mut scene, |file| fs::remove_file(file).expect("remove"));
+    assert_eq!(scene.add(&["Alpha"]), [id(2)]);
+    scene.wish(Wish::Start { task: id(2) }).expect("start");
+    scene.until("its own review", |b| b.tasks[&id(2)].column == Column::Review);
+    let done = fs::read_to_string(scene.attempt(2).worktree.join("done")).expect("its own work");
+    assert_eq!(done, "T2\n");
 }
