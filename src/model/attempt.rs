@@ -301,6 +301,9 @@ pub struct Attempt {
     pub finished: bool,
     /// Checks under way.
     pub checking: Option<Checking>,
+    /// Whether checks of what its agent left were ended by hand, and have not been run again.
+    #[serde(default)]
+    pub checks_ended: bool,
     /// The last verdict.
     pub judged: Option<Judged>,
     /// Red verdicts in a row.
@@ -415,6 +418,7 @@ impl Attempt {
             choices: Vec::new(),
             finished: false,
             checking: None,
+            checks_ended: false,
             judged: None,
             reds: 0,
             stales: 0,

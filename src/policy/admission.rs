@@ -348,6 +348,9 @@ fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
     }
     match attempt.end() {
         Some(End::Stopped { .. }) => Some((HoldKind::Asks, "stopped; start it again or cancel it".into())),
+        Some(End::Exited { .. }) if attempt.checks_ended => {
+            Some((HoldKind::Asks, "its checks were ended; verify it, start it again or cancel it".into()))
+        }
         _ if attempt.finished && untrusted_checks(turn) => {
             Some((HoldKind::Trust, turn.surroundings()?.untrusted.clone()?))
         }

@@ -289,7 +289,8 @@ fn why(attempt: &Attempt) -> String {
 fn idle_stuck(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
     match &attempt.phase {
         Phase::Live { began: true, .. } if attempt.run.kind == RunKind::Idle => {}
-        Phase::Ended { end: End::Exited { .. }, .. } => {
+        // Whoever ended its checks needs no telling; a hold says so.
+        Phase::Ended { end: End::Exited { .. }, .. } if !attempt.checks_ended => {
             let text = "its agent has ended and nothing is under way; verify it, start it again or move it";
             return Some((NeedKind::Exit, text.into()));
         }
