@@ -217,6 +217,9 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         NeedKind::Exit | NeedKind::Lost if task.attempt.as_ref().is_none_or(|a| a.started_at.is_none()) => {
             vec![show, retry]
         }
+        NeedKind::Lost if task.attempt.as_ref().is_some_and(|a| a.goes_on) => {
+            vec![format!("standup start {id}"), format!("standup logs {id}"), retry]
+        }
         NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), retry],
         NeedKind::Broken => vec![show, retry],
         NeedKind::Late => vec![format!("standup nudge {id}"), attach, show],

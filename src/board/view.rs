@@ -114,7 +114,10 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         weight: board.weights().of(task.mode()),
         priority: task.spec.priority,
         needs: task.spec.needs.clone(),
-        attempt: newest.map(|a| attempt(a, scene)),
+        attempt: newest.map(|a| doc::Attempt {
+            goes_on: policy::again(task).is_some_and(|a| policy::goes_on(board, a)),
+            ..attempt(a, scene)
+        }),
         checkin: newest.map(|a| check_in(board, task, a, scene)),
         verdict: newest.and_then(verdict),
         diff: newest.and_then(|a| a.diff).map(|stat| doc::Diff { stat }),
@@ -214,6 +217,7 @@ fn attempt(attempt: &Attempt, scene: &Scene) -> doc::Attempt {
         host_pid: host.map(|h| h.host.pid),
         agent_pid: host.map(|h| h.agent.pid),
         agent_session: attempt.session.clone(),
+        goes_on: false,
         astray: attempt.astray.clone(),
         started_at: attempt.started_at,
         exit: match attempt.end() {

@@ -258,7 +258,7 @@ fn begin(turn: &mut Turn<'_>, id: TaskId) {
     let again = turn.task(id).filter(|t| t.wanted == Some(Wanted::Again)).and_then(Task::attempt).cloned();
     match again {
         Some(attempt) => {
-            let resume = turn.resumes(&attempt) && !matches!(attempt.end(), Some(End::Failed { .. }));
+            let resume = super::goes_on(turn.board, &attempt);
             lifecycle::launch(turn, AttemptId { task: id, no: attempt.no }, None, resume);
         }
         None => {

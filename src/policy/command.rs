@@ -14,7 +14,7 @@ use crate::model::task::{Column, TaskSpec};
 
 use super::relist::{self, Fate};
 use super::turn::Turn;
-use super::{admission, answer, approval, lifecycle, messages, pause, plan, takeover};
+use super::{admission, again, answer, approval, lifecycle, messages, pause, plan, takeover};
 
 pub(super) type Answer = Result<Reply, Refusal>;
 
@@ -393,6 +393,10 @@ pub(super) fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> 
     }
     if now {
         takeover::refuse_input(task, "interrupt it there")?;
+    }
+    if again::is_lost_with_session(turn.board, task) {
+        let text = format!("the agent of {of} is lost; start it, and it goes on in the same session");
+        return refuse(RefusalCode::Failure, text, &[format!("standup start {id}"), format!("standup retry {id}")]);
     }
     let ended = matches!(attempt.phase, Phase::Ended { .. });
     let lost = matches!(attempt.end(), Some(End::Failed { .. } | End::Lost { .. }));

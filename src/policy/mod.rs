@@ -11,6 +11,7 @@ pub mod relist;
 pub mod rest;
 
 mod admission;
+mod again;
 mod answer;
 mod approval;
 mod aside;
@@ -37,6 +38,7 @@ mod teardown;
 mod turn;
 
 pub use admission::agent_for;
+pub use again::{GO_ON, again, goes_on};
 pub use approval::{required, unmet};
 pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use standup::client::control::ClientError;
 use standup::model::astray::Astray;
-use standup::model::attempt::StopWhy;
+use standup::model::attempt::{End, StopWhy};
 use standup::model::board::Board;
-use standup::model::event::NeedKind;
+use standup::model::event::{Event, NeedKind};
 use standup::model::input::{Command as Wish, Refusal};
 use standup::model::task::Column;
 use standup::wire::control::{Answer, Request};
@@ -150,4 +150,28 @@ fn an_end_that_a_lost_board_knew_is_not_the_next_task_s() {
     scene.until("its own review", |b| b.tasks[&id(2)].column == Column::Review);
     let done = fs::read_to_string(scene.attempt(2).worktree.join("done")).expect("its own work");
     assert_eq!(done, "T2\n");
+}
+
+#[test]
+fn a_dry_start_shows_what_the_start_of_an_ended_agent_does() {
+    let mut scene = Scene::new(&playing(&[]));
+    scene.start();
+    let facts = scene.live(1).remove(0);
+    let host = i32::try_from(facts.host.pid).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+    rustix::process::kill_process(host, rustix::process::Signal::KILL).expect("kill");
+    let is_lost = |b: &Board| matches!(b.tasks[&id(1)].attempt().and_then(|a| a.end()), Some(End::Lost { .. }));
+    let board = scene.until("its loss", is_lost);
+    let shown = standup::supervisor::preview(&scene.place, &board, &board.tasks[&id(1)]).expect("a preview");
+    scene.wish(Wish::Start { task: id(1) }).expect("start");
+    scene.until("its return", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.host().is_some()));
+    let attempt = scene.attempt(1);
+    assert_eq!((shown.attempt.no, &shown.branch, &shown.worktree), (attempt.no, &attempt.branch, &attempt.worktree));
+    let resumed = scene.events(1).iter().rev().find_map(|event| match event {
+        Event::LaunchPlanned { resume, .. } => Some(*resume),
+        _ => None,
+    });
+    assert_eq!(Some(shown.resume), resumed);
+    let board = scene.board();
+    let why = standup::supervisor::preview(&scene.place, &board, &board.tasks[&id(1)]).expect_err("it runs");
+    assert_eq!(why, "it runs already");
 }

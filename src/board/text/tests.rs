@@ -56,6 +56,7 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
             started_at: Some(Wall(1_000)),
             exit: None,
             approval: None,
+            goes_on: false,
             astray: None,
         }),
         checkin: None,
@@ -302,4 +303,22 @@ fn a_hint_is_a_command_that_works_there() {
     }
     let never = doc::Task { column: Column::Build, attempt: None, ..held };
     assert_eq!(steps(&never, NeedKind::Exit), "standup show T1; standup retry T1", "there is no log");
+}
+
+#[test]
+fn a_lost_agent_whose_session_goes_on_is_started_first() {
+    let mut lost = task(4, "Lost", Column::Build, RunKind::Lost, None);
+    assert_eq!(next_steps(&lost, NeedKind::Lost), ["standup logs T4", "standup retry T4"]);
+    lost.attempt.as_mut().expect("an attempt").host_pid = None;
+    lost.attempt.as_mut().expect("an attempt").goes_on = true;
+    assert_eq!(next_steps(&lost, NeedKind::Lost)[0], "standup start T4");
+}
+
+#[test]
+fn work_that_its_branch_does_not_hold_is_marked() {
+    let mut away = task(4, "Away", Column::Review, RunKind::Exited, None);
+    let on = BranchName::new("other").ok();
+    away.attempt.as_mut().expect("an attempt").astray = Some(Astray::OffBranch { on, doing: None });
+    let doc = doc::Status { tasks: vec![away], holds: vec![], ..board() };
+    assert!(status(&doc, NOW, &Bare(100)).contains("off-branch: on other"));
 }
