@@ -173,6 +173,9 @@ pub struct Task {
     /// Whether a message would reach its agent, at once or by and by.
     #[serde(skip)]
     pub hears: bool,
+    /// Whether its host lives and says nothing that is understood here.
+    #[serde(skip)]
+    pub mute: bool,
 }
 
 /// Who holds an agent's input.

@@ -26,6 +26,7 @@ pub fn sentence(event: &Event) -> String {
         Event::WorktreeReady { base_oid, base, .. } => format!("worktree ready at {base} ({})", base_oid.short()),
         Event::LaunchPlanned { resume, .. } => if *resume { "resuming the agent" } else { "starting the agent" }.into(),
         Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
+        Event::Noted { text } => text.clone(),
         Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
         Event::AttemptFailed { stage, error } => format!("{stage} failed: {}", first_line(error)),
         Event::SessionLearned { session } => format!("the agent's session is {session}"),
@@ -68,8 +69,6 @@ pub fn sentence(event: &Event) -> String {
         Event::MachineSlept { span } => format!("the machine slept for {span}; nothing became due meanwhile"),
         Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
         Event::UsageObserved { seen } => usage::seen_text(seen),
-        Event::WorktreeStrayed { astray: Some(astray) } => format!("its worktree {}", astray.text()),
-        Event::WorktreeStrayed { astray: None } => "its worktree is on its branch again".into(),
         Event::StrayedFromPlan { paths } => format!("changed files while it was to plan only: {}", paths.join(", ")),
         Event::OffLimitsTouched { paths } => touched_sentence(paths),
         Event::AnswerGiven { choice, way, .. } => match way {
@@ -110,6 +109,8 @@ pub fn way_text(way: NudgeWay) -> &'static str {
 /// What a person did with their own hands, and what is done after the work.
 fn sentence_of_hands(event: &Event) -> String {
     match event {
+        Event::WorktreeStrayed { astray: Some(astray) } => format!("its worktree {}", astray.text()),
+        Event::WorktreeStrayed { astray: None } => "its worktree is on its branch again".into(),
         Event::TakenOver { reason, .. } if reason.is_empty() => "taken over".into(),
         Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
         Event::WorktreeMarked { mark } => match &mark.head {

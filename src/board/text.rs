@@ -212,6 +212,8 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         NeedKind::Question => vec![attach],
         NeedKind::Red if task.hears => vec![show, send],
         NeedKind::Red => vec![show, verify, retry],
+        // Attaching would come to the same.
+        NeedKind::Exit if task.mute => vec![format!("standup stop {id}"), format!("standup logs {id}")],
         NeedKind::Exit if task.attempt.as_ref().is_some_and(|a| a.host_pid.is_some()) => vec![attach],
         // Without a host there was nothing that could have written.
         NeedKind::Exit | NeedKind::Lost if task.attempt.as_ref().is_none_or(|a| a.started_at.is_none()) => {

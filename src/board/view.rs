@@ -137,6 +137,7 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         }),
         paused: task.paused.as_ref().map(|p| doc::Paused { since: p.since, reason: p.reason.clone() }),
         hears: newest.is_some_and(|attempt| policy::hears(board, task, attempt)),
+        mute: newest.is_some_and(policy::is_mute),
     }
 }
 

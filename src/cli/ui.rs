@@ -208,6 +208,8 @@ impl Ui {
 pub(super) fn log() {
     let filter = EnvFilter::try_from_env("STANDUP_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(io::stderr);
+    // That a line could not be written would go to stderr as well, and panic where the log's disk is full.
+    let subscriber = subscriber.log_internal_errors(false);
     // One that was set up before stays.
     let _ = subscriber.try_init();
 }

@@ -143,7 +143,7 @@ pub enum AttachError {
         seconds: u64,
     },
     /// No common version.
-    #[error("the host speaks versions {} to {}, this program {} to {}", host.min, host.max, VERSIONS.min, VERSIONS.max)]
+    #[error("the host speaks {host}, this program {VERSIONS}")]
     Version {
         /// What the host speaks.
         host: Versions,
@@ -171,10 +171,10 @@ impl AttachError {
             Self::Nested { label, .. } => {
                 Some(format!("detach from it first (ctrl-] d), or watch with: standup logs -f {label}"))
             }
-            Self::Version { host } if host.max < VERSIONS.min => {
-                Some("the host is older: stop this agent and start it again, or attach with an older standup".into())
+            Self::Version { host } => {
+                let of = if host.is_before(VERSIONS) { "an older" } else { "a newer" };
+                Some(format!("the host is of {of} standup: attach with that one, or stop the agent and start it again"))
             }
-            Self::Version { .. } => Some("the host is newer: attach with a newer standup".into()),
             _ => None,
         }
     }

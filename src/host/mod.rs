@@ -7,6 +7,7 @@
 //! **Invariant:** an agent never outlives its host unnoticed, a host never outlives its agent, and
 //! nothing a client does slows the agent. Must not know: repositories, settings, any dialect.
 
+mod ask;
 mod entry;
 mod fence;
 mod input;
@@ -31,6 +32,7 @@ mod typed;
 use std::io;
 use std::path::PathBuf;
 
+pub use ask::ask_to_stop;
 pub use entry::main;
 pub use fence::raise_fence;
 pub use record::{ExitRecord, Running};

@@ -3,7 +3,7 @@
 //! **Invariant:** `spec.json` is durable before the agent starts and holds no value of a variable;
 //! `status.json` is durable before anybody hears of the end. Must not know: the loop.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -21,6 +21,10 @@ const SCHEMA: u32 = 1;
 
 /// More than a host writes.
 const MAX_FILE: u64 = 1 << 20;
+
+/// Where room for the exit record is set aside, and how much: many times what one takes.
+const RESERVED: &str = ".status.json";
+const ROOM: usize = 4 << 10;
 
 /// `pid`: who runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,9 +171,31 @@ pub(super) fn running(spec: &Spec, agent: ProcessId, boot: Boot, started_at: Wal
     }
 }
 
-/// Writes `status.json`, durable.
+/// Sets room aside for `status.json`: how an agent ended is told also where the disk is full by then.
+pub(super) fn reserve_exit(dir: &Path) -> Result<(), FileError> {
+    let path = dir.join(RESERVED);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_CLOEXEC);
+    let file = options.open(&path);
+    file.and_then(|mut file| file.write_all(&[b' '; ROOM])).map_err(|e| FileError::io("write", &path, e))
+}
+
+/// Writes `status.json`, durable, into the room that was set aside for it, where there is one.
 pub(super) fn write_exit(dir: &Path, record: &ExitRecord) -> Result<(), FileError> {
-    file::write_atomic(&dir.join("status.json"), &to_json(record), 0o600)
+    let (path, json) = (dir.join("status.json"), to_json(record));
+    match OpenOptions::new().write(true).custom_flags(libc::O_CLOEXEC).open(dir.join(RESERVED)) {
+        Ok(file) if json.len() <= ROOM => write_reserved(dir, file, &path, &json),
+        _ => file::write_atomic(&path, &json, 0o600),
+    }
+}
+
+/// Over the bytes that are there: it takes no more room, and blanks may follow JSON.
+fn write_reserved(dir: &Path, mut file: File, path: &Path, json: &[u8]) -> Result<(), FileError> {
+    file.write_all(json)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(dir.join(RESERVED), path))
+        .map_err(|e| FileError::io("write", path, e))?;
+    file::sync_dir(dir)
 }
 
 /// Reads `pid`.

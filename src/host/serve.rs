@@ -176,6 +176,7 @@ fn start(spec: Spec) -> Result<Host, ServeError> {
         record::remove_running(&dir)?;
     }
     record::write_intent(&dir, &spec)?;
+    record::reserve_exit(&dir)?;
     let listener = socket::listen(spec.socket.as_path())?;
     listener.set_nonblocking(true).map_err(ServeError::io("listen"))?;
     let size = fit(spec.size, USUAL_SIZE);

@@ -20,6 +20,7 @@ use zstd::bulk::Compressor;
 pub use read::{Item, Reader, TranscriptError, open};
 pub use text::{Cast, TextLines};
 
+use crate::model::action::lost_text;
 use crate::wire::host::Size;
 
 /// Bytes on disk where the spec names none.
@@ -143,7 +144,7 @@ impl Writer {
         self.lost
     }
 
-    /// The latest write error, once.
+    /// The latest write error, or what it has cost once writing goes on; each once.
     pub(super) fn take_fault(&mut self) -> Option<String> {
         self.fault.take()
     }
@@ -156,6 +157,9 @@ impl Writer {
         match self.append() {
             Ok(()) => {
                 self.total += self.pending;
+                if self.lost_here > 0 {
+                    self.fault = Some(lost_text(self.lost));
+                }
                 self.lost_here = 0;
                 self.stored = self.clock;
             }

@@ -177,6 +177,8 @@ pub struct Ended {
     pub output: bool,
     /// The end of what it wrote, as plain text, bounded.
     pub tail: String,
+    /// Bytes that it wrote and that could not be kept.
+    pub lost: u64,
 }
 
 impl Ended {
@@ -185,6 +187,12 @@ impl Ended {
     pub fn is_silent(&self) -> bool {
         self.exit.is_success() && !self.output
     }
+}
+
+/// What is said of output that could not be kept; the same whoever says it.
+#[must_use]
+pub fn lost_text(bytes: u64) -> String {
+    format!("its transcript lacks {bytes} bytes of output, which could not be written")
 }
 
 /// What became of an action.

@@ -259,7 +259,7 @@ pub struct Attempt {
     pub base_oid: Option<Oid>,
     /// The branch or revision that `base_oid` was read from.
     pub base: Option<String>,
-    /// Remarks of the making of its worktree.
+    /// Remarks: of the making of its worktree, its command, its host.
     pub notes: Vec<String>,
     /// Ports it may use.
     pub ports: Vec<u16>,

@@ -149,6 +149,11 @@ pub enum Event {
         /// Which.
         facts: HostFacts,
     },
+    /// Something that a person who looks at the attempt should know.
+    Noted {
+        /// A sentence.
+        text: String,
+    },
     /// There is evidence that a turn began.
     TurnBegan {
         /// Which.

@@ -327,6 +327,11 @@ pub enum Observation {
         /// What.
         what: Sent,
     },
+    /// Something of its command or its host that a person should know.
+    Noted {
+        /// A sentence.
+        text: String,
+    },
     /// What differs from the base.
     Diff {
         /// How much.

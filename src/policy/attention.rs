@@ -189,11 +189,15 @@ fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
     }
 }
 
-/// A host that lives and says nothing that this supervisor understands: no source speaks of it.
-fn not_understood(attempt: &Attempt) -> Option<(NeedKind, String)> {
+/// Whether its host lives and says nothing that this supervisor understands: no source speaks of it.
+#[must_use]
+pub fn is_mute(attempt: &Attempt) -> bool {
     let run = &attempt.run;
-    let mute = attempt.is_active() && run.kind == RunKind::Unknown && run.source.is_none();
-    (mute && !run.text.is_empty()).then(|| (NeedKind::Exit, run.text.clone()))
+    attempt.is_active() && run.kind == RunKind::Unknown && run.source.is_none() && !run.text.is_empty()
+}
+
+fn not_understood(attempt: &Attempt) -> Option<(NeedKind, String)> {
+    is_mute(attempt).then(|| (NeedKind::Exit, attempt.run.text.clone()))
 }
 
 fn asks(attempt: &Attempt) -> Option<(NeedKind, String)> {

@@ -392,6 +392,7 @@ fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
             Some(why) => end(attempt, End::Stopped { why, exit: None }, at),
             None => end(attempt, End::Lost { why: why.clone() }, at),
         },
+        Event::Noted { text } => attempt.notes.push(text.clone()),
         Event::TeardownStarted { action } => attempt.teardown = Teardown::Running { action: *action },
         Event::TeardownEnded { wrong } => {
             attempt.teardown = Teardown::Nothing;

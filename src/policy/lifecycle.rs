@@ -1,6 +1,6 @@
 //! An attempt from its worktree to its end: outcomes and observations in, what follows out.
 
-use crate::model::action::{Action, Ended, Outcome};
+use crate::model::action::{Action, Ended, Outcome, lost_text};
 use crate::model::attempt::{Attempt, DiffStat, End, Exit, HostFacts, Phase, StopWhy, Teardown};
 use crate::model::board::{Task, Wanted};
 use crate::model::event::{By, Event};
@@ -14,7 +14,7 @@ use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, answer, attention, claim, limits, messages, plan, takeover};
+use super::{admission, answer, attention, claim, limits, messages, note, plan, takeover};
 
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
@@ -278,6 +278,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         // Those are judged first: see `mail`.
         Observation::CheckIn { .. } => {}
         Observation::BadCheckIn { why, what } => turn.attempt_event(id, Event::CheckInRefused { why, what }),
+        Observation::Noted { text } => note::noted(turn, id, &text),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
         Observation::Astray { astray } => super::astray::seen(turn, id, astray),
@@ -334,7 +335,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     let over = |s: &RunState| s.kind == RunKind::Idle && s.turn_over;
     let changed = (before.kind, before.ask, before.turn_over, &before.text, before.until)
         != (state.kind, state.ask, state.turn_over, &state.text, state.until);
-    let turn_ended = over(&state) && !over(&before);
+    let (is_over, turn_ended) = (over(&state), over(&state) && !over(&before));
     let works = state.kind == RunKind::Working;
     let (asked, plans) = (attempt.asks.is_some(), attempt.plans());
     set_live(turn, id, readable, &state);
@@ -363,7 +364,7 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
             turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
         }
         turn.attempt_event(id, Event::WorkFinished { by: "the turn is over".into() });
-    } else if let Some(text) = asks.filter(|_| !changed && !asked && over(&before) && !plans) {
+    } else if let Some(text) = asks.filter(|_| is_over && !asked && !plans) {
         // What was said last may be heard of later than that the turn is over. Of a plan it is a part.
         drop_unasked_checks(turn, id, "it asks something");
         turn.attempt_event(id, Event::QuestionAsked { text, options: Vec::new() });
@@ -394,8 +395,11 @@ fn diff_seen(turn: &mut Turn<'_>, id: AttemptId, diff: DiffStat, tree: Option<Oi
 }
 
 fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
+    if ended.lost > 0 {
+        note::noted(turn, id, &lost_text(ended.lost));
+    }
     let Some(attempt) = turn.board.attempt(id).filter(|a| a.is_active()) else { return };
-    let Ended { exit, leftovers, output, tail } = ended;
+    let Ended { exit, leftovers, output, tail, .. } = ended;
     if attempt.stopping.is_some() {
         turn.attempt_event(id, Event::AttemptStopped { exit: Some(exit), leftovers });
         return;

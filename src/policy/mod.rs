@@ -5,6 +5,7 @@
 //! to) may be set without an event, because a restart observes it again.
 //! Must not know: clocks, files, processes, git, agents' dialects.
 
+mod note;
 pub mod overlap;
 pub mod quota;
 pub mod relist;
@@ -40,6 +41,7 @@ mod turn;
 pub use admission::agent_for;
 pub use again::{GO_ON, again, goes_on};
 pub use approval::{required, unmet};
+pub use attention::is_mute;
 pub use limits::{unmeasured, untold};
 pub use machine::{Machine, Step};
 pub use messages::hears;

@@ -4,6 +4,7 @@
 //! a checked name. Making folders is [`Layout::prepare`]'s alone; the rest only computes.
 //! Must not know: what is written into the files.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::model::id::{AttemptId, CheckRun, TaskId};
@@ -20,6 +21,9 @@ const MAX_NAME: usize = 40;
 
 /// Bounds of the hash, in characters: enough not to collide, short enough for a socket path.
 const HASH_CHARACTERS: std::ops::RangeInclusive<usize> = 6..=32;
+
+/// What a disk that is not full has room for: a block.
+const PROBE: usize = 4 << 10;
 
 /// The paths of one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,9 +108,11 @@ impl Layout {
         ] {
             file::private_dir(&dir)?;
         }
-        // A folder may be there and still not take files (a mount turned read-only, no inodes).
+        // A folder may be there and still not take files (a mount turned read-only, no inodes), nor what is
+        // written into them: why nothing starts could then not even be logged.
         for dir in [&self.state, &self.runtime] {
-            tempfile::Builder::new().prefix(".probe-").tempfile_in(dir).map_err(|e| io("write", dir, e))?;
+            let probe = tempfile::Builder::new().prefix(".probe-").tempfile_in(dir);
+            probe.and_then(|mut file| file.write_all(&[b' '; PROBE])).map_err(|e| io("write", dir, e))?;
         }
         Ok(())
     }

@@ -132,6 +132,16 @@ impl Log {
         insert(&self.conn, batch).map_err(|e| self.failed("write", e))
     }
 
+    /// Writes what is there already, which takes the room of a small batch.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn try_out(&mut self) -> Result<(), StoreError> {
+        self.set_sync(true)?;
+        let again = format!("PRAGMA user_version = {}", schema::VERSION);
+        self.conn.execute_batch(&again).map_err(|e| self.failed("write", e))
+    }
+
     /// Stores a text by itself. Prefer [`Batch::put_text`], which stores it with what names it.
     ///
     /// # Errors

@@ -104,7 +104,7 @@ impl Desk {
         let (hosts, up_to) = blocking(move || (effects::found(&world), remains::highest_number(&world.place))).await;
         let hosts = hosts?;
         self.input(Input::NumbersUsed { up_to });
-        self.unowned = Unowned::among(hosts.iter(), self.driver.board());
+        self.unowned = Unowned::among(hosts.values(), self.driver.board());
         self.look_where_silent(&hosts).await;
         self.read_plans(&hosts).await;
         self.read_logs(&hosts);
@@ -245,11 +245,16 @@ impl Desk {
                 return waiting.push_back(answer);
             }
             (Request::Down { why }, _) => {
-                self.input(Input::Command(Command::Dispatch { on: false }));
-                self.input(Input::Command(Command::StopAll { why }));
-                self.unowned.stop(&self.world);
-                self.ending = true;
-                return waiting.push_back(answer);
+                let mut wishes = [Command::Dispatch { on: false }, Command::StopAll { why }].into_iter();
+                match wishes.find_map(|wish| self.turn(Input::Command(wish), &[]).err()) {
+                    // What nobody was told to do is not waited for.
+                    Some(refusal) => Answer::Refused(refusal),
+                    None => {
+                        self.unowned.stop(&self.world);
+                        self.ending = true;
+                        return waiting.push_back(answer);
+                    }
+                }
             }
             (Request::Permission { dialect, payload }, Scope::Attempt { attempt, .. }) => {
                 return permissions::ask(&self.world, attempt, &dialect, &payload, answer);

@@ -50,6 +50,12 @@ pub trait Journal {
     /// Whatever the store says; nothing of the step is then stored.
     fn append(&mut self, entry: &Entry<'_>) -> Result<(), Self::Error>;
 
+    /// Shows that something can be stored, by storing what says nothing.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    fn try_out(&mut self) -> Result<(), Self::Error>;
+
     /// Folds everything stored so far into a fresh machine.
     ///
     /// # Errors
@@ -222,6 +228,11 @@ impl<J: Journal, E: Effects> Driver<J, E> {
         if !self.take_back() {
             return false;
         }
+        // What was refused comes not again, so nothing else may show it.
+        if let Err(error) = self.journal.try_out() {
+            self.trouble = self.trouble.take().map(|trouble| Trouble { why: chain(&error), ..trouble });
+            return false;
+        }
         self.machine.listen(now, Span(0));
         while let Some(input) = self.backlog.pop_front() {
             if let Err(input) = self.step(input, &[], now) {
@@ -287,6 +298,9 @@ mod tests {
             }
             self.steps.push((entry.events.to_vec(), entry.at));
             Ok(())
+        }
+        fn try_out(&mut self) -> Result<(), Full> {
+            if self.full { Err(Full) } else { Ok(()) }
         }
         fn replay(&mut self) -> Result<Machine, Full> {
             self.replays += 1;
@@ -408,6 +422,18 @@ mod tests {
             driver.turn(Input::SlotsMayBeFree, &[], at(3)).expect("no command");
         }
         assert_eq!(driver.journal().replays, replays);
+    }
+
+    #[test]
+    fn that_it_can_store_again_is_said_once_it_has_been_shown() {
+        let mut driver = driver();
+        driver.journal().full = true;
+        driver.turn(add(), &[], at(2)).expect_err("nothing can be stored");
+        driver.turn(Input::Tick, &[], at(10)).expect("no command");
+        assert_eq!(driver.trouble(), Some("no space left on device"));
+        driver.journal().full = false;
+        driver.turn(Input::Tick, &[], at(20)).expect("no command");
+        assert_eq!(driver.trouble(), None);
     }
 
     #[test]

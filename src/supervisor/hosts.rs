@@ -39,6 +39,7 @@ use crate::agent::evidence::{End, Start};
 use crate::agent::hook::HookEvent;
 use crate::agent::signal::{Observation as Seen, Rules, SignalView, Weigher};
 use crate::agent::{message, psp};
+use crate::model::action::lost_text;
 use crate::model::attempt::HostFacts;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
@@ -46,16 +47,13 @@ use crate::model::name::Oid;
 use crate::model::state::{RunKind, RunState};
 use crate::model::time::{Mono, Now, Span};
 use crate::os::clock;
+use crate::os::process::ProcessId;
 use crate::wire::host::{
     Decoder, Frame, FromHost, Hello, Lease, Notice, RefusedWhy, Role, SnapshotRequest, Status, ToHost, VERSIONS,
 };
 
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
-
-/// How long a host of another version is left alone before it is asked again: only its own end
-/// changes what it speaks.
-const OTHER_VERSION: Duration = Duration::from_secs(30);
 
 /// How long the end of a turn waits for what was said in it, where a hook or a notify program tells that a
 /// moment later: a question at the end would come after the checks had begun. On a busy machine
@@ -181,13 +179,14 @@ pub(super) fn watch(
     gone: impl FnOnce() + Send + 'static,
 ) -> Handle {
     let (asks, asked) = mpsc::channel(QUEUE);
+    let process = ProcessId { pid: facts.host.pid, start: facts.host.start };
     let host = Host::new(attempt, facts, voice, inputs, leases);
     let attached = host.attached.clone();
     tokio::spawn(async move {
         if let Err(error) = host.run(socket, asked).await {
             tracing::info!(%attempt, %error, "a host's connection ended");
             if error.kind() == std::io::ErrorKind::Unsupported {
-                tokio::time::sleep(OTHER_VERSION).await;
+                looking::left_alone(&process).await;
             }
         }
         gone();
@@ -405,7 +404,12 @@ impl Host {
         let now = clock::now();
         self.spending.stir();
         match frame {
-            FromHost::Welcome(welcome) => self.status(&welcome.status, now),
+            FromHost::Welcome(welcome) => {
+                self.status(&welcome.status, now);
+                if welcome.status.transcript_lost > 0 {
+                    self.noted(lost_text(welcome.status.transcript_lost)).await;
+                }
+            }
             FromHost::Status(status) => self.status(&status, now),
             FromHost::Osc(osc) => {
                 self.look_at_zone();
@@ -453,7 +457,7 @@ impl Host {
             }
             FromHost::TypedAnswer(answer) => self.before(&answer.written, &answer.unknown, stream).await?,
             FromHost::Lagged(_) => send(stream, &ToHost::Status(crate::wire::host::Empty {})).await?,
-            FromHost::HostError(error) => tracing::warn!(attempt = %self.attempt, "host: {}", error.text),
+            FromHost::HostError(error) => self.noted(error.text).await,
             FromHost::Unsupported(theirs) => return self.not_understood(theirs, now).await,
             _ => {}
         }
@@ -559,12 +563,14 @@ impl Host {
         let readable = message::may_type(&self.voice.adapter, &state).is_ok();
         let asks = if state.turn_over { self.weigher.asks_in_prose() } else { None };
         self.type_greeting(readable).await;
+        // A question is news once: it may be answered by now.
+        let news = asks.clone().filter(|_| self.told.as_ref().is_none_or(|told| told.asks != asks));
         let told = Told { state, readable, asks };
         let same = self.told.as_ref().is_some_and(|t| is_same(t, &told));
         // Of an end only the exit record tells; it comes once nothing is left.
         let over = matches!(told.state.kind, RunKind::Exited | RunKind::Lost);
         if !same && !over {
-            let (state, readable, asks) = (told.state.clone(), told.readable, told.asks.clone());
+            let (state, readable) = (told.state.clone(), told.readable);
             if let Some(text) = self.plan(&state) {
                 self.observed(Observation::Plan { text }).await;
             }
@@ -572,7 +578,7 @@ impl Host {
                 self.spending.settle();
             }
             self.told = Some(told);
-            self.observed(Observation::State { state, readable, asks }).await;
+            self.observed(Observation::State { state, readable, asks: news }).await;
         }
     }
 }

@@ -88,6 +88,10 @@ impl Journal for StoreJournal {
         Ok(())
     }
 
+    fn try_out(&mut self) -> Result<(), StoreError> {
+        self.log.try_out()
+    }
+
     fn replay(&mut self) -> Result<Machine, StoreError> {
         fold(&self.log)
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::host::registry;
-use crate::model::attempt::Phase;
+use crate::model::attempt::{HostFacts, Phase};
 use crate::model::board::Board;
 use crate::model::input::{HostFound, Input};
 use crate::model::name::HostId;
@@ -48,19 +48,20 @@ pub(super) struct Unowned(Arc<Mutex<BTreeSet<HostId>>>);
 
 impl Unowned {
     /// Those of the hosts that were found which no attempt of the board has.
-    pub(super) fn among<'a>(found: impl Iterator<Item = (&'a HostId, &'a HostFound)>, board: &Board) -> Self {
-        let known: BTreeSet<&HostId> = board
-            .tasks
-            .values()
-            .flat_map(|task| &task.attempts)
-            .filter_map(|attempt| match &attempt.phase {
-                Phase::Live { facts, .. } => Some(&facts.id),
-                Phase::Launching { host, .. } => Some(host),
-                Phase::Preparing { .. } | Phase::Ended { .. } => None,
+    pub(super) fn among<'a>(found: impl Iterator<Item = &'a HostFound>, board: &Board) -> Self {
+        let attempts: Vec<&Phase> = board.tasks.values().flat_map(|task| &task.attempts).map(|a| &a.phase).collect();
+        let is_known = |found: &HostFacts| {
+            attempts.iter().any(|phase| match phase {
+                Phase::Live { facts, .. } => facts.id == found.id && facts.nonce == found.nonce,
+                Phase::Launching { host, .. } => *host == found.id,
+                Phase::Preparing { .. } | Phase::Ended { .. } => false,
             })
-            .collect();
-        let alive = found.filter(|(_, found)| matches!(found, HostFound::Alive(_))).map(|(id, _)| id);
-        Self(Arc::new(Mutex::new(alive.filter(|id| !known.contains(id)).cloned().collect())))
+        };
+        let alive = found.filter_map(|found| match found {
+            HostFound::Alive(facts) => Some(facts),
+            HostFound::Ended(_) => None,
+        });
+        Self(Arc::new(Mutex::new(alive.filter(|facts| !is_known(facts)).map(|facts| facts.id.clone()).collect())))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeSet<HostId>> {

@@ -59,6 +59,22 @@ impl Versions {
         let max = self.max.min(other.max);
         (max >= self.min.max(other.min)).then_some(max)
     }
+
+    /// Whether everything this side speaks is older than what the other one does.
+    #[must_use]
+    pub fn is_before(self, other: Versions) -> bool {
+        self.max < other.min
+    }
+}
+
+/// `version 1`, `versions 2 to 3`.
+impl std::fmt::Display for Versions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self { min, max } if min == max => write!(f, "version {max}"),
+            Self { min, max } => write!(f, "versions {min} to {max}"),
+        }
+    }
 }
 
 frames! {

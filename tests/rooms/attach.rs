@@ -419,7 +419,7 @@ fn a_host_of_another_version_is_named() {
     let mut outer = Outer::start(host.path(), &[]);
     host.refuse_version(7, 9);
     let line = outer.wait_ended();
-    assert!(line.contains("the host speaks versions 7 to 9, this program 1 to 1"), "{line}");
+    assert!(line.contains("the host speaks versions 7 to 9, this program version 1"), "{line}");
     outer.assert_given_back();
 }
 

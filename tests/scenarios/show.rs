@@ -91,6 +91,7 @@ fn what(event: &Event) -> String {
 /// What persons do with their own hands, and what becomes due.
 fn by_hand_or_clock(event: &Event) -> String {
     match event {
+        Event::Noted { text } => format!("noted: {text}"),
         Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
         Event::WorktreeMarked { mark } => format!("marked at tree {}", &mark.tree.as_str()[38..]),
         Event::HandbackAsked { note, .. } => format!("handback asked: {note}"),

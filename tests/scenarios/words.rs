@@ -2,7 +2,7 @@
 
 use standup::model::action::{Ended, Outcome};
 use standup::model::astray::Astray;
-use standup::model::attempt::{Exit, HostFacts, Proc};
+use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc};
 use standup::model::checkin::{CheckIn, Claim, Stamp};
 use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::id::TaskId;
@@ -25,7 +25,7 @@ pub(crate) fn facts(id: HostId) -> HostFacts {
 
 pub(crate) fn ended(code: &str, output: bool) -> Result<Ended, String> {
     let exit = Exit { code: Some(code.parse().map_err(|e| format!("{e}"))?), signal: None };
-    Ok(Ended { exit, leftovers: 0, output, tail: String::new() })
+    Ok(Ended { exit, leftovers: 0, output, tail: String::new(), lost: 0 })
 }
 
 /// `surveyed T1 tree=2 files=3`: where the worktree stands, and how many files changed since.
@@ -163,4 +163,11 @@ pub(crate) fn astray(word: &str) -> Result<Option<Astray>, String> {
             Some(Astray::OffBranch { on: Some(on), doing: None })
         }
     })
+}
+
+/// `diff T1 2 lines=10`: how many files differ, and by how many lines.
+pub(crate) fn diff(line: &Line) -> Result<DiffStat, String> {
+    let files = line.word(1)?.parse().map_err(|e| format!("{e}"))?;
+    let insertions = line.with.get("lines").map_or(Ok(0), |n| n.parse()).map_err(|e| format!("{e}"))?;
+    Ok(DiffStat { files, insertions, dirty: files > 0, ..DiffStat::default() })
 }

@@ -153,6 +153,11 @@ impl Journal for SimJournal {
         Ok(())
     }
 
+    fn try_out(&mut self) -> Result<(), DiskError> {
+        let disk = self.0.borrow();
+        if disk.full && !disk.dead { Err(DiskError::Full) } else { Ok(()) }
+    }
+
     fn replay(&mut self) -> Result<Machine, DiskError> {
         let disk = self.0.borrow();
         if disk.unreadable { Err(DiskError::Unreadable) } else { Ok(disk.fold()) }

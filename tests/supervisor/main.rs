@@ -3,6 +3,9 @@
 #[expect(dead_code, reason = "the promises use the rest of it")]
 #[path = "../support/peer.rs"]
 mod peer;
+#[expect(dead_code, unreachable_pub, reason = "the tests of the command line use the rest of it, as a room of theirs")]
+#[path = "../support/pty.rs"]
+mod pty;
 #[path = "../support/scene.rs"]
 mod scene;
 
@@ -23,4 +26,5 @@ mod stopping;
 mod surviving;
 mod takeover;
 mod usage;
+mod versions;
 mod work;

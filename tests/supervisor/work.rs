@@ -1,5 +1,6 @@
 //! The main job, with agents that are plain programs.
 
+use standup::model::board::Board;
 use standup::model::input::Command as Wish;
 use standup::model::task::Column;
 
@@ -37,4 +38,35 @@ fn twelve_tasks_go_to_review_and_main_is_untouched() {
     assert_eq!(git(&scene.repo(), &["rev-parse", "main"]), before);
     assert_eq!(git(&scene.repo(), &["status", "--porcelain"]), "");
     assert_eq!(scene.task(1).id, id(1));
+}
+
+#[test]
+fn what_is_to_be_known_of_an_agents_command_is_shown_and_said_once() {
+    let script = "while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.05; done";
+    let settings = format!(
+        "schema = 1\n[agents.it]\nadapter = \"codex\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n\
+         args = [\"-c\", 'notify=[\"/opt/mine\"]']\n"
+    );
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    let said = |args: &[&str]| {
+        let out = scene.command(env!("CARGO_BIN_EXE_standup")).arg("-C").arg(scene.repo()).args(args).output();
+        String::from_utf8(out.expect("it runs").stdout).expect("utf-8")
+    };
+    let note = "its own notify program is called after ours: /opt/mine";
+    scene.add(&["Task number 1"]);
+    assert!(said(&["start", "T1", "--dry-run"]).contains(note));
+    scene.wish(Wish::Start { task: id(1) }).expect("start");
+    let lives = |b: &Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.host().is_some());
+    scene.until("its agent", lives);
+    assert!(said(&["show", "T1"]).contains(&format!("note      {note}")), "{}", said(&["show", "T1"]));
+    let shown: serde_json::Value = serde_json::from_str(&said(&["show", "T1", "--json"])).expect("JSON");
+    assert_eq!(shown["notes"], serde_json::json!([note]));
+    // The same command again, in the same attempt.
+    scene.wish(Wish::Stop { task: id(1) }).expect("stop");
+    scene.until("its end", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some()));
+    scene.wish(Wish::Start { task: id(1) }).expect("start");
+    let board = scene.until("its agent again", lives);
+    let attempt = board.tasks[&id(1)].attempt().expect("attempt");
+    assert_eq!((attempt.no.get(), attempt.launches, attempt.notes.as_slice()), (1, 2, &[note.to_owned()][..]));
 }

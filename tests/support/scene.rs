@@ -318,9 +318,15 @@ impl Drop for Scene {
             // A failing test may have left settings that nobody can read; the last ones it needs.
             let _ = self.try_start(&[]);
         }
-        if let Ok(mut client) = Client::connect(&self.place.layout) {
+        let until = Instant::now() + Duration::from_secs(5);
+        while let Ok(mut client) = Client::connect(&self.place.layout) {
             let _ = client.set_patience(Some(DEADLINE));
-            let _ = client.ask(&Request::Down { why: StopWhy::Down });
+            let refused = matches!(client.ask(&Request::Down { why: StopWhy::Down }), Err(ClientError::Refused(_)));
+            // One whose disk was full takes a moment to see that there is room.
+            if !refused || Instant::now() > until {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
         if let Some(mut child) = self.supervisor.take() {
             let _ = child.kill();

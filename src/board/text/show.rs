@@ -55,7 +55,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
 }
 
 /// What a person need not read again to know what happened; the document has it all.
-const PASSING: [&str; 9] = [
+const PASSING: [&str; 10] = [
     "state-changed",
     "diff-observed",
     "usage-observed",
@@ -63,6 +63,8 @@ const PASSING: [&str; 9] = [
     "session-learned",
     "message-typing",
     "message-typed",
+    // It stands above.
+    "noted",
     // What came of it stands beside the check-in.
     "facts-sought",
     "check-in-compared",

@@ -68,6 +68,7 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
         takeover: None,
         paused: None,
         hears: true,
+        mute: false,
     }
 }
 

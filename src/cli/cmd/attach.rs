@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
-use crate::client::attach::{self, Ended, Options};
+use crate::client::attach::{self, AttachError, Ended, Options};
 use crate::host::registry;
 use crate::model::attempt::{Attempt, Phase};
 use crate::model::board::{Board, Task};
@@ -60,9 +60,10 @@ pub(in crate::cli) fn to(ctx: &Context, board: &Board, id: TaskId, how: How) -> 
     let ended = ctx.ui.on_terminal(|input, output| attach::attach(&socket, input, output, &options));
     let ended = ended.map_err(|error| {
         let failure = Failure::of(&error);
-        match error.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure.hint(format!("standup show {id}")),
+        match (error.hint(), &error) {
+            (Some(hint), AttachError::Version { .. }) => failure.hint(hint).hint(format!("standup stop {id}")),
+            (Some(hint), _) => failure.hint(hint),
+            (None, _) => failure.hint(format!("standup show {id}")),
         }
     })?;
     ctx.ui.say(&ended.line(&options));

@@ -4,7 +4,7 @@
 //! **Invariant:** these verbs read no settings and start no supervisor.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,8 @@ use crate::host::{self, StartError};
 use crate::model::name::{HostId, NameError};
 use crate::os::file::FileError;
 use crate::os::locate::{self, Dirs, LocateError};
-use crate::os::socket::{self, SocketError};
-use crate::wire::host::{Bytes, Frame, Hello, Role, SPEC_SCHEMA, Size, Spec, StopRequest, ToHost, VERSIONS, WireError};
+use crate::os::socket;
+use crate::wire::host::{Bytes, SPEC_SCHEMA, Size, Spec, WireError};
 
 /// Rows and columns where none are given.
 const USUAL: Size = Size { rows: 24, cols: 80 };
@@ -96,9 +96,6 @@ enum HostCommandError {
     /// The host did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// It could not be reached.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
     /// It could not be told.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -293,17 +290,7 @@ fn stop(id: HostId) -> Result<(), HostCommandError> {
         return Ok(());
     }
     let Some(running) = host.running else { return Err(HostCommandError::Slow(id)) };
-    let mut bytes = Vec::new();
-    let hello =
-        Hello { versions: VERSIONS, features: 0, role: Role::Control, size: None, readonly: false, scrollback: 0 };
-    ToHost::Hello(hello).encode(&mut bytes)?;
-    ToHost::Stop(StopRequest::default()).encode(&mut bytes)?;
-    let mut stream = socket::connect(running.socket.as_path())?;
-    let io_error = |source| HostCommandError::Io { what: "reach the host", source };
-    stream.write_all(&bytes).map_err(io_error)?;
-    stream.set_read_timeout(Some(STOP_LIMIT)).map_err(io_error)?;
-    // The host closes when nothing is left.
-    let _ = io::copy(&mut stream, &mut io::sink());
+    host::ask_to_stop(&running, None, STOP_LIMIT)?;
     let until = Instant::now() + STOP_LIMIT;
     while find(&id)?.alive {
         if Instant::now() >= until {

@@ -8,8 +8,8 @@ use crate::board::doc::Document;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::Interrupts;
-use crate::host::registry;
 use crate::host::transcript::{self, Cast, Item, TextLines};
+use crate::host::{ExitRecord, registry};
 use crate::model::attempt::Attempt;
 use crate::model::board::Task;
 use crate::model::event::Event;
@@ -182,13 +182,27 @@ fn print(out: &mut Out<'_>, host: &HostId, follow: bool) -> Result<(), Failure> 
     let dir = layout.host_dir(host);
     let mut reader = transcript::open(&dir.join("transcript"));
     let mut interrupts = if follow { Some(Interrupts::follow()?) } else { None };
+    let mut known = 0;
     loop {
         // Looked at before reading: what is written up to the end is read after it.
-        let alive = registry::find(&dir, host.clone())?.alive;
+        let record = registry::find(&dir, host.clone())?;
         while let Some(item) = reader.next_item().map_err(|error| Failure::of(&error))? {
+            known += match &item {
+                Item::Output { bytes, .. } => bytes.len() as u64,
+                Item::Gap { bytes } => *bytes,
+                Item::Start { .. } | Item::Resize { .. } => 0,
+            };
             out.item(&item)?;
         }
-        let Some(interrupts) = interrupts.as_mut().filter(|_| alive) else { return out.rest(true) };
+        let Some(interrupts) = interrupts.as_mut().filter(|_| record.alive) else {
+            // What was lost at the very end only the host could tell.
+            let lost = |exit: ExitRecord| exit.output_bytes.saturating_sub(known).min(exit.transcript_lost);
+            let bytes = record.exit.map_or(0, lost);
+            if bytes > 0 {
+                out.item(&Item::Gap { bytes })?;
+            }
+            return out.rest(true);
+        };
         out.rest(false)?;
         interrupts.sleep(LOOK)?;
     }

@@ -157,6 +157,7 @@ fn what_cannot_be_written_is_counted_and_told() {
     std::fs::remove_file(&path).expect("unblock");
     writer.output(1, b"kept");
     writer.finish();
+    assert_eq!(writer.take_fault(), Some(lost_text(4)), "what it has cost is said once it is over");
     let items = items(&path);
     let kept = Item::Output { at_us: 1, bytes: b"kept".to_vec() };
     assert_eq!(items[1..], [Item::Gap { bytes: 4 }, Item::Resize { at_us: 0, size: SIZE }, kept]);

@@ -31,6 +31,7 @@ named! {
     TeardownEnded "teardown-ended"
     LaunchPlanned "launch-planned"
     HostStarted "host-started"
+    Noted "noted"
     TurnBegan "turn-began"
     AttemptFailed "attempt-failed"
     SessionLearned "session-learned"

@@ -128,6 +128,11 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
             Voice { plans: wanted.plans, ..voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone()) }
         }
     });
+    // Also where it is found to have been started before whoever did could tell.
+    for text in made.iter().flat_map(|(_, command, _)| &command.notes) {
+        let seen = Observation::Noted { text: text.clone() };
+        let _ = world.inputs.blocking_send(Input::Observed { attempt, seen });
+    }
     // A host of this name that lives, or lived, is this very launch, whatever the settings say
     // since: it is not started twice.
     if let Some(started) = repeated(world, &wanted.host, &voice)? {
@@ -236,6 +241,7 @@ fn ended_of(world: &World, record: &HostRecord) -> Option<Ended> {
         leftovers: u32::try_from(exit.leftovers).unwrap_or(u32::MAX),
         output: exit.output_bytes > 0,
         tail: if bad { tail(&world.place.layout.host_dir(&record.id)) } else { String::new() },
+        lost: exit.transcript_lost,
     })
 }
 
@@ -246,6 +252,7 @@ fn killed(world: &World, host: &HostId) -> Ended {
         leftovers: super::stop::sweep(world, host),
         output: true,
         tail: tail(&world.place.layout.host_dir(host)),
+        lost: 0,
     }
 }
 
@@ -317,9 +324,6 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
         mcp: found.adapter.mcp.is_some(),
     };
     let command = command_of(&found.adapter, &found.settings, &request).map_err(|e| ("launch", chain(&e)))?;
-    for note in &command.notes {
-        tracing::info!(attempt = %wanted.attempt, "{note}");
-    }
     Ok((command, program))
 }
 

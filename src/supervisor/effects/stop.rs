@@ -1,17 +1,15 @@
 //! Ending agents, and whatever a killed host left running.
 
-use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::git::locks;
 use crate::host::{self, registry};
-use crate::model::action::Outcome;
+use crate::model::action::{Outcome, lost_text};
 use crate::model::attempt::Exit;
+use crate::model::input::{Input, Observation};
 use crate::model::name::HostId;
-use crate::os::socket;
-use crate::wire::host::{Frame, Hello, Role, StopRequest, ToHost, VERSIONS};
 
 use super::super::token::attempt_of;
 use super::super::world::World;
@@ -34,22 +32,21 @@ pub(in super::super) fn stop(world: &World, host: &HostId) -> Outcome {
         Ok(record) => record,
         Err(error) => return failed(&chain(&error)),
     };
-    let mut limit = LIMIT;
-    let host_process = record.running.as_ref().filter(|_| record.alive).map(|running| running.host);
-    if let Some(process) = host_process {
+    let running = record.running.filter(|_| record.alive);
+    if let Some(running) = &running {
         // One that was frozen could not obey.
-        let _ = process.signal(Signal::CONT);
-        if let Err(why) = ask_to_stop(world, host) {
-            tracing::warn!(%host, why, "cannot ask a host to stop");
-            limit = GRACE;
+        let _ = running.host.signal(Signal::CONT);
+        if let Err(error) = host::ask_to_stop(running, Some(GRACE), LIMIT) {
+            tracing::warn!(%host, %error, "cannot ask a host to stop");
         }
     }
-    let mut until = Instant::now() + limit;
-    let mut last_resort = host_process;
+    let mut until = Instant::now() + LIMIT;
+    let mut last_resort = running.map(|running| running.host);
     loop {
         match look() {
             Ok(record) if !record.alive => {
                 let exit = record.exit.as_ref().map(|e| Exit { code: e.code, signal: e.signal });
+                tell_lost(world, host, record.exit.as_ref().map_or(0, |exit| exit.transcript_lost));
                 let recorded = record.exit.as_ref().map_or(0, |e| u32::try_from(e.leftovers).unwrap_or(u32::MAX));
                 return Outcome::Stopped { exit, leftovers: recorded + sweep(world, host) };
             }
@@ -67,28 +64,16 @@ pub(in super::super) fn stop(world: &World, host: &HostId) -> Outcome {
     }
 }
 
-fn failed(error: &str) -> Outcome {
-    Outcome::Failed { stage: "stop".into(), error: error.to_owned() }
+/// Whoever asked for the end may hear of it before those who watched the host.
+fn tell_lost(world: &World, host: &HostId, bytes: u64) {
+    if let Some(attempt) = attempt_of(host).filter(|_| bytes > 0) {
+        let seen = Observation::Noted { text: lost_text(bytes) };
+        let _ = world.inputs.blocking_send(Input::Observed { attempt, seen });
+    }
 }
 
-/// Sends the request and waits until the host hangs up.
-fn ask_to_stop(world: &World, host: &HostId) -> Result<(), String> {
-    let path = world.place.layout.host_socket(host).map_err(|e| chain(&e))?;
-    // A host that is just leaving no longer listens; its lock tells the rest.
-    let Ok(mut stream) = socket::connect(&path) else { return Ok(()) };
-    let hello =
-        Hello { versions: VERSIONS, features: 0, role: Role::Control, size: None, readonly: true, scrollback: 0 };
-    let grace_ms = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    for frame in [ToHost::Hello(hello), ToHost::Stop(StopRequest { grace_ms: Some(grace_ms) })] {
-        frame.encode(&mut bytes).map_err(|e| chain(&e))?;
-    }
-    stream.set_read_timeout(Some(LIMIT)).map_err(|e| chain(&e))?;
-    if stream.write_all(&bytes).is_ok() {
-        let mut rest = [0; 4096];
-        while matches!(stream.read(&mut rest), Ok(n) if n > 0) {}
-    }
-    Ok(())
+fn failed(error: &str) -> Outcome {
+    Outcome::Failed { stage: "stop".into(), error: error.to_owned() }
 }
 
 /// Ends what a dead host's agent left running, and its stale git locks. Returns how many

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::effects::{blocking, plan_in};
 use super::super::sessions;
@@ -33,6 +33,13 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from
 /// How long a child of an agent that reports nothing must live to be a reason for its silence, a
 /// tenth of what counts as silence at most: it may look at something again and again.
 const MOMENT: Span = Span::secs(10);
+
+/// How long a host of another version is left alone before it is asked again: only its own end
+/// changes what it speaks.
+const OTHER_VERSION: Duration = Duration::from_secs(30);
+
+/// Between two looks whether it has ended, which it tells nobody here.
+const END_LOOK: Duration = Duration::from_millis(200);
 
 /// The longest time between two looks for a conversation.
 const SESSION_LOOK_MAX: Duration = Duration::from_secs(30);
@@ -77,13 +84,21 @@ impl Host {
 
     /// The host lives on from an older or a newer `standup`, with which nothing can be said.
     pub(super) async fn not_understood(&mut self, theirs: Versions, now: Now) -> std::io::Result<()> {
+        let of = if theirs.is_before(VERSIONS) { "an older" } else { "a newer" };
         let text = format!(
-            "its host is of another standup: it speaks versions {}–{} of the host's protocol, this supervisor {}–{}",
-            theirs.min, theirs.max, VERSIONS.min, VERSIONS.max
+            "its host is of {of} standup: it speaks {theirs} of the host's protocol, this supervisor \
+             {VERSIONS}. The agent goes on unheard; restart the supervisor with that standup, or stop the agent and \
+             start it again"
         );
         let state = RunState { text: text.clone(), ..RunState::plain(RunKind::Unknown, None, now) };
         self.observed(Observation::State { state, readable: false, asks: None }).await;
         Err(std::io::Error::new(std::io::ErrorKind::Unsupported, text))
+    }
+
+    /// A person should know of it.
+    pub(super) async fn noted(&mut self, text: String) {
+        tracing::warn!(attempt = %self.attempt, "host: {text}");
+        self.observed(Observation::Noted { text }).await;
     }
 
     /// Learns the conversation of a CLI that chooses it by itself, once it has begun one.
@@ -165,6 +180,14 @@ impl Host {
         if self.transcript.replace(length).is_some_and(|before| before < length) {
             self.weigher.observe(now, Seen::Transcript);
         }
+    }
+}
+
+/// Waits until a host that is not understood has ended, or is to be asked again.
+pub(super) async fn left_alone(host: &ProcessId) {
+    let until = Instant::now() + OTHER_VERSION;
+    while host.is_alive() && Instant::now() < until {
+        sleep(END_LOOK).await;
     }
 }
 

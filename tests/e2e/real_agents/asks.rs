@@ -1,8 +1,8 @@
 //! Agents that wait for a person: permissions, questions, trust.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use standup::model::event::NeedKind;
+use standup::model::event::{Event, NeedKind};
 use standup::model::state::{Ask, RunKind};
 use standup::model::task::Column;
 
@@ -65,6 +65,32 @@ fn asks_with_its_question_tool_and_in_prose() {
         assert_eq!(need.kind, NeedKind::Question, "{name}");
         assert!(need.question.contains("Tabs or spaces?"), "{name}: {}", need.question);
         assert_eq!((task.column, run(&stage.task(id)).map(|r| r.kind)), (Column::Build, Some(RunKind::Idle)), "{name}");
+    }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn asks_in_prose_while_no_supervisor_has_seen_its_first_turn() {
+    let mut stage = Stage::new(&Setting::default());
+    for cli in [Cli::Claude, Cli::Codex] {
+        let name = cli.name();
+        let steps = format!("[[steps:[{{\"gate\":\"{name}\",\"say\":\"I looked around. Tabs or spaces?\"}}]]]");
+        let id = stage.add(cli, &steps);
+        stage.until_task(id, "it lives", |t| t.attempt().is_some_and(|a| a.host().is_some()));
+        stage.kill();
+        stage.model.wait(name);
+        stage.model.open(name);
+        // More than its turn takes to end; ended later it is found in its turn, which other tests do.
+        std::thread::sleep(Duration::from_secs(4));
+        stage.start();
+        let need = stage.until_task(id, "asks", |t| t.needs_you.is_some()).needs_you.expect("a need");
+        assert_eq!(
+            (need.kind, need.question.contains("Tabs or spaces?")),
+            (NeedKind::Question, true),
+            "{name}: {need:?}"
+        );
+        let checked = |e: &Event| matches!(e, Event::ChecksStarted { .. });
+        assert!(!stage.events(id).iter().any(checked), "{name}: {:#?}", stage.events(id));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes wrong around real agents: the model's service, a person's Esc, a killed CLI, a killed
 //! supervisor.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use standup::model::attempt::End;
 use standup::model::event::{Event, NeedKind};
@@ -165,5 +165,34 @@ fn a_killed_supervisor_is_followed_by_one_that_finds_its_agents() {
         let attempt = task.attempt().expect("an attempt");
         assert!(attempt.judged.is_some() && attempt.launches == 1, "{cli:?}");
         assert!(!stage.events(id).iter().any(|e| matches!(e, Event::HostLost { .. })), "{cli:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn a_restart_is_no_news_of_an_agent_at_rest() {
+    let mut stage = Stage::new(&Setting::default());
+    let [claude, codex] = [Cli::Claude, Cli::Codex].map(|cli| {
+        let id = stage.add(cli, "[[script:hello]]");
+        stage.until_task(id, "rests in review", |t| {
+            t.column == Column::Review
+                && run(t).is_some_and(|r| r.turn_over)
+                && t.attempt().is_some_and(|a| a.session.is_some())
+        });
+        id
+    });
+    let before = [claude, codex].map(|id| (stage.task(id), stage.events(id).len()));
+    for _ in 0..2 {
+        stage.kill();
+        stage.start();
+        // What is told at all is told within the time that is waited for what happened meanwhile.
+        std::thread::sleep(Duration::from_secs(6));
+    }
+    for (id, (before, known)) in [claude, codex].into_iter().zip(before) {
+        // What it has used since it was last counted is told; nothing else has changed.
+        let mut heard = stage.events(id).split_off(known);
+        heard.retain(|event| !matches!(event, Event::UsageObserved { .. }));
+        assert_eq!(heard, [], "{id}");
+        assert_eq!(run(&stage.task(id)).map(|r| r.kind), run(&before).map(|r| r.kind), "{id}");
     }
 }

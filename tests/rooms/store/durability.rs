@@ -4,7 +4,9 @@ use std::io::Write;
 use std::path::Path;
 
 use standup::model::id::{ActionId, Seq};
+use standup::os::locate::Dirs;
 use standup::store::StoreError;
+use standup::store::layout::Layout;
 use standup::store::log::{Batch, Log};
 
 use super::child::{self, Running};
@@ -175,7 +177,18 @@ fn crowded() {
     until_full(&mut log);
     let full = standup::store::token::Token::load_or_create(&dir.join("user.token"));
     assert!(matches!(full, Err(StoreError::Full { .. })), "{full:?}");
+    // Whoever is to start is told before anything else.
+    let mut rest = std::fs::File::create(dir.join("rest")).expect("ballast");
+    while rest.write_all(&[0; 512]).is_ok() {}
+    let at = |name| dir.join(name);
+    let dirs = Dirs { config: at("c"), state: at("s"), data: at("d"), runtime: at("r") };
+    let full = Layout::new(&dirs, "shop", "0a1b2c3d").expect("layout").prepare();
+    assert!(matches!(full, Err(StoreError::Full { .. })), "{full:?}");
+    // As long as its file has room for so little, it may be written.
+    assert!((0..1_000).any(|_| matches!(log.try_out(), Err(StoreError::Full { .. }))));
+    std::fs::remove_file(dir.join("rest")).expect("room again");
     std::fs::remove_file(&ballast).expect("room again");
+    log.try_out().expect("there is room");
     log.append(&one(1, 0)).expect("goes on once there is room");
     drop(log);
     intact(&path);
