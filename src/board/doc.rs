@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use crate::model::astray::Astray;
 use crate::model::attempt::{DiffStat, Exit};
 use crate::model::board::HoldKind;
 use crate::model::checkin::Claim;
@@ -258,6 +259,12 @@ pub struct Attempt {
     pub exit: Option<Exit>,
     /// A person's yes to its work.
     pub approval: Option<Approval>,
+    /// Whether it has ended, and a start would take up its agent's session.
+    pub goes_on: bool,
+    /// Where its work lies, if not on its branch: `{kind: "off-branch", on, doing}`, where `on` is
+    /// the branch that its worktree is on, `null` where that is none, and `doing` what was begun
+    /// there and not ended; or `{kind: "broken", why}`.
+    pub astray: Option<Astray>,
 }
 
 /// Reports of an attempt.

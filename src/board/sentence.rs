@@ -125,6 +125,8 @@ pub fn way_text(way: NudgeWay) -> &'static str {
 /// What a person did with their own hands, and what is done after the work.
 fn sentence_of_hands(event: &Event) -> String {
     match event {
+        Event::WorktreeStrayed { astray: Some(astray) } => format!("its worktree {}", astray.text()),
+        Event::WorktreeStrayed { astray: None } => "its worktree is on its branch again".into(),
         Event::TakenOver { reason, .. } if reason.is_empty() => "taken over".into(),
         Event::TakenOver { reason, .. } => format!("taken over: {reason}"),
         Event::WorktreeMarked { mark } => match &mark.head {

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use crate::model::astray::Astray;
 use crate::model::board::HoldKind;
 use crate::model::event::NeedKind;
 use crate::model::state::{RunKind, Source};
@@ -229,7 +230,11 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
         NeedKind::Exit | NeedKind::Lost if task.attempt.as_ref().is_none_or(|a| a.started_at.is_none()) => {
             vec![show, retry]
         }
+        NeedKind::Lost if task.attempt.as_ref().is_some_and(|a| a.goes_on) => {
+            vec![format!("standup start {id}"), format!("standup logs {id}"), retry]
+        }
         NeedKind::Exit | NeedKind::Lost => vec![format!("standup logs {id}"), retry],
+        NeedKind::Broken => vec![show, retry],
         // One whose clock stands owes no report.
         NeedKind::Late if task.checkin.as_ref().is_some_and(|c| c.due_at.is_none()) => vec![attach, show],
         NeedKind::Late => vec![format!("standup nudge {id}"), attach, show],
@@ -262,6 +267,7 @@ pub fn need_name(kind: NeedKind) -> &'static str {
         NeedKind::Exit => "failed",
         NeedKind::OffLimits => "off limits",
         NeedKind::Lost => "lost",
+        NeedKind::Broken => "broken",
     }
 }
 
@@ -298,6 +304,7 @@ impl Seen<'_> {
         parts.extend(t.verdict.as_ref().map(verdict_part));
         parts.extend(contradicted(t));
         parts.extend(beyond(t));
+        parts.extend(astray(t));
         parts.extend(diff_parts(t));
         parts
     }
@@ -328,8 +335,19 @@ fn review_line(t: &doc::Task) -> Vec<Part> {
     let mut parts = vec![t.verdict.as_ref().map_or_else(unverified, verdict_part)];
     parts.extend(contradicted(t));
     parts.extend(beyond(t));
+    parts.extend(astray(t));
     parts.extend(diff_parts(t));
     parts
+}
+
+/// That its branch does not hold its work; `show` says where that lies.
+fn astray(t: &doc::Task) -> Option<Part> {
+    let astray = t.attempt.as_ref().and_then(|a| a.astray.as_ref())?;
+    let on = match astray {
+        Astray::OffBranch { on: Some(on), .. } => format!(": on {}", clean_line(on.as_str())),
+        _ => String::new(),
+    };
+    Some(Part::new(Tone::Bad, format!("{}{on}", astray.flag())))
 }
 
 /// That what its agent says of itself is not so; `show` says where.

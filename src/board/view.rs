@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::astray::Astray;
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task};
 use crate::model::dialog::{Choice, Says};
@@ -113,7 +114,10 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         weight: board.weights().of(task.mode()),
         priority: task.spec.priority,
         needs: task.spec.needs.clone(),
-        attempt: newest.map(|a| attempt(a, scene)),
+        attempt: newest.map(|a| doc::Attempt {
+            goes_on: policy::again(task).is_some_and(|a| policy::goes_on(board, a)),
+            ..attempt(a, scene)
+        }),
         checkin: newest.map(|a| check_in(board, task, a, scene)),
         verdict: newest.and_then(verdict),
         diff: newest.and_then(|a| a.diff).map(|stat| doc::Diff { stat }),
@@ -194,6 +198,7 @@ fn flags(task: &Task) -> Vec<&'static str> {
     flag(at_work && attempt.is_active() && attempt.rhythm.late.is_some(), "late");
     flag(violations(attempt).next().is_some(), "off-limits");
     flag(attempt.tripped.iter().any(is_of_budget), "over-budget");
+    flag(attempt.astray.is_some(), attempt.astray.as_ref().map_or("", Astray::flag));
     flag(outcome == Some(VerdictOutcome::Red), "red");
     flag(outcome == Some(VerdictOutcome::None) || (outcome.is_none() && is_past_build(task)), "unverified");
     flag(attempt.diff.is_some_and(|d| d.behind > 0), "stale-base");
@@ -225,6 +230,8 @@ fn attempt(attempt: &Attempt, scene: &Scene) -> doc::Attempt {
         host_pid: host.map(|h| h.host.pid),
         agent_pid: host.map(|h| h.agent.pid),
         agent_session: attempt.session.clone(),
+        goes_on: false,
+        astray: attempt.astray.clone(),
         started_at: attempt.started_at,
         exit: match attempt.end() {
             Some(End::Exited { exit }) => Some(*exit),

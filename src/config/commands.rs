@@ -14,6 +14,7 @@ use super::read::At;
 use super::settle;
 use crate::model::name::AgentName;
 use crate::model::settings::SandboxMode;
+use crate::model::text::shell_word;
 
 /// Starts every digest, so that a later way of counting cannot match an older approval.
 const DIGEST_VERSION: &str = "standup commands 1";
@@ -220,13 +221,5 @@ impl CommandSet {
 
 /// Words as a shell would need them written.
 fn quoted<'a>(words: impl IntoIterator<Item = &'a String>) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%{}".contains(c);
-    let quote = |word: &String| {
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    };
-    words.into_iter().map(quote).collect::<Vec<_>>().join(" ")
+    words.into_iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }

@@ -97,6 +97,17 @@ impl Repository {
             && self.revision(git, "HEAD").is_ok_and(|o| o.is_none())
     }
 
+    /// The branches that bear the names of attempts, without `standup/`: `T7/1-slug`.
+    ///
+    /// # Errors
+    /// What git says.
+    pub fn attempt_branches(&self, git: &Git) -> Result<Vec<String>, GitError> {
+        let listed = self.ask(git, &["for-each-ref", "--format=%(refname)", "refs/heads/standup"])?;
+        let text = String::from_utf8_lossy(&listed);
+        let short = |full: &str| full.strip_prefix(HEADS)?.strip_prefix("standup/").map(str::to_owned);
+        Ok(text.lines().filter_map(short).collect())
+    }
+
     /// All branches, local ones first, without those of attempts.
     ///
     /// # Errors

@@ -193,6 +193,21 @@ impl Shadow {
         Ok(HeadState { branch, oid, in_progress })
     }
 
+    /// Where HEAD stands, where `own` does not hold what lies there: neither is HEAD that branch,
+    /// nor does it name the same commit with nothing uncommitted (`is_dirty`) beside it.
+    ///
+    /// # Errors
+    /// As [`Shadow::head`].
+    pub fn strayed(&self, own: &BranchName, is_dirty: bool) -> Result<Option<HeadState>, GitError> {
+        let head = self.head()?;
+        if head.branch.as_ref() == Some(own) {
+            return Ok(None);
+        }
+        let tip = self.repo.find_reference(&self.git, &format!("{HEADS}{own}"))?;
+        let holds = !is_dirty && head.branch.is_none() && tip.is_some() && tip == head.oid;
+        Ok((!holds).then_some(head))
+    }
+
     /// In a reftable repository git itself must read HEAD; it is told where everything lies.
     fn head_in_table(&self, in_progress: Option<InProgress>) -> Result<HeadState, GitError> {
         let admin = &self.site.admin_dir;

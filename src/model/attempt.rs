@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::astray::Astray;
 use super::dialog::{Answering, Choice, Dialog};
 use super::id::{ActionId, AttemptNo, CheckRun, MsgId};
 use super::lease::{Approval, Plan};
@@ -300,6 +301,9 @@ pub struct Attempt {
     pub finished: bool,
     /// Checks under way.
     pub checking: Option<Checking>,
+    /// Whether checks of what its agent left were ended by hand, and have not been run again.
+    #[serde(default)]
+    pub checks_ended: bool,
     /// The last verdict.
     pub judged: Option<Judged>,
     /// Red verdicts in a row.
@@ -342,6 +346,9 @@ pub struct Attempt {
     /// What it has touched that is off-limits, as last seen.
     #[serde(default)]
     pub touched: Vec<String>,
+    /// Where its work lies, as last seen, if not on its branch.
+    #[serde(default)]
+    pub astray: Option<Astray>,
     /// What it has used.
     #[serde(default)]
     pub usage: Usage,
@@ -411,6 +418,7 @@ impl Attempt {
             choices: Vec::new(),
             finished: false,
             checking: None,
+            checks_ended: false,
             judged: None,
             reds: 0,
             stales: 0,
@@ -427,6 +435,7 @@ impl Attempt {
             tripped: Vec::new(),
             failing: (Vec::new(), 0),
             touched: Vec::new(),
+            astray: None,
             usage: Usage::default(),
             dialog: None,
             answer: None,

@@ -245,6 +245,9 @@ pub struct Board {
     /// Agents that are logged out, or were.
     #[serde(default)]
     pub logins: BTreeMap<AgentName, Logins>,
+    /// Tasks up to this number were here once, as far as was seen at the start; not stored.
+    #[serde(default)]
+    pub used_numbers: u32,
     /// The next action's id.
     pub next_action: u64,
     /// The next message's id.
@@ -265,6 +268,7 @@ impl Default for Board {
             machine: MachineSlots::default(),
             holds: Vec::new(),
             logins: BTreeMap::new(),
+            used_numbers: 0,
             next_action: 1,
             next_msg: 1,
             next_run: 1,

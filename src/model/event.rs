@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::astray::Astray;
 use super::attempt::{DiffStat, Exit, HostFacts, StopWhy};
 use super::board::Wanted;
 use super::checkin::{CheckIn, Sent, Via};
@@ -56,6 +57,8 @@ pub enum NeedKind {
     OffLimits,
     /// Its host is gone.
     Lost,
+    /// Its worktree is not what was made.
+    Broken,
 }
 
 /// What happened.
@@ -469,6 +472,11 @@ pub enum Event {
     OffLimitsTouched {
         /// All that it touches now.
         paths: Vec<String>,
+    },
+    /// Its work does not lie on its branch, or does again.
+    WorktreeStrayed {
+        /// Where it lies; `None`: where it belongs.
+        astray: Option<Astray>,
     },
     /// It changed files while it was to plan only.
     StrayedFromPlan {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::action::{Ended, Outcome};
+use super::astray::Astray;
 use super::attempt::{DiffStat, HostFacts, StopWhy};
 use super::checkin::{CheckIn, Sent, Stamp, Via};
 use super::dialog::Dialog;
@@ -52,6 +53,12 @@ pub enum Input {
     Recovered {
         /// Hosts, by name.
         hosts: BTreeMap<HostId, HostFound>,
+    },
+    /// Tasks up to this number were here once, whatever the log knows: their numbers are not given
+    /// again.
+    NumbersUsed {
+        /// The highest.
+        up_to: u32,
     },
     /// A deadline may have passed.
     Tick,
@@ -346,6 +353,11 @@ pub enum Observation {
     OffLimits {
         /// All of it.
         paths: Vec<String>,
+    },
+    /// Where its work lies, if not on its branch.
+    Astray {
+        /// There.
+        astray: Option<Astray>,
     },
     /// Its files are not as they were when it began to plan.
     Strayed {

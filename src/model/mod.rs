@@ -4,6 +4,7 @@
 //! any other room.
 
 pub mod action;
+pub mod astray;
 pub mod attempt;
 pub mod board;
 pub mod checkin;

@@ -47,6 +47,17 @@ pub fn clean_line(text: &str) -> String {
     clean(text, usize::MAX)
 }
 
+/// A word as a shell would need it written.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%{}".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 /// Several lines, each cleaned like [`clean_line`]; line breaks and tabs stay. For briefs and logs.
 #[must_use]
 pub fn clean_lines(text: &str) -> String {

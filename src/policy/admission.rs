@@ -258,7 +258,7 @@ fn begin(turn: &mut Turn<'_>, id: TaskId) {
     let again = turn.task(id).filter(|t| t.wanted == Some(Wanted::Again)).and_then(Task::attempt).cloned();
     match again {
         Some(attempt) => {
-            let resume = turn.resumes(&attempt) && !matches!(attempt.end(), Some(End::Failed { .. }));
+            let resume = super::goes_on(turn.board, &attempt);
             lifecycle::launch(turn, AttemptId { task: id, no: attempt.no }, None, resume);
         }
         None => {
@@ -348,6 +348,9 @@ fn held_in_work(turn: &Turn<'_>, task: &Task) -> Option<(HoldKind, String)> {
     }
     match attempt.end() {
         Some(End::Stopped { .. }) => Some((HoldKind::Asks, "stopped; start it again or cancel it".into())),
+        Some(End::Exited { .. }) if attempt.checks_ended => {
+            Some((HoldKind::Asks, "its checks were ended; verify it, start it again or cancel it".into()))
+        }
         _ if attempt.finished && untrusted_checks(turn) => {
             Some((HoldKind::Trust, turn.surroundings()?.untrusted.clone()?))
         }

@@ -15,7 +15,7 @@ use crate::model::verdict::VerdictOutcome;
 
 use super::command::{refuse, require_attempt, require_task};
 use super::turn::Turn;
-use super::{messages, plan};
+use super::{astray, messages, plan};
 
 type Answer = Result<Reply, Refusal>;
 
@@ -68,6 +68,7 @@ pub(super) fn approve(turn: &mut Turn<'_>, id: TaskId) -> Answer {
         let text = format!("nobody has seen yet what is in the worktree of {of}");
         return refuse(RefusalCode::Failure, text, &[format!("standup verify {id}")]);
     };
+    astray::refuse_approval(id, attempt)?;
     if attempt.approved().is_none() {
         turn.attempt_event(of, Event::WorkApproved { tree });
     }

@@ -12,7 +12,7 @@ use crate::model::time::Span;
 use crate::model::verdict::VerdictOutcome;
 
 use super::turn::Turn;
-use super::{checkin, limits};
+use super::{astray, checkin, limits};
 use super::{plan, quota};
 
 /// An agent that shows no sign of a turn after this long is looked at by a person. Both CLIs
@@ -141,7 +141,8 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
     let says_soon = says_its_plan_soon(turn, id);
     let task = turn.task(id)?;
     let attempt = task.attempt()?;
-    ended_badly(task, attempt)
+    astray::need(attempt)
+        .or_else(|| ended_badly(task, attempt))
         .or_else(|| not_understood(attempt))
         .or_else(|| plan::question(turn, task))
         .or_else(|| asks(attempt).filter(|_| !says_soon))
@@ -307,7 +308,8 @@ fn why(attempt: &Attempt) -> String {
 fn idle_stuck(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
     match &attempt.phase {
         Phase::Live { began: true, .. } if attempt.run.kind == RunKind::Idle => {}
-        Phase::Ended { end: End::Exited { .. }, .. } => {
+        // Whoever ended its checks needs no telling; a hold says so.
+        Phase::Ended { end: End::Exited { .. }, .. } if !attempt.checks_ended => {
             let text = "its agent has ended and nothing is under way; verify it, start it again or move it";
             return Some((NeedKind::Exit, text.into()));
         }

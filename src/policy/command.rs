@@ -14,7 +14,7 @@ use crate::model::task::{Column, TaskSpec};
 
 use super::relist::{self, Fate};
 use super::turn::Turn;
-use super::{admission, answer, approval, lifecycle, messages, pause, plan, takeover};
+use super::{admission, again, answer, approval, lifecycle, messages, pause, plan, takeover};
 
 pub(super) type Answer = Result<Reply, Refusal>;
 
@@ -126,7 +126,8 @@ pub(super) fn require_attempt<'a>(turn: &'a Turn<'_>, id: TaskId) -> Result<(Att
 
 fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
     let fates = relist::fates(turn.board, &tasks);
-    let mut next = turn.board.tasks.keys().next_back().map_or(1, |id| id.number().saturating_add(1));
+    let highest = turn.board.tasks.keys().next_back().map_or(0, |id| id.number()).max(turn.board.used_numbers);
+    let mut next = highest.saturating_add(1);
     let mut ids = Vec::with_capacity(tasks.len());
     let mut keys = BTreeSet::new();
     for (task, fate) in tasks.iter().zip(&fates) {
@@ -408,6 +409,10 @@ pub(super) fn send(turn: &mut Turn<'_>, id: TaskId, text: String, now: bool) -> 
     }
     if now {
         takeover::refuse_input(task, "interrupt it there")?;
+    }
+    if again::is_lost_with_session(turn.board, task) {
+        let text = format!("the agent of {of} is lost; start it, and it goes on in the same session");
+        return refuse(RefusalCode::Failure, text, &[format!("standup start {id}"), format!("standup retry {id}")]);
     }
     let ended = matches!(attempt.phase, Phase::Ended { .. });
     let lost = matches!(attempt.end(), Some(End::Failed { .. } | End::Lost { .. }));

@@ -250,6 +250,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
                 attempt.given = None;
             }
             attempt.tail.clear();
+            attempt.checks_ended = false;
             attempt.phase = Phase::Launching { action: *action, host: host.clone() };
             attempt.stopping = None;
             attempt.finished = false;
@@ -301,11 +302,12 @@ fn apply_seen(attempt: &mut Attempt, event: &Event, at: Now) {
     match event {
         Event::ChecksStarted { run, action, asked, on } => {
             attempt.checking = Some(Checking { run: *run, action: *action, asked: *asked, on: *on });
-            attempt.finished = false;
+            (attempt.finished, attempt.checks_ended) = (false, false);
             aside::fold_start(attempt);
         }
         Event::ChecksDropped { run, .. } if attempt.checking.as_ref().is_some_and(|c| c.run == *run) => {
             attempt.checking = None;
+            attempt.checks_ended = !attempt.is_active();
         }
         Event::VerdictReached { run, verdict, on } => {
             let asked = attempt.checking.take().is_some_and(|c| c.asked);
@@ -324,6 +326,7 @@ fn apply_seen(attempt: &mut Attempt, event: &Event, at: Now) {
                 attempt.plans_on.clone_from(tree);
             }
         }
+        Event::WorktreeStrayed { astray } => attempt.astray.clone_from(astray),
         Event::OffLimitsTouched { paths } => attempt.touched.clone_from(paths),
         Event::UsageObserved { seen } => attempt.usage.take(seen, at.wall),
         _ => apply_asking(attempt, event, at),

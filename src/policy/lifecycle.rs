@@ -19,9 +19,6 @@ use super::{admission, answer, attention, claim, limits, messages, note, plan, t
 /// How many taken branch names in a row are passed over before a person is asked.
 const MAX_TAKEN: usize = 20;
 
-/// What an agent is told that is brought back without a message.
-const GO_ON: &str = "Go on where you stopped.";
-
 /// An action ended.
 pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
     let Some(attempt) = owner(turn, id) else { return };
@@ -172,7 +169,7 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
     turn.attempt_event(id, Event::LaunchPlanned { host: host.clone(), action, resume, msg });
     let prompt = match message {
         Some(message) => Some(message.text.clone()),
-        None if resume => Some(GO_ON.to_owned()),
+        None if resume => Some(super::GO_ON.to_owned()),
         None => None,
     };
     let plans = attempt.plans();
@@ -284,6 +281,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::Noted { text } => note::noted(turn, id, &text),
         Observation::Diff { diff, tree } => diff_seen(turn, id, diff, tree),
         Observation::Plan { text } => plan::proposed(turn, id, &text),
+        Observation::Astray { astray } => super::astray::seen(turn, id, astray),
         Observation::OffLimits { paths } => limits::touched(turn, id, paths),
         Observation::Used { seen } => limits::used(turn, id, seen),
         Observation::PlanLeft => plan::left(turn, id),

@@ -132,6 +132,10 @@ impl Machine {
                 turn.board.recovered = Some(now.mono);
                 Ok(Reply::Ok {})
             }
+            Input::NumbersUsed { up_to } => {
+                turn.board.used_numbers = turn.board.used_numbers.max(up_to);
+                Ok(Reply::Ok {})
+            }
             Input::Tick => Ok(Reply::Ok {}),
             Input::Slept { span } => {
                 rhythm::slept(&mut turn, span);

@@ -12,9 +12,11 @@ pub mod relist;
 pub mod rest;
 
 mod admission;
+mod again;
 mod answer;
 mod approval;
 mod aside;
+mod astray;
 mod attention;
 mod checkin;
 mod claim;
@@ -37,6 +39,7 @@ mod teardown;
 mod turn;
 
 pub use admission::agent_for;
+pub use again::{GO_ON, again, goes_on};
 pub use approval::{required, unmet};
 pub use attention::is_mute;
 pub use limits::{unmeasured, untold};

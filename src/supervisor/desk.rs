@@ -27,6 +27,7 @@ use super::hosts::{self, Ask, Before, Fired};
 use super::journal::StoreJournal;
 use super::notify::Notifier;
 use super::permissions;
+use super::remains::{self, Unowned};
 use super::run::RunError;
 use super::server::{Asked, Scope};
 use super::surroundings;
@@ -67,6 +68,8 @@ pub(super) struct Desk {
     asleep: Span,
     watched: BTreeSet<AttemptId>,
     notifier: Notifier,
+    /// Hosts that are not the board's.
+    unowned: Unowned,
     ending: bool,
     over: bool,
     post: Post,
@@ -87,6 +90,7 @@ impl Desk {
             asleep: clock::asleep(),
             watched: BTreeSet::new(),
             notifier,
+            unowned: Unowned::default(),
             ending: false,
             over: false,
             post: Post::default(),
@@ -97,7 +101,10 @@ impl Desk {
     pub(super) async fn recover(&mut self) -> Result<(), RunError> {
         let pending = self.driver.journal().pending()?;
         let world = self.world.clone();
-        let hosts = blocking(move || effects::found(&world)).await?;
+        let (hosts, up_to) = blocking(move || (effects::found(&world), remains::highest_number(&world.place))).await;
+        let hosts = hosts?;
+        self.input(Input::NumbersUsed { up_to });
+        self.unowned = Unowned::among(hosts.values(), self.driver.board());
         self.look_where_silent(&hosts).await;
         self.read_plans(&hosts).await;
         self.read_logs(&hosts);
@@ -139,7 +146,7 @@ impl Desk {
             .collect();
         for attempt in ended {
             let world = self.world.clone();
-            if let Some(seen) = blocking(move || effects::look(&world, attempt)).await {
+            for seen in blocking(move || effects::look(&world, attempt)).await {
                 self.input(Input::Observed { attempt, seen });
             }
         }
@@ -224,7 +231,10 @@ impl Desk {
         self.look_at_settings(matches!(request, Request::Reload {})).await;
         let said = match (request, scope) {
             (Request::Board {}, _) => Answer::Known(Box::new(self.known())),
-            (Request::Command { command, texts }, _) => self.command(command, &texts),
+            (Request::Command { command, texts }, _) => {
+                self.look_before(&command).await;
+                self.command(command, &texts)
+            }
             (Request::Reload {}, _) => match &self.settings_wrong {
                 None => Answer::Ok {},
                 Some(why) => refused(why),
@@ -240,6 +250,7 @@ impl Desk {
                     // What nobody was told to do is not waited for.
                     Some(refusal) => Answer::Refused(refusal),
                     None => {
+                        self.unowned.stop(&self.world);
                         self.ending = true;
                         return waiting.push_back(answer);
                     }
@@ -254,9 +265,21 @@ impl Desk {
         let _ = answer.send(said);
     }
 
+    /// What is approved is what its branch holds by now.
+    async fn look_before(&mut self, command: &Command) {
+        let Command::Approve { task } = command else { return };
+        let newest = self.driver.board().tasks.get(task).and_then(|t| Some((t.attempt_id()?, t.attempt()?)));
+        let Some((attempt, was_astray)) = newest.map(|(id, a)| (id, a.astray.is_some())) else { return };
+        let world = self.world.clone();
+        for seen in blocking(move || effects::look_again(&world, attempt, was_astray)).await {
+            self.input(Input::Observed { attempt, seen });
+        }
+    }
+
     fn known(&self) -> Known {
         let mut about = self.about.clone();
         about.banners.clone_from(&self.standing);
+        about.banners.extend(self.unowned.banner(&self.world.place));
         about.banners.extend(self.settings_wrong.clone());
         about.banners.extend(self.driver.trouble().map(|why| format!("nothing can be stored: {why}")));
         Known { board: self.driver.board().clone(), supervisor: about }
@@ -406,7 +429,7 @@ impl Desk {
         self.world.follow_leases(taken_over(board));
         self.notifier.follow(&self.world, board);
         let quiet = board.tasks.values().flat_map(|t| &t.attempts).all(|a| !a.is_active() && !a.is_torn_down());
-        if self.ending && quiet {
+        if self.ending && quiet && self.unowned.is_empty() {
             self.over = true;
         }
         if self.over {
@@ -441,7 +464,7 @@ fn is_of_interest(board: &Board, id: AttemptId, attempt: &Attempt) -> bool {
 fn open_look(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
     let (Some(base), Some(name)) = (&attempt.base_oid, &attempt.base) else { return false };
     let site = effects::site_of(world, &attempt.worktree);
-    if let Err(error) = world.open_look(id, &site, base, name) {
+    if let Err(error) = world.open_look(id, &site, base, name, &attempt.branch) {
         tracing::warn!(attempt = %id, %error, "cannot look into the worktree");
     }
     true

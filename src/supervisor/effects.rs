@@ -26,10 +26,11 @@ use super::driver;
 use super::hosts::{self, Ask, TypedHow, WantedAnswer};
 use super::world::World;
 
-pub(super) use check::{look, observe};
+pub(super) use check::{look, look_again, observe};
 pub(super) use launch::{adopt, found, voice_of};
 pub(super) use prepare::site_of;
 pub use preview::{Preview, Shell, preview, shell};
+pub(super) use stop::stop;
 pub(super) use survey::plan_in;
 
 /// How long the facts of a check-in wait for what its agent has used: logs of hundreds of megabytes

@@ -12,6 +12,7 @@ pub mod journal;
 mod notify;
 mod permissions;
 pub mod place;
+mod remains;
 pub mod run;
 pub mod server;
 mod sessions;

@@ -171,6 +171,7 @@ fn note(task: &Task, need: &NeedsYou) -> Note {
         NeedKind::Exit => "went wrong",
         NeedKind::OffLimits => "touched what is off limits",
         NeedKind::Lost => "is lost",
+        NeedKind::Broken => "has a broken worktree",
     };
     // It begins with a mark, so that no program takes a title for one of its options.
     let body: String = format!("“{}” {}", clean_line(&task.spec.title), clean_line(&need.question));

@@ -133,7 +133,10 @@ async fn heard(
         WatchEvent::Degraded { key, why, every } => {
             tracing::warn!(attempt = %key, "its worktree is looked at every {every} instead of watched: {why}");
         }
-        WatchEvent::Gone { key } => tracing::warn!(attempt = %key, "its worktree is gone"),
+        WatchEvent::Gone { key } => {
+            tracing::warn!(attempt = %key, "its worktree is gone");
+            looking.changed(world, key, looked);
+        }
     }
 }
 

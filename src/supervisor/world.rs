@@ -12,7 +12,7 @@ use crate::git::{Shadow, Site};
 use crate::model::attempt::HostFacts;
 use crate::model::id::{ActionId, AttemptId};
 use crate::model::input::Input;
-use crate::model::name::{HostId, Oid, Pattern};
+use crate::model::name::{BranchName, HostId, Oid, Pattern};
 use crate::model::settings::Limit;
 use crate::os::process::ProcessId;
 use crate::store::slots::{Slot, Slots};
@@ -40,6 +40,8 @@ pub(super) struct Look {
     pub base: Oid,
     /// The branch or revision it started from.
     pub base_name: String,
+    /// The attempt's own branch.
+    pub branch: BranchName,
 }
 
 /// Shared by the loop and everything it sets going.
@@ -196,18 +198,22 @@ impl World {
         site: &Site,
         base: &Oid,
         base_name: &str,
+        branch: &BranchName,
     ) -> Result<Look, crate::git::GitError> {
         if let Some(look) = self.look(attempt) {
             return Ok(look);
         }
         let dir = self.place.layout.shadow_dir(attempt);
         let shadow = Shadow::open(&self.place.git, &self.place.repo, site, &dir, &self.loaded().filters)?;
-        Ok(self.keep_look(attempt, Arc::new(shadow), base, base_name))
+        let base_name = base_name.to_owned();
+        Ok(self.keep_look(
+            attempt,
+            Look { shadow: Arc::new(shadow), base: base.clone(), base_name, branch: branch.clone() },
+        ))
     }
 
     /// Keeps a look.
-    pub(super) fn keep_look(&self, attempt: AttemptId, shadow: Arc<Shadow>, base: &Oid, base_name: &str) -> Look {
-        let look = Look { shadow, base: base.clone(), base_name: base_name.to_owned() };
+    pub(super) fn keep_look(&self, attempt: AttemptId, look: Look) -> Look {
         lock(&self.looks).insert(attempt, look.clone());
         look
     }

@@ -54,6 +54,10 @@ pub(crate) fn refused(machine: &Machine, now: Now, hints: &[String]) -> Vec<Stri
 
 fn why_refused(machine: &Machine, now: Now, hint: &str) -> Option<String> {
     let (hint, _) = hint.split_once("    #").unwrap_or((hint, ""));
+    // What git itself is asked for is no verb of ours.
+    if hint.starts_with("git ") {
+        return None;
+    }
     let mut words = hint.split_whitespace();
     let (Some("standup"), Some(verb)) = (words.next(), words.next()) else { return Some("no command".into()) };
     let task: TaskId = words.next()?.parse().ok()?;
@@ -81,5 +85,7 @@ fn why_refused(machine: &Machine, now: Now, hint: &str) -> Option<String> {
         _ => return None,
     };
     let mut copy = machine.clone();
-    copy.step(Input::Command(command), now).reply.err().map(|refusal| refusal.text)
+    let refusal = copy.step(Input::Command(command), now).reply.err()?;
+    // Who waits for room is told so, and takes the hint once there is some.
+    (!refusal.text.contains(" is full ")).then_some(refusal.text)
 }

@@ -19,6 +19,11 @@ impl Line {
         self.words.get(place).map_or(fallback, String::as_str)
     }
 
+    /// A note of the agent's own, beside its state.
+    pub(crate) fn text(&self) -> &str {
+        self.with.get("text").map_or("", String::as_str)
+    }
+
     pub(crate) fn list(&self, name: &str) -> Vec<&str> {
         self.with.get(name).map(|v| v.split(',').collect()).unwrap_or_default()
     }

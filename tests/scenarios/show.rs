@@ -133,6 +133,8 @@ fn of_deadlines(event: &Event) -> String {
             });
             format!("has used{cpu}{}", counted.unwrap_or_default())
         }
+        Event::WorktreeStrayed { astray: Some(astray) } => format!("worktree {}", astray.text()),
+        Event::WorktreeStrayed { astray: None } => "worktree is on its branch again".into(),
         Event::StrayedFromPlan { paths } => format!("strayed from its plan: {}", paths.join(" ")),
         Event::OffLimitsTouched { paths } => format!("off-limits touched: {}", paths.join(" ")),
         other => asking(other),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use standup::model::action::{Action, Order, Outcome};
-use standup::model::attempt::{DiffStat, Exit, HostFacts, StopWhy};
+use standup::model::attempt::{Exit, HostFacts, StopWhy};
 use standup::model::board::Hold;
 use standup::model::checkin::{Sent, Via};
 use standup::model::event::Record;
@@ -22,7 +22,9 @@ use crate::language::Line;
 use crate::limits::set_limit;
 use crate::plain::{agent, facts_of, plain, settings_of};
 use crate::show;
-use crate::words::{check_in, dialog, ended, facts, id, new_tasks, oid, patterns, spec, stamp, surveyed, used};
+use crate::words::{
+    astray, check_in, dialog, diff, ended, facts, id, new_tasks, oid, patterns, spec, stamp, surveyed, used,
+};
 
 type Told = Result<Vec<String>, String>;
 
@@ -467,10 +469,7 @@ impl Story {
                 };
                 told(state(RunKind::Waiting, false, line.word(2)?, Some(ask)), None)
             }
-            "turn-over" => {
-                let text = line.with.get("text").map_or("", String::as_str);
-                told(state(RunKind::Idle, true, text, None), line.words.get(1).map(String::as_str))
-            }
+            "turn-over" => told(state(RunKind::Idle, true, line.text(), None), line.words.get(1).map(String::as_str)),
             "plan" => Observation::Plan { text: line.word(1)?.into() },
             "dialog" => Observation::Dialog { dialog: dialog(line)? },
             "plan-left" => Observation::PlanLeft,
@@ -491,14 +490,9 @@ impl Story {
             "strays" => Observation::Strayed { paths: line.words[1..].to_vec() },
             "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
+            "astray" => Observation::Astray { astray: astray(line.word(1)?)? },
             "noted" => Observation::Noted { text: line.word(1)?.into() },
-            "diff" => {
-                let files = line.word(1)?.parse().map_err(|e| format!("{e}"))?;
-                let tree = line.with.get("tree").map(|t| oid(t));
-                let lines = line.with.get("lines").map_or(Ok(0), |n| n.parse()).map_err(|e| format!("{e}"))?;
-                let stat = DiffStat { files, insertions: lines, dirty: files > 0, ..DiffStat::default() };
-                Observation::Diff { diff: stat, tree }
-            }
+            "diff" => Observation::Diff { diff: diff(line)?, tree: line.with.get("tree").map(|t| oid(t)) },
             _ => return Ok(None),
         }))
     }

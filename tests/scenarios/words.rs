@@ -1,13 +1,14 @@
 //! The words of a line into what the machine is told.
 
 use standup::model::action::{Ended, Outcome};
-use standup::model::attempt::{Exit, HostFacts, Proc};
+use standup::model::astray::Astray;
+use standup::model::attempt::{DiffStat, Exit, HostFacts, Proc};
 use standup::model::checkin::{CheckIn, Claim, Stamp};
 use standup::model::dialog::{Choice, Dialog, DialogNo, Says};
 use standup::model::id::TaskId;
 use standup::model::input::NewTask;
 use standup::model::lease::{Changes, Mark};
-use standup::model::name::{HostId, Oid, Pattern};
+use standup::model::name::{BranchName, HostId, Oid, Pattern};
 use standup::model::settings::{LimitOverrides, Mode, Priority};
 use standup::model::state::Ask;
 use standup::model::task::{Criterion, TaskSpec, TextRef};
@@ -152,4 +153,25 @@ pub(crate) fn used(line: &Line, host: HostId) -> Result<Seen, String> {
     };
     let session = line.with.get("of").cloned().unwrap_or_else(|| "its session".to_owned());
     Ok(Seen { host, cpu, log: counted.map(|counted| (session, counted)) })
+}
+
+/// `back`, `detached`, `broken`, or the branch that a worktree is on.
+pub(crate) fn astray(word: &str) -> Result<Option<Astray>, String> {
+    Ok(match word {
+        "back" => None,
+        "broken" => Some(Astray::Broken { why: "its folder is gone".into() }),
+        "detached" => Some(Astray::OffBranch { on: None, doing: None }),
+        "rebase" => Some(Astray::OffBranch { on: None, doing: Some("rebase".into()) }),
+        branch => {
+            let on = BranchName::new(branch).map_err(|e| format!("{e}"))?;
+            Some(Astray::OffBranch { on: Some(on), doing: None })
+        }
+    })
+}
+
+/// `diff T1 2 lines=10`: how many files differ, and by how many lines.
+pub(crate) fn diff(line: &Line) -> Result<DiffStat, String> {
+    let files = line.word(1)?.parse().map_err(|e| format!("{e}"))?;
+    let insertions = line.with.get("lines").map_or(Ok(0), |n| n.parse()).map_err(|e| format!("{e}"))?;
+    Ok(DiffStat { files, insertions, dirty: files > 0, ..DiffStat::default() })
 }

@@ -16,6 +16,7 @@ mod edits;
 mod hooks;
 mod leases;
 mod mail;
+mod paths;
 mod preparing;
 mod reports;
 mod settings;

@@ -29,10 +29,11 @@ fn a_branch_that_main_has_checked_out_is_left_alone_whether_or_not_setup_passes(
     for setup in ["false", "true"] {
         let mut scene = Scene::new(&with_setup("echo work > done", setup));
         let repo = scene.repo();
+        scene.start();
+        // Later than the start: the number of one that was there before is not given again.
         git(&repo, &["checkout", "-q", "-b", "standup/T1/1-same-title"]);
         git(&repo, &["commit", "-q", "--allow-empty", "-m", "theirs"]);
         let before = git(&repo, &["rev-parse", "HEAD"]);
-        scene.start();
         scene.add(&["Same title"]);
         scene.wish(Wish::Dispatch { on: true }).expect("dispatch");
         let settled = |b: &Board| {
@@ -52,9 +53,9 @@ fn a_branch_that_stands_at_the_base_is_left_alone_whether_or_not_setup_passes() 
     for setup in ["false", "true"] {
         let mut scene = Scene::new(&with_setup("echo work > done", setup));
         let repo = scene.repo();
+        scene.start();
         git(&repo, &["branch", "standup/T1/1-taken"]);
         let before = git(&repo, &["reflog", "standup/T1/1-taken"]);
-        scene.start();
         scene.add(&["Taken"]);
         scene.wish(Wish::Dispatch { on: true }).expect("dispatch");
         let settled = |b: &Board| {
@@ -67,7 +68,7 @@ fn a_branch_that_stands_at_the_base_is_left_alone_whether_or_not_setup_passes() 
 }
 
 #[test]
-fn work_of_a_state_that_was_lost_is_left_alone_though_names_come_again() {
+fn work_of_a_state_that_was_lost_is_left_alone_and_its_number_not_given_again() {
     for all in [true, false] {
         let mut scene = Scene::new(&scripted("echo $STANDUP_TASK/$STANDUP_ATTEMPT > done"));
         scene.start();
@@ -90,12 +91,12 @@ fn work_of_a_state_that_was_lost_is_left_alone_though_names_come_again() {
         scene.start();
         scene.add(&["Same title"]);
         scene.wish(Wish::Dispatch { on: true }).expect("dispatch");
-        let board = scene.until("review again", |b| b.tasks.get(&id(1)).is_some_and(|t| t.column == Column::Review));
-        let new = board.tasks[&id(1)].attempt().expect("attempt");
-        assert_eq!(new.no.get(), 2, "all lost: {all}");
+        let board = scene.until("review again", |b| b.tasks.get(&id(2)).is_some_and(|t| t.column == Column::Review));
+        let new = board.tasks[&id(2)].attempt().expect("attempt");
+        assert_eq!((new.no.get(), board.tasks.len()), (1, 1), "all lost: {all}");
         assert!(!new.worktree.join("precious").exists() && old.worktree.join("precious").exists());
         let branches = git(&scene.repo(), &["for-each-ref", "--format=%(refname:short)", "refs/heads/standup"]);
-        assert_eq!(branches, "standup/T1/1-same-title\nstandup/T1/2-same-title");
+        assert_eq!(branches, "standup/T1/1-same-title\nstandup/T2/1-same-title");
     }
 }
 

@@ -22,6 +22,7 @@ use super::status_file::{Status, StatusFile};
 use super::{limit, plain, prose, title};
 
 mod memory;
+mod turns;
 mod weigh;
 
 pub use memory::Memory;
@@ -381,24 +382,6 @@ impl Weigher {
         self.evidence.turn.get_or_insert((source, now));
     }
 
-    /// A new turn: what was said of the one before is no longer so.
-    fn begin(&mut self, now: Now) {
-        // Heard of later than its own end: what was said at that end still holds.
-        let ended =
-            |hook: &HookClaim| !matches!(hook.says, Says::Working | Says::Waiting(_)) && hook.at.mono > now.mono;
-        if self.hook.as_ref().is_some_and(ended) {
-            self.turn_began = self.turn_began.filter(|began| began.mono > now.mono).or(Some(now));
-            return;
-        }
-        self.turn_began = Some(now);
-        self.background = None;
-        self.last_message = None;
-        self.failure = None;
-        self.limit_until = None;
-        self.interrupted = None;
-        self.stopped = None;
-    }
-
     fn fail(&mut self, text: &str, now: Now) {
         if text.is_empty() {
             return;
@@ -555,25 +538,6 @@ impl Weigher {
             self.turn(source, now);
         }
         self.hook = Some(HookClaim { source, says, text, at: now });
-    }
-
-    /// Whether a turn is known to have begun after `at`.
-    fn began_after(&self, at: Now) -> bool {
-        self.turn_began.is_some_and(|began| began.mono > at.mono)
-    }
-
-    /// Whether what a hook told at `at` is of a turn before the one that began since.
-    fn is_outlived(&self, event: &Event, at: Now) -> bool {
-        !matches!(event, Event::PromptSubmitted { .. }) && self.began_after(at)
-    }
-
-    fn ended(&mut self, last: Option<String>, background: Vec<String>, now: Now) -> (Says, String) {
-        self.last_message = last;
-        self.stopped = Some(now);
-        let text = background.join(", ");
-        let says = if background.is_empty() { Says::TurnOver } else { Says::Background };
-        self.background = Some((background, now)).filter(|(b, _)| !b.is_empty());
-        (says, text)
     }
 
     /// What a notification adds. `idle_prompt` after a minute at rest tells of a turn whose end no

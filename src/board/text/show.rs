@@ -126,6 +126,10 @@ fn show_attempt(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     let Some(a) = &doc.task.attempt else { return };
     out.heading(&format!("attempt {}", a.number), Tone::Bold);
     out.note(&format!("branch    {}", clean_line(a.branch.as_str())));
+    if let Some(astray) = &a.astray {
+        let text = format!("          its worktree {}", clean_line(&astray.text()));
+        out.note(&out.paint.paint(Tone::Bad, &text));
+    }
     out.note(&format!("worktree  {}", clean_line(&a.worktree.display().to_string())));
     if let Some(oid) = &a.base_oid {
         let stat = doc.task.diff.as_ref().map(|d| d.stat);

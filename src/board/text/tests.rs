@@ -56,6 +56,8 @@ fn task(n: u32, title: &str, column: Column, kind: RunKind, source: Option<Sourc
             started_at: Some(Wall(1_000)),
             exit: None,
             approval: None,
+            goes_on: false,
+            astray: None,
         }),
         checkin: None,
         verdict: None,
@@ -345,4 +347,22 @@ fn work_that_a_rule_handed_over_offers_what_settles_it() {
     assert_eq!(steps(&task, NeedKind::Limit), lets_go_on, "it takes no message, and is no failure to try again");
     task.state.kind = RunKind::Stopped;
     assert_eq!(steps(&task, NeedKind::Limit), "standup show T3; standup retry T3");
+}
+
+#[test]
+fn a_lost_agent_whose_session_goes_on_is_started_first() {
+    let mut lost = task(4, "Lost", Column::Build, RunKind::Lost, None);
+    assert_eq!(next_steps(&lost, NeedKind::Lost), ["standup logs T4", "standup retry T4"]);
+    lost.attempt.as_mut().expect("an attempt").host_pid = None;
+    lost.attempt.as_mut().expect("an attempt").goes_on = true;
+    assert_eq!(next_steps(&lost, NeedKind::Lost)[0], "standup start T4");
+}
+
+#[test]
+fn work_that_its_branch_does_not_hold_is_marked() {
+    let mut away = task(4, "Away", Column::Review, RunKind::Exited, None);
+    let on = BranchName::new("other").ok();
+    away.attempt.as_mut().expect("an attempt").astray = Some(Astray::OffBranch { on, doing: None });
+    let doc = doc::Status { tasks: vec![away], holds: vec![], ..board() };
+    assert!(status(&doc, NOW, &Bare(100)).contains("off-branch: on other"));
 }

@@ -48,11 +48,12 @@ fn dry_run(ctx: &Context, board: &Board, task: TaskId) -> Result<Code, Failure> 
 fn text(ctx: &Context, preview: &Preview) -> String {
     let head = |title: &str| ctx.ui.paint(Tone::Bold, title);
     let mut out = format!(
-        "{} {} by {} on {}\n{}\n",
+        "{} {} by {} on {}{}\n{}\n",
         head("attempt"),
         preview.attempt,
         preview.agent,
         clean_line(preview.branch.as_str()),
+        if preview.resume { ", in its session" } else { "" },
         clean_line(&preview.worktree.display().to_string()),
     );
     out.push_str(&format!("\n{}\n", head("command")));

@@ -33,6 +33,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, args.task.as_deref())?;
     let was_active = is_active(&board, task);
+    let checked = board.tasks.get(&task).and_then(|t| t.attempt()).is_some_and(|a| a.checking.is_some());
     ctx.command(Command::Stop { task }, Vec::new())?;
     let mut stopped = !was_active;
     if !args.no_wait && was_active {
@@ -43,7 +44,13 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         }
     }
     if ctx.ui.json {
-        ctx.ui.json(&Document::new("stop", serde_json::json!({"task": task, "stopped": stopped})))?;
+        ctx.ui.json(&Document::new(
+            "stop",
+            serde_json::json!({"task": task, "stopped": stopped, "checks_ended": checked}),
+        ))?;
+    } else if checked && !was_active {
+        ctx.ui.answer(&format!("{task}: its checks were ended"))?;
+        ctx.ui.hint(&format!("standup verify {task}"));
     } else if !was_active {
         ctx.ui.answer(&format!("{task}: nothing runs"))?;
     } else {

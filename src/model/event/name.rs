@@ -81,6 +81,7 @@ named! {
     LimitTripped "limit-tripped"
     UsageObserved "usage-observed"
     OffLimitsTouched "off-limits-touched"
+    WorktreeStrayed "worktree-strayed"
     AnswerGiven "answer-given"
     AnswerWritten "answer-written"
     AnswerTaken "answer-taken"

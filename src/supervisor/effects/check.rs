@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::agent::message::{Red, red_checks};
+use crate::git::GitError;
 use crate::git::shadow::Against;
 use crate::model::action::Outcome;
+use crate::model::astray::Astray;
 use crate::model::attempt::DiffStat;
 use crate::model::id::{ActionId, AttemptId, CheckRun};
 use crate::model::input::{Input, Observation};
 use crate::model::lease::Mark;
-use crate::model::name::matching;
+use crate::model::name::{Oid, matching};
 use crate::model::settings::CheckSettings;
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 use crate::verify::{self, Job};
@@ -163,14 +165,37 @@ fn strayed(world: &World, attempt: AttemptId) -> Option<Observation> {
     Some(Observation::Strayed { paths })
 }
 
-/// What differs in an attempt's worktree from its base, where that can be seen. Blocks.
-pub(in super::super) fn look(world: &World, attempt: AttemptId) -> Option<Observation> {
-    let look = world.look(attempt)?;
-    let seen = difference(world, &look);
-    seen.inspect_err(|error| tracing::info!(%attempt, %error, "cannot look into the worktree")).ok()
+/// What differs in an attempt's worktree from its base, and whether its work lies on its branch,
+/// where that can be seen. Blocks.
+pub(in super::super) fn look(world: &World, attempt: AttemptId) -> Vec<Observation> {
+    let Some(look) = world.look(attempt) else { return Vec::new() };
+    let seen = difference(world, &look).and_then(|(diff, tree)| {
+        let astray = look.shadow.strayed(&look.branch, diff.dirty)?;
+        let astray = astray.map(|head| Astray::OffBranch {
+            on: head.branch,
+            doing: head.in_progress.map(|doing| doing.as_str().to_owned()),
+        });
+        Ok(vec![Observation::Diff { diff, tree }, Observation::Astray { astray }])
+    });
+    match seen {
+        Ok(seen) => seen,
+        Err(GitError::Broken { why, .. }) => vec![Observation::Astray { astray: Some(Astray::Broken { why }) }],
+        Err(error) => {
+            tracing::info!(%attempt, %error, "cannot look into the worktree");
+            Vec::new()
+        }
+    }
 }
 
-fn difference(world: &World, look: &Look) -> Result<Observation, crate::git::GitError> {
+/// A look, where HEAD is not the attempt's branch, or was not when it was last looked at
+/// (`was_astray`): git moves it without a change that the watcher would see. Blocks.
+pub(in super::super) fn look_again(world: &World, attempt: AttemptId, was_astray: bool) -> Vec<Observation> {
+    let is_home = |look: &Look| look.shadow.head().is_ok_and(|head| head.branch.as_ref() == Some(&look.branch));
+    let is_known = !was_astray && world.look(attempt).is_none_or(|look| is_home(&look));
+    if is_known { Vec::new() } else { look(world, attempt) }
+}
+
+fn difference(world: &World, look: &Look) -> Result<(DiffStat, Option<Oid>), GitError> {
     // A base that is gone since, or was never a branch, is behind nothing.
     let tip = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
     let stat = look.shadow.status(&Against { base: look.base.clone(), tip })?;
@@ -184,5 +209,5 @@ fn difference(world: &World, look: &Look) -> Result<Observation, crate::git::Git
         behind: stat.behind,
         base_at: Some(stat.base_at),
     };
-    Ok(Observation::Diff { diff, tree: Some(stat.tree) })
+    Ok((diff, Some(stat.tree)))
 }

@@ -12,7 +12,7 @@ use crate::os::failpoint;
 use crate::os::process;
 use crate::store::{fence, layout};
 
-use super::super::world::World;
+use super::super::world::{Look, World};
 use super::chain;
 
 mod commands;
@@ -75,7 +75,8 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: Action) -> Outc
     let session = takes_id.then(|| uuid::Uuid::new_v4().to_string());
     let (base_oid, mut notes) = (created.base_oid.clone(), created.notes.clone());
     notes.extend(missing_changes(world, &repo, &plan));
-    world.keep_look(attempt, Arc::new(created.shadow), &base_oid, &start.name);
+    let (shadow, base, branch) = (Arc::new(created.shadow), base_oid.clone(), created.branch);
+    world.keep_look(attempt, Look { shadow, base, base_name: start.name.clone(), branch });
     failpoint::hit("prepare.done");
     Outcome::Prepared { base_oid, base: start.name, session, ports, notes }
 }

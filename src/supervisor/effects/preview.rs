@@ -1,5 +1,6 @@
 //! What a start would run, without starting anything.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -9,6 +10,7 @@ use crate::model::board::{Board, Task};
 use crate::model::id::{AttemptId, AttemptNo};
 use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::Mode;
+use crate::model::task::Column;
 use crate::os::locate;
 use crate::policy;
 use crate::store::slots::Slots;
@@ -27,8 +29,10 @@ const LATER: &str = "<made at the start>";
 /// What a start would run.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Preview {
-    /// The attempt it would be.
+    /// The attempt it would be: a new one, or an ended one that is brought back.
     pub attempt: AttemptId,
+    /// Whether it goes on in the session of its agent.
+    pub resume: bool,
     /// Who would work.
     pub agent: AgentName,
     /// On which branch.
@@ -54,29 +58,25 @@ pub struct Preview {
 pub fn preview(place: &Place, board: &Board, task: &Task) -> Result<Preview, String> {
     let loaded = surroundings::load(place).map_err(|e| e.to_string())?;
     let around = board.surroundings.clone().unwrap_or_else(|| loaded.surroundings(place));
-    let agent = policy::agent_for(&around, task)?;
-    let found = loaded.agents.get(&agent).cloned().ok_or_else(|| format!("agent {agent} is not configured"))?;
-    let attempt = AttemptId { task: task.id, no: task.attempt().map_or(AttemptNo::FIRST, |a| a.no.next()) };
-    let branch = BranchName::of_attempt(attempt, &task.spec.slug);
-    let worktree = around.worktrees.join(format!("{}-{}-{}", task.id, attempt.no, task.spec.slug));
-    let host = HostId::new(format!("{}-{}-1", task.id, attempt.no)).map_err(|e| e.to_string())?;
-    let takes_id = !found.adapter.launch.session.is_empty();
-    let wanted = Wanted {
-        attempt,
-        host,
-        mode: task.spec.mode,
-        spec: task.spec.clone(),
-        worktree: worktree.clone(),
-        branch: branch.clone(),
-        session: takes_id.then(|| uuid::Uuid::nil().to_string()),
-        resume: false,
-        prompt: None,
-        ports: task.attempt().map(|a: &Attempt| a.ports.clone()).unwrap_or_default(),
-        plans: task.spec.mode == Mode::Checkpoint,
-        plan: None,
+    let again = startable(task)?;
+    let agent = match again {
+        Some(attempt) => attempt.agent.clone(),
+        None => policy::agent_for(&around, task)?,
     };
+    let found = loaded.agents.get(&agent).cloned().ok_or_else(|| format!("agent {agent} is not configured"))?;
+    let takes_id = !found.adapter.launch.session.is_empty();
+    let seen = Board { surroundings: Some(around.clone()), ..Board::default() };
+    let wanted = match again {
+        Some(attempt) => brought_back(task, attempt, policy::goes_on(&seen, attempt))?,
+        None => anew(task, &around.worktrees, takes_id)?,
+    };
+    let Wanted { attempt, resume, .. } = wanted;
+    let (branch, worktree) = (wanted.branch.clone(), wanted.worktree.clone());
     let world = bare_world(place, loaded)?;
-    let prompt = super::launch::first_prompt(&world, &wanted).map_err(|(_, why)| why)?;
+    let prompt = match &wanted.prompt {
+        Some(prompt) => prompt.clone(),
+        None => super::launch::first_prompt(&world, &wanted).map_err(|(_, why)| why)?,
+    };
     let (launch, program) = command(&world, &wanted, &found).map_err(|(_, why)| why)?;
     let full = environment_of(&world, &wanted, &launch);
     let mut argv = vec![program.display().to_string()];
@@ -85,6 +85,7 @@ pub fn preview(place: &Place, board: &Board, task: &Task) -> Result<Preview, Str
     let command = argv.into_iter().map(|word| word.replace(&nil, LATER)).collect();
     Ok(Preview {
         attempt,
+        resume,
         agent,
         branch,
         worktree,
@@ -94,6 +95,58 @@ pub fn preview(place: &Place, board: &Board, task: &Task) -> Result<Preview, Str
         prompt,
         notes: launch.notes,
     })
+}
+
+/// The ended attempt that a start would bring back, if it would not make a new one; or why there is
+/// nothing to start.
+fn startable(task: &Task) -> Result<Option<&Attempt>, String> {
+    let runs = task.attempt().is_some_and(|a| a.is_active() || a.checking.is_some());
+    match task.column {
+        Column::Backlog | Column::Build | Column::Design if runs => Err("it runs already".into()),
+        Column::Backlog | Column::Build | Column::Design => Ok(policy::again(task)),
+        column => Err(format!("it is in {column}")),
+    }
+}
+
+fn anew(task: &Task, worktrees: &Path, takes_id: bool) -> Result<Wanted, String> {
+    let attempt = AttemptId { task: task.id, no: task.attempt().map_or(AttemptNo::FIRST, |a| a.no.next()) };
+    Ok(Wanted {
+        attempt,
+        host: host(attempt, 1)?,
+        mode: task.spec.mode,
+        spec: task.spec.clone(),
+        worktree: worktrees.join(format!("{}-{}-{}", task.id, attempt.no, task.spec.slug)),
+        branch: BranchName::of_attempt(attempt, &task.spec.slug),
+        session: takes_id.then(|| uuid::Uuid::nil().to_string()),
+        resume: false,
+        prompt: None,
+        ports: task.attempt().map(|a: &Attempt| a.ports.clone()).unwrap_or_default(),
+        plans: task.spec.mode == Mode::Checkpoint,
+        plan: None,
+    })
+}
+
+fn brought_back(task: &Task, attempt: &Attempt, resume: bool) -> Result<Wanted, String> {
+    let id = AttemptId { task: task.id, no: attempt.no };
+    let plan = attempt.plan.clone().filter(|plan| !resume && plan.approved_at.is_some()).map(|plan| plan.text);
+    Ok(Wanted {
+        attempt: id,
+        host: host(id, attempt.launches + 1)?,
+        mode: attempt.mode,
+        spec: task.spec.clone(),
+        worktree: attempt.worktree.clone(),
+        branch: attempt.branch.clone(),
+        session: attempt.session.clone(),
+        resume,
+        prompt: resume.then(|| policy::GO_ON.to_owned()),
+        ports: attempt.ports.clone(),
+        plans: attempt.plans(),
+        plan,
+    })
+}
+
+fn host(attempt: AttemptId, launch: u32) -> Result<HostId, String> {
+    HostId::new(format!("{}-{}-{launch}", attempt.task, attempt.no)).map_err(|e| e.to_string())
 }
 
 /// What a person works with in an attempt's worktree.

@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Carries out an order to stop.
-pub(super) fn stop(world: &World, host: &HostId) -> Outcome {
+pub(in super::super) fn stop(world: &World, host: &HostId) -> Outcome {
     let dir = world.place.layout.host_dir(host);
     let look = || registry::find(&dir, host.clone());
     let record = match look() {

@@ -26,6 +26,8 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
         let what = match seen.what {
             // The event of the directory it was moved from tells the same.
             What::SelfMoved => return,
+            // Where it leads is part of what the worktree is; what git does in it is not.
+            _ if name == ".git" && role == Role::Root => return self.note(id, ".git".into()),
             _ if name == ".git" => return,
             What::Moved if std::fs::symlink_metadata(&seen.path).is_ok() => What::MovedIn,
             What::Moved => What::MovedOut,
