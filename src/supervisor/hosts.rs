@@ -414,6 +414,7 @@ impl Host {
             FromHost::Osc(osc) => {
                 self.look_at_zone();
                 self.seq = osc.seq;
+                self.reported();
                 self.osc(osc.number, &osc.payload.0, now);
             }
             FromHost::Title(title) => {

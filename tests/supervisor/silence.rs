@@ -2,8 +2,12 @@
 //! nothing but their processes is seen.
 
 use rustix::process::Signal;
+use standup::model::board::Board;
 use standup::model::event::Event;
+use standup::model::input::Command as Wish;
+use standup::model::message::Delivery;
 use standup::model::state::{RunKind, RunState};
+use standup::model::task::Column;
 use standup::os::process::{ProcessId, descendants, name};
 use standup::wire::control::{Answer, Request};
 
@@ -121,4 +125,27 @@ fn a_helper_that_its_agent_does_not_wait_for_hides_no_silence() {
     scene.start();
     poll("it is looked at again", || weighed(&scene) == Some(RunKind::Quiet));
     assert_eq!(states(&scene), told);
+}
+
+#[test]
+fn a_turn_that_is_over_before_its_screen_settled_after_a_restart_was_one() {
+    // It writes without a pause, and each turn takes a moment only.
+    let script = "stty raw -echo; (while [ ! -e $STANDUP_DIR/stop ]; do printf .; sleep 0.05; done) & \
+                  turn() { printf '\\033]7501;state=working:app=x\\007'; sleep 0.2; printf '\\033]7501;state=done:app=x\\007'; }; \
+                  turn; while dd bs=4096 count=1 of=$HOME/k 2>/dev/null; do turn; done";
+    let settings =
+        format!("schema = 1\n[agents.it]\nadapter = \"demo\"\ncommand = [\"sh\", \"-c\", \'\'\'{script}\'\'\']\n");
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    scene.start_tasks(1);
+    scene.until("its first turn", |b| b.tasks[&id(1)].column == Column::Review);
+    scene.kill();
+    scene.start();
+    scene.wish(Wish::Send { task: id(1), text: "more".into(), now: false }).expect("queued");
+    let settled = |b: &Board| {
+        let delivery = b.tasks[&id(1)].messages.first().map(|m| m.delivery.clone());
+        matches!(delivery, Some(Delivery::Delivered | Delivery::Unknown)).then_some(delivery).flatten()
+    };
+    let board = scene.until("it is settled", |b| settled(b).is_some());
+    assert_eq!(settled(&board), Some(Delivery::Delivered));
 }

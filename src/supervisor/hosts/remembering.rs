@@ -176,6 +176,12 @@ impl Host {
         self.awaited.outbox = false;
     }
 
+    /// It reports something now: that is news of now, whatever its screen shows of before. A turn that
+    /// begins and ends while a screen is waited for would otherwise never have been.
+    pub(super) fn reported(&mut self) {
+        self.awaited.screen = false;
+    }
+
     /// Its screen came: when it was seen so. The first shows how things stood before we came; and a
     /// time that any of them names may have come since it was written.
     pub(super) fn screen_came(&mut self, now: Now) -> Now {
