@@ -319,11 +319,14 @@ impl Desk {
                 if let Some(output) = self.at_stop(attempt, &event) {
                     return Answer::Say { output };
                 }
-                let Some(handle) = self.world.host(attempt) else {
+                let fired = Fired { event, at: hosts::fired(stamp.at), id: stamp.id, heard: None };
+                if let Some(handle) = self.world.host(attempt) {
+                    handle.offer(Ask::Hook(fired));
+                } else if self.driver.board().attempt(attempt).is_some_and(Attempt::is_active) {
+                    tokio::spawn(effects::hear_once_adopted(self.world.clone(), attempt, fired));
+                } else {
                     return self.unheard(attempt, Sent::Hook, "it fired, and the agent has ended");
-                };
-                let (at, id) = (hosts::fired(stamp.at), stamp.id);
-                handle.offer(Ask::Hook(Fired { event, at, id, heard: None }));
+                }
                 Answer::Ok {}
             }
             Ok(None) => Answer::Ok {},

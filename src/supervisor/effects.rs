@@ -27,7 +27,7 @@ use super::hosts::{self, Ask, TypedHow, WantedAnswer};
 use super::world::World;
 
 pub(super) use check::{look, look_again, observe};
-pub(super) use launch::{adopt, found, voice_of};
+pub(super) use launch::{adopt, found, hear_once_adopted, voice_of};
 pub(super) use prepare::site_of;
 pub use preview::{Preview, Shell, preview, shell};
 pub(super) use stop::stop;

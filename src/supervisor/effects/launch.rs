@@ -35,7 +35,7 @@ use crate::store::log::{Log, TextDigest};
 use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
 
 use super::super::environment;
-use super::super::hosts::{self, Before, Voice};
+use super::super::hosts::{self, Ask, Before, Fired, Voice};
 use super::super::surroundings::FoundAgent;
 use super::super::usage;
 use super::super::world::World;
@@ -491,6 +491,19 @@ pub(in super::super) fn adopt(world: &Arc<World>, attempt: AttemptId, facts: Hos
     let leases = world.leases();
     let handle = hosts::watch(attempt, facts.clone(), socket, voice, world.inputs.clone(), leases, gone);
     world.set_host(attempt, handle, facts);
+}
+
+/// A hook of an agent whose host is not watched yet: an agent may begin before it is known that it
+/// was started. Given up where no host comes up.
+pub(in super::super) async fn hear_once_adopted(world: Arc<World>, attempt: AttemptId, fired: Fired) {
+    let until = Instant::now() + COMING_UP;
+    while Instant::now() < until {
+        if let Some(host) = world.host(attempt) {
+            return host.offer(Ask::Hook(fired));
+        }
+        tokio::time::sleep(COMING_UP_LOOK).await;
+    }
+    tracing::warn!(%attempt, "a hook fired, and no host came up that it is of");
 }
 
 /// A host's connection has ended: the host has too, or it is reached again.
