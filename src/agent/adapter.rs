@@ -99,7 +99,12 @@ impl Adapter {
     /// typed, or gets its prompt in a way of its own whatever the settings say.
     #[must_use]
     pub fn takes_prompts(&self) -> bool {
-        self.launch.prompt.is_some() || (self.reports && self.input.typing)
+        self.launch.prompt.is_some() || self.says_when_it_reads()
+    }
+
+    /// Whether it is known when the CLI reads what is typed as a prompt.
+    fn says_when_it_reads(&self) -> bool {
+        self.reports && self.input.typing
     }
 }
 

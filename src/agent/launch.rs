@@ -314,10 +314,7 @@ fn stdin_prompt(
     if longest <= MAX_LINE_BYTES {
         return Ok((Some(prompt.to_owned()), false));
     }
-    let Some(template) = &adapter.launch.file_prompt else {
-        return Err(LaunchError::TooLong { what: "a line of the prompt".to_owned(), bytes: longest });
-    };
-    Ok((Some(placeholder::fill(template, &values(request, None)?)?), true))
+    Ok((Some(file_prompt(adapter, request, "a line of the prompt", longest)?), true))
 }
 
 /// The prompt for an argument, and whether it only names the brief's file.
@@ -329,11 +326,20 @@ fn prompt_text(adapter: &Adapter, request: &LaunchRequest<'_>) -> Result<(Option
     if prompt.len() <= MAX_ARG_BYTES {
         return Ok((Some(message::as_prompt(&adapter.input, prompt).into_owned()), false));
     }
+    Ok((Some(file_prompt(adapter, request, "the prompt", prompt.len())?), true))
+}
+
+/// What only names the brief's file, in place of `what`, which is too long.
+fn file_prompt(
+    adapter: &Adapter,
+    request: &LaunchRequest<'_>,
+    what: &str,
+    bytes: usize,
+) -> Result<String, LaunchError> {
     let Some(template) = &adapter.launch.file_prompt else {
-        return Err(LaunchError::TooLong { what: "the prompt".to_owned(), bytes: prompt.len() });
+        return Err(LaunchError::TooLong { what: what.to_owned(), bytes });
     };
-    let values = values(request, None)?;
-    Ok((Some(placeholder::fill(template, &values)?), true))
+    Ok(placeholder::fill(template, &values(request, None)?)?)
 }
 
 fn values(request: &LaunchRequest<'_>, prompt: Option<&str>) -> Result<BTreeMap<&'static str, String>, LaunchError> {

@@ -131,7 +131,7 @@ fn check(adapter: &Adapter) -> Result<(), AdapterError> {
             return Err(value("hooks.settings", format!("not an object of JSON: {e}")));
         }
     }
-    if adapter.launch.prompt == Some(PromptVia::Type) && !(adapter.reports && adapter.input.typing) {
+    if adapter.launch.prompt == Some(PromptVia::Type) && !adapter.says_when_it_reads() {
         let text = "a prompt is typed only at a CLI that reports, with input.typing".to_owned();
         return Err(value("launch.prompt", text));
     }
