@@ -72,6 +72,8 @@ pub struct Against {
 pub struct DiffStat {
     /// The hash of everything in the worktree, tracked or not.
     pub tree: Oid,
+    /// The commit at which the work left the base.
+    pub start: Oid,
     /// The commit at HEAD; `None` on a branch without commits.
     pub head: Option<Oid>,
     /// Files that differ from the point where the work left the base.
@@ -252,32 +254,31 @@ impl Shadow {
             Some(known) if known.from == start && known.to == tree => known.lines,
             _ => {
                 let lines = self.count(&start, &tree)?;
-                state.counted = Some(Counted { from: start, to: tree.clone(), lines });
+                state.counted = Some(Counted { from: start.clone(), to: tree.clone(), lines });
                 lines
             }
         };
         let Lines { files, insertions, deletions } = lines;
-        let head = head.oid;
-        Ok(DiffStat { tree, head, files, insertions, deletions, commits: ahead, dirty, ahead, behind, base_at })
+        let (head, commits) = (head.oid, ahead);
+        Ok(DiffStat { tree, start, head, files, insertions, deletions, commits, dirty, ahead, behind, base_at })
     }
 
-    /// The paths that differ from the point where the work left the base.
+    /// The paths that differ, of a worktree as it was found to be.
     ///
     /// # Errors
-    /// As [`Shadow::tree_hash`].
-    pub fn changed_paths(&self, against: &Against) -> Result<Vec<Change>, GitError> {
-        let (start, tree) = self.ends(against)?;
-        let listed = self.diff(&["--raw", "-z"], &start, &tree).read()?;
+    /// What git says: the tree may be gone by now.
+    pub fn changed_paths(&self, found: &DiffStat) -> Result<Vec<Change>, GitError> {
+        let listed = self.diff(&["--raw", "-z"], &found.start, &found.tree).read()?;
         Ok(changes(&listed))
     }
 
     /// All changes as a patch, binary ones included, of at most `max_bytes`.
     ///
     /// # Errors
-    /// As [`Shadow::tree_hash`].
-    pub fn patch(&self, against: &Against, max_bytes: usize) -> Result<Patch, GitError> {
-        let (start, tree) = self.ends(against)?;
-        let call = self.diff(&["-p", "--binary", "--full-index"], &start, &tree).max_output(max_bytes);
+    /// As [`Shadow::changed_paths`].
+    pub fn patch(&self, found: &DiffStat, max_bytes: usize) -> Result<Patch, GitError> {
+        let how = ["-p", "--binary", "--full-index"];
+        let call = self.diff(&how, &found.start, &found.tree).max_output(max_bytes);
         let output = call.output()?;
         if !output.ended.is_success() {
             return Err(call.failed(&output));
@@ -309,18 +310,6 @@ impl Shadow {
         let text = self.private.call(&self.git, &["hash-object", "-t", "tree", "-w", "--stdin"]).text()?;
         Oid::new(text.trim())
             .map_err(|_| GitError::Unexpected { command: "git hash-object".into(), answer: plain(text.as_bytes()) })
-    }
-
-    /// The commit where the work left the base, and the worktree's tree.
-    fn ends(&self, against: &Against) -> Result<(Oid, Oid), GitError> {
-        let head = self.head()?;
-        let tree = self.tree_under(&mut self.state(), head.oid.as_ref())?;
-        let tip = against.tip.as_ref().unwrap_or(&against.base);
-        let start = match &head.oid {
-            Some(oid) => self.repo.relation(&self.git, oid, tip)?.merge_base,
-            None => None,
-        };
-        Ok((start.unwrap_or_else(|| against.base.clone()), tree))
     }
 
     fn count(&self, from: &Oid, to: &Oid) -> Result<Lines, GitError> {

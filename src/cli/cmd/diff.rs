@@ -40,12 +40,12 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let scratch = scratch(ctx)?;
     let shadow = open(ctx, attempt, scratch.path())?;
     let stat = shadow.status(&against)?;
-    let changes = shadow.changed_paths(&against)?;
+    let changes = shadow.changed_paths(&stat)?;
     if args.stat && !ctx.ui.json {
         ctx.ui.answer(&stat_text(ctx, &stat, &changes))?;
         return Ok(Code::Ok);
     }
-    let patch = if args.stat { None } else { Some(shadow.patch(&against, MAX_PATCH)?) };
+    let patch = if args.stat { None } else { Some(shadow.patch(&stat, MAX_PATCH)?) };
     if ctx.ui.json {
         let text = patch.as_ref().map(|patch| String::from_utf8_lossy(&patch.bytes).into_owned());
         let files: Vec<serde_json::Value> = changes.iter().map(file).collect();

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 
 use crate::agent::message::{Red, red_checks};
 use crate::git::GitError;
-use crate::git::shadow::Against;
+use crate::git::shadow::{self, Against};
 use crate::model::action::Outcome;
 use crate::model::astray::Astray;
 use crate::model::attempt::DiffStat;
 use crate::model::id::{ActionId, AttemptId, CheckRun};
 use crate::model::input::{Input, Observation};
 use crate::model::lease::Mark;
-use crate::model::name::{Oid, matching};
+use crate::model::name::{Pattern, matching};
 use crate::model::settings::CheckSettings;
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 use crate::verify::{self, Job};
@@ -125,8 +125,14 @@ fn feedback(verdict: &Verdict, checks: &[CheckSettings]) -> String {
 pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
     let for_work = world.clone();
     let seen = blocking(move || {
-        let touched = off_limits(&for_work, attempt);
-        look(&for_work, attempt).into_iter().chain(touched).chain(strayed(&for_work, attempt)).collect::<Vec<_>>()
+        let Some(look) = for_work.look(attempt) else { return Vec::new() };
+        let patterns = for_work.off_limits(attempt);
+        let found = find(&for_work, &look);
+        let touched = off_limits(&for_work, attempt, &look, found.as_ref().ok(), patterns);
+        let mut seen = told(attempt, &look, found);
+        seen.extend(touched);
+        seen.extend(strayed(&for_work, attempt, &look));
+        seen
     });
     for seen in seen.await {
         if let (Observation::Diff { tree: Some(tree), .. }, Some(host)) = (&seen, world.host(attempt)) {
@@ -136,15 +142,19 @@ pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
     }
 }
 
-/// What an attempt touches that is off-limits; `None` where nothing is, or nobody can see. Blocks.
-fn off_limits(world: &World, attempt: AttemptId) -> Option<Observation> {
-    let patterns = world.off_limits(attempt);
-    let look = world.look(attempt)?;
+/// What an attempt touches of what was off-limits before its worktree was `found` to be so; `None`
+/// where nobody can see. Blocks.
+fn off_limits(
+    world: &World,
+    attempt: AttemptId,
+    look: &Look,
+    found: Option<&shadow::DiffStat>,
+    patterns: Vec<Pattern>,
+) -> Option<Observation> {
     if patterns.is_empty() {
         return Some(Observation::OffLimits { paths: Vec::new() });
     }
-    let tip = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
-    let changes = look.shadow.changed_paths(&Against { base: look.base.clone(), tip });
+    let changes = look.shadow.changed_paths(found?);
     let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot list what changed")).ok()?;
     let paths = changes.iter().flat_map(|c| std::iter::once(&c.path).chain(&c.from)).map(PathBuf::as_path);
     let touched = matching(&patterns, paths);
@@ -154,8 +164,8 @@ fn off_limits(world: &World, attempt: AttemptId) -> Option<Observation> {
 }
 
 /// What an attempt has changed that shall only plan; `None` where nothing is, or nobody can see. Blocks.
-fn strayed(world: &World, attempt: AttemptId) -> Option<Observation> {
-    let (tree, look) = (world.plans_on(attempt)?, world.look(attempt)?);
+fn strayed(world: &World, attempt: AttemptId, look: &Look) -> Option<Observation> {
+    let tree = world.plans_on(attempt)?;
     let now = look.shadow.stand().ok().filter(|now| now.mark.tree != tree)?;
     let mark = Mark { head: Some(look.base.clone()), tree };
     let changes = look.shadow.since(&mark, &now, MAX_TOUCHED);
@@ -168,14 +178,19 @@ fn strayed(world: &World, attempt: AttemptId) -> Option<Observation> {
 /// What differs in an attempt's worktree from its base, and whether its work lies on its branch,
 /// where that can be seen. Blocks.
 pub(in super::super) fn look(world: &World, attempt: AttemptId) -> Vec<Observation> {
-    let Some(look) = world.look(attempt) else { return Vec::new() };
-    let seen = difference(world, &look).and_then(|(diff, tree)| {
-        let astray = look.shadow.strayed(&look.branch, diff.dirty)?;
+    world.look(attempt).map_or_else(Vec::new, |look| told(attempt, &look, find(world, &look)))
+}
+
+/// What is told of a worktree that was found so.
+fn told(attempt: AttemptId, look: &Look, found: Result<shadow::DiffStat, GitError>) -> Vec<Observation> {
+    let seen = found.and_then(|found| {
+        let astray = look.shadow.strayed(&look.branch, found.dirty)?;
         let astray = astray.map(|head| Astray::OffBranch {
             on: head.branch,
             doing: head.in_progress.map(|doing| doing.as_str().to_owned()),
         });
-        Ok(vec![Observation::Diff { diff, tree }, Observation::Astray { astray }])
+        let diff = Observation::Diff { diff: difference(&found), tree: Some(found.tree) };
+        Ok(vec![diff, Observation::Astray { astray }])
     });
     match seen {
         Ok(seen) => seen,
@@ -195,19 +210,21 @@ pub(in super::super) fn look_again(world: &World, attempt: AttemptId, was_astray
     if is_known { Vec::new() } else { look(world, attempt) }
 }
 
-fn difference(world: &World, look: &Look) -> Result<(DiffStat, Option<Oid>), GitError> {
+fn find(world: &World, look: &Look) -> Result<shadow::DiffStat, GitError> {
     // A base that is gone since, or was never a branch, is behind nothing.
     let tip = world.place.repo.resolve_base(&world.place.git, Some(&look.base_name)).ok().map(|b| b.oid);
-    let stat = look.shadow.status(&Against { base: look.base.clone(), tip })?;
-    let diff = DiffStat {
-        files: stat.files,
-        insertions: stat.insertions,
-        deletions: stat.deletions,
-        commits: stat.commits,
-        dirty: stat.dirty,
-        ahead: stat.ahead,
-        behind: stat.behind,
-        base_at: Some(stat.base_at),
-    };
-    Ok((diff, Some(stat.tree)))
+    look.shadow.status(&Against { base: look.base.clone(), tip })
+}
+
+fn difference(found: &shadow::DiffStat) -> DiffStat {
+    DiffStat {
+        files: found.files,
+        insertions: found.insertions,
+        deletions: found.deletions,
+        commits: found.commits,
+        dirty: found.dirty,
+        ahead: found.ahead,
+        behind: found.behind,
+        base_at: Some(found.base_at),
+    }
 }

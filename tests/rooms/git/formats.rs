@@ -28,9 +28,12 @@ fn live(world: &World) {
     let done = made.shadow.status(&against).expect("status");
     assert_eq!((done.tree.clone(), done.commits, done.dirty, done.head), (dirty.tree, 1, false, Some(oid)));
     assert_eq!(made.shadow.head().expect("head").branch.as_ref(), Some(&made.branch));
-    let patch = made.shadow.patch(&against, 1 << 20).expect("patch");
+    let patch = made.shadow.status(&against).and_then(|found| made.shadow.patch(&found, 1 << 20)).expect("patch");
     assert!(String::from_utf8_lossy(&patch.bytes).contains("+++ b/new.txt") && !patch.is_cut);
-    assert_eq!(made.shadow.changed_paths(&against).expect("paths").len(), 2);
+    assert_eq!(
+        made.shadow.status(&against).and_then(|found| made.shadow.changed_paths(&found)).expect("paths").len(),
+        2
+    );
     world.run(path, &["checkout", "-q", "--detach"]);
     assert_eq!(made.shadow.head().expect("head").branch, None);
 }
@@ -110,7 +113,11 @@ fn a_sparse_checkout_is_taken_over_and_said() {
     let fresh = made.shadow.status(&world.against(&made.base_oid)).expect("status");
     assert_eq!((fresh.files, fresh.dirty), (0, false), "what is left out is not deleted");
     write(&path.join("d1/f"), "changed\n");
-    let seen = made.shadow.changed_paths(&world.against(&made.base_oid)).expect("paths");
+    let seen = made
+        .shadow
+        .status(&world.against(&made.base_oid))
+        .and_then(|found| made.shadow.changed_paths(&found))
+        .expect("paths");
     assert_eq!(seen.iter().map(|c| c.path.clone()).collect::<Vec<_>>(), [PathBuf::from("d1/f")]);
     fs::remove_dir_all(path.join("d1")).expect("gone again");
     world.run(path, &["sparse-checkout", "disable"]);
@@ -218,7 +225,11 @@ fn names_that_are_not_utf8_survive() {
     assert!(!made.shadow.status(&world.against(&made.base_oid)).expect("status").dirty);
     fs::write(made.site.worktree.join(name), "y\n").expect("file");
     fs::write(made.site.worktree.join(OsStr::from_bytes(b"new\xff\nline")), "y\n").expect("file");
-    let seen = made.shadow.changed_paths(&world.against(&made.base_oid)).expect("paths");
+    let seen = made
+        .shadow
+        .status(&world.against(&made.base_oid))
+        .and_then(|found| made.shadow.changed_paths(&found))
+        .expect("paths");
     let found: Vec<(ChangeKind, &[u8])> = seen.iter().map(|c| (c.kind, c.path.as_os_str().as_bytes())).collect();
     assert_eq!(found, [(ChangeKind::Modified, name.as_bytes()), (ChangeKind::Added, &b"new\xff\nline"[..])]);
 }

@@ -88,7 +88,11 @@ fn an_index_that_lies_does_not_change_the_hash() {
     write(&path.join("a.txt"), "hidden\n");
     write(&path.join("src/lib.rs"), "hidden\n");
     assert_eq!(world.run(path, &["status", "--porcelain"]), "", "git is told not to look");
-    let seen = made.shadow.changed_paths(&world.against(&made.base_oid)).expect("paths");
+    let seen = made
+        .shadow
+        .status(&world.against(&made.base_oid))
+        .and_then(|found| made.shadow.changed_paths(&found))
+        .expect("paths");
     let paths: Vec<PathBuf> = seen.into_iter().map(|c| c.path).collect();
     assert_eq!(paths, [PathBuf::from("a.txt"), PathBuf::from("src/lib.rs")]);
     // The entry of one file, said to be that of another.
@@ -113,8 +117,8 @@ fn nothing_that_others_see_is_written() {
     let before = (list(&world.main().join(".git")), list(path));
     let against = world.against(&made.base_oid);
     made.shadow.status(&against).expect("status");
-    made.shadow.patch(&against, 1 << 20).expect("patch");
-    made.shadow.changed_paths(&against).expect("paths");
+    made.shadow.status(&against).and_then(|found| made.shadow.patch(&found, 1 << 20)).expect("patch");
+    made.shadow.status(&against).and_then(|found| made.shadow.changed_paths(&found)).expect("paths");
     made.shadow.head().expect("head");
     assert_eq!((list(&world.main().join(".git")), list(path)), before);
 }
@@ -149,7 +153,7 @@ fn the_statistics_follow_the_base() {
     world.run(path, &["rebase", "-q", "main"]);
     let stat = made.shadow.status(&against).expect("status");
     assert_eq!((stat.ahead, stat.behind, stat.files), (1, 0, 1), "what the base brought is not the attempt's");
-    let patch = made.shadow.patch(&against, 1 << 20).expect("patch");
+    let patch = made.shadow.status(&against).and_then(|found| made.shadow.patch(&found, 1 << 20)).expect("patch");
     assert!(!String::from_utf8_lossy(&patch.bytes).contains("theirs"));
 }
 
@@ -164,8 +168,14 @@ fn renames_binaries_and_deletions_are_counted() {
     let against = world.against(&made.base_oid);
     let stat = made.shadow.status(&against).expect("status");
     assert_eq!((stat.files, stat.insertions, stat.deletions), (3, 0, 1));
-    let mut kinds: Vec<ChangeKind> =
-        made.shadow.changed_paths(&against).expect("paths").into_iter().map(|c| c.kind).collect();
+    let mut kinds: Vec<ChangeKind> = made
+        .shadow
+        .status(&against)
+        .and_then(|found| made.shadow.changed_paths(&found))
+        .expect("paths")
+        .into_iter()
+        .map(|c| c.kind)
+        .collect();
     kinds.sort_by_key(|k| format!("{k:?}"));
     assert_eq!(kinds, [ChangeKind::Added, ChangeKind::Deleted, ChangeKind::Renamed]);
 }
@@ -178,12 +188,12 @@ fn a_patch_can_be_applied_and_is_bounded() {
     fs::write(path.join("bin"), (0..=255u8).collect::<Vec<_>>()).expect("bin");
     write(&path.join("a.txt"), "other\n");
     let against = world.against(&made.base_oid);
-    let patch = made.shadow.patch(&against, 1 << 20).expect("patch");
+    let patch = made.shadow.status(&against).and_then(|found| made.shadow.patch(&found, 1 << 20)).expect("patch");
     fs::write(world.root().join("p"), &patch.bytes).expect("patch");
     let other = world.create(2);
     world.run(&other.site.worktree, &["apply", "../../p"]);
     assert_eq!(other.shadow.tree_hash().expect("hash"), made.shadow.tree_hash().expect("hash"));
-    let cut = made.shadow.patch(&against, 10).expect("patch");
+    let cut = made.shadow.status(&against).and_then(|found| made.shadow.patch(&found, 10)).expect("patch");
     assert!(cut.is_cut && cut.bytes.len() == 10);
 }
 
@@ -232,7 +242,11 @@ fn odd_files_are_no_part_of_the_tree_and_no_obstacle() {
     fifo("a.txt");
     fs::remove_dir_all(path.join("src")).expect("rm");
     symlink("/etc", path.join("src")).expect("link");
-    let seen = made.shadow.changed_paths(&world.against(&made.base_oid)).expect("paths");
+    let seen = made
+        .shadow
+        .status(&world.against(&made.base_oid))
+        .and_then(|found| made.shadow.changed_paths(&found))
+        .expect("paths");
     let found: Vec<(ChangeKind, PathBuf)> = seen.into_iter().map(|c| (c.kind, c.path)).collect();
     assert!(found.contains(&(ChangeKind::Deleted, "a.txt".into())), "{found:?}");
     assert!(found.contains(&(ChangeKind::Added, "src".into())), "{found:?}");
@@ -250,7 +264,11 @@ fn a_repository_inside_the_worktree_is_no_obstacle() {
     write(&path.join("full/x"), "x");
     world.commit_all(&path.join("full"), "inner");
     write(&path.join("plain"), "x");
-    let seen = made.shadow.changed_paths(&world.against(&made.base_oid)).expect("paths");
+    let seen = made
+        .shadow
+        .status(&world.against(&made.base_oid))
+        .and_then(|found| made.shadow.changed_paths(&found))
+        .expect("paths");
     let paths: Vec<PathBuf> = seen.into_iter().map(|c| c.path).collect();
     assert_eq!(paths, [PathBuf::from("full"), PathBuf::from("plain")]);
     made.shadow.tree_hash().expect("again");
