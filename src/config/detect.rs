@@ -1,7 +1,8 @@
-//! Which checks a project has, from the files at its root.
+//! Which checks a project has, and what a fresh checkout of it needs first, from the files at its
+//! root.
 //!
-//! **Invariant:** a check is proposed only if a file of the project says that it exists. Must not
-//! know: how files are read or programs found.
+//! **Invariant:** a command is proposed only if a file of the project says that it can do something.
+//! Must not know: how files are read or programs found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +35,7 @@ pub const TEXTS: &[&str] = &[
 ];
 
 /// Programs whose presence decides.
-pub const PROGRAMS: &[&str] = &["cargo-nextest", "cargo-clippy", "cargo-fmt", "pytest", "ruff", "uv"];
+pub const PROGRAMS: &[&str] = &["cargo-nextest", "cargo-clippy", "cargo-fmt", "pytest", "ruff", "uv", "poetry"];
 
 /// The checks of a project, in the order in which they should run: the quick ones first.
 #[must_use]
@@ -48,6 +49,32 @@ pub fn detect_checks(project: &Project) -> Vec<CheckSettings> {
         targets(project, &mut checks);
     }
     unique(checks)
+}
+
+/// What a fresh worktree needs before anything can run in it: dependencies that a lock file names,
+/// since what a package manager installed is ignored by git and therefore not in it.
+///
+/// Nothing without a lock file: installing would write one, and the agent's work would begin with it.
+#[must_use]
+pub fn detect_setup(project: &Project) -> Vec<String> {
+    let mut setup = Vec::new();
+    if project.has(".gitmodules") {
+        setup.push("git submodule update --init --recursive".to_owned());
+    }
+    if project.has("package.json") {
+        let yarn = if project.has(".yarnrc.yml") { "--immutable" } else { "--frozen-lockfile" };
+        setup.extend(match node_runner(project) {
+            Some("npm") => Some("npm ci".to_owned()),
+            Some("yarn") => Some(format!("yarn install {yarn}")),
+            Some(runner) => Some(format!("{runner} install --frozen-lockfile")),
+            None => None,
+        });
+    }
+    // `uv run` installs by itself.
+    if python_runner(project) == "poetry run " {
+        setup.push("poetry install".to_owned());
+    }
+    setup
 }
 
 fn check(name: &str, run: impl Into<String>, report: ReportFormat) -> CheckSettings {
@@ -102,12 +129,24 @@ fn nextest_junit(text: &str) -> Option<(String, RepoPath)> {
     })
 }
 
+/// Lock files, and the package manager of Node.js that writes them.
+const NODE_LOCKS: &[(&str, &str)] = &[
+    ("pnpm-lock.yaml", "pnpm"),
+    ("yarn.lock", "yarn"),
+    ("bun.lock", "bun"),
+    ("bun.lockb", "bun"),
+    ("package-lock.json", "npm"),
+    ("npm-shrinkwrap.json", "npm"),
+];
+
+/// The package manager whose lock file is there.
+fn node_runner(project: &Project) -> Option<&'static str> {
+    NODE_LOCKS.iter().find(|(lock, _)| project.has(lock)).map(|(_, runner)| *runner)
+}
+
 fn node(project: &Project, checks: &mut Vec<CheckSettings>) {
     let Ok(package) = serde_json::from_str::<serde_json::Value>(project.text("package.json")) else { return };
-    let runner = [("pnpm-lock.yaml", "pnpm"), ("yarn.lock", "yarn"), ("bun.lock", "bun"), ("bun.lockb", "bun")]
-        .into_iter()
-        .find(|(lock, _)| project.has(lock))
-        .map_or("npm", |(_, runner)| runner);
+    let runner = node_runner(project).unwrap_or("npm");
     for name in ["lint", "typecheck", "test"] {
         let Some(script) = package["scripts"][name].as_str() else { continue };
         // What `npm init` writes: a placeholder that always fails.
@@ -118,9 +157,19 @@ fn node(project: &Project, checks: &mut Vec<CheckSettings>) {
     }
 }
 
+/// What stands before the commands of a Python project: `uv run `, `poetry run ` or nothing.
+fn python_runner(project: &Project) -> &'static str {
+    let locked = |lock: &str, program: &str| project.has(lock) && project.can(program);
+    match () {
+        () if locked("uv.lock", "uv") => "uv run ",
+        () if locked("poetry.lock", "poetry") => "poetry run ",
+        () => "",
+    }
+}
+
 fn python(project: &Project, checks: &mut Vec<CheckSettings>) {
     let pyproject = project.text("pyproject.toml");
-    let prefix = if project.has("uv.lock") && project.can("uv") { "uv run " } else { "" };
+    let prefix = python_runner(project);
     if pyproject.contains("[tool.ruff") || project.has("ruff.toml") || project.has(".ruff.toml") {
         checks.push(check("ruff", format!("{prefix}ruff check"), ReportFormat::Exit));
     }

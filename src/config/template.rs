@@ -15,6 +15,8 @@ pub struct Found {
     pub agents: Vec<FoundAgent>,
     /// Checks of the project, see [`super::detect::detect_checks`].
     pub checks: Vec<CheckSettings>,
+    /// What a fresh worktree needs, see [`super::detect::detect_setup`].
+    pub setup: Vec<String>,
 }
 
 /// An agent that can be run.
@@ -41,7 +43,8 @@ pub fn template(found: &Found) -> String {
         [first, ..] => out += &format!("agent = {}  # takes the tasks that name none\n", text(first.name.as_str())),
     }
     out += "\n[worktrees]\n# copy = [\".env\"]         # untracked files that every worktree needs\n";
-    out += "# link = [\"node_modules\"]\n# setup = [\"npm ci\"]      # must pass before the agent starts\n";
+    out += "# link = [\"node_modules\"]\n";
+    out += &setup(&found.setup);
     let wip = &default.wip;
     let shown = |limit: crate::model::settings::Limit| limit.max().map_or(String::new(), |n| n.to_string());
     out += &format!("\n[wip]\nbuild = {}   # attempts at once, waiting ones included\n", shown(wip.build));
@@ -63,6 +66,14 @@ pub fn template(found: &Found) -> String {
     out += "\n[merge]\n# strategy = \"squash\"     # squash | merge | rebase\n# require = [\"green\", \"approved\"]\n";
     out += &agents(&found.agents);
     out
+}
+
+fn setup(commands: &[String]) -> String {
+    if commands.is_empty() {
+        return "# setup = [\"npm ci\"]      # must pass before the agent starts\n".to_owned();
+    }
+    let commands: toml_edit::Array = commands.iter().map(String::as_str).collect();
+    format!("setup = {}  # must pass before the agent starts\n", Value::from(commands))
 }
 
 fn checks(checks: &[CheckSettings]) -> String {

@@ -39,7 +39,9 @@ const MAX_ENTRIES: usize = 10_000;
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let place = ctx.place()?;
     let root = place.repo.require_main()?.to_owned();
-    let found = Found { agents: agents(&root), checks: detect::detect_checks(&project(&root)?) };
+    let project = project(&root)?;
+    let (checks, setup) = (detect::detect_checks(&project), detect::detect_setup(&project));
+    let found = Found { agents: agents(&root), checks, setup };
     let text = checked(config::template(&found))?;
     if args.dry_run {
         if ctx.ui.json {
@@ -128,7 +130,8 @@ fn said(root: &Path, found: &Found) -> String {
     let list = |names: Vec<String>, none: &str| if names.is_empty() { none.to_owned() } else { names.join(", ") };
     let agents = list(found.agents.iter().map(|a| a.name.to_string()).collect(), "none on PATH");
     let checks = list(found.checks.iter().map(|c| format!("{} ({})", c.name, c.run)).collect(), "none found");
-    format!("wrote {}\n  agents: {agents}\n  checks: {checks}", root.join(FILE).display())
+    let setup = if found.setup.is_empty() { String::new() } else { format!("\n  setup:  {}", found.setup.join(", ")) };
+    format!("wrote {}\n  agents: {agents}\n  checks: {checks}{setup}", root.join(FILE).display())
 }
 
 /// Offers to trust what was written; whether it is trusted now.
@@ -186,7 +189,8 @@ fn document(
     let checks: Vec<_> =
         found.checks.iter().map(|c| serde_json::json!({"name": c.name.as_str(), "run": c.run})).collect();
     let body = serde_json::json!({
-        "path": path.display().to_string(), "written": written, "trusted": trusted, "agents": agents, "checks": checks, "text": text,
+        "path": path.display().to_string(), "written": written, "trusted": trusted, "agents": agents, "checks": checks,
+        "setup": found.setup, "text": text,
     });
     ctx.ui.json(&Document::new("init", body))?;
     Ok(Code::Ok)

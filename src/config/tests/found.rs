@@ -1,15 +1,19 @@
 //! Checks found in a project, and the file that `standup init` writes of them.
 
 use super::*;
-use crate::config::detect::{Project, detect_checks};
+use crate::config::detect::{Project, detect_checks, detect_setup};
 
-fn project(files: &[&str], texts: &[(&str, &str)], programs: &[&str]) -> Vec<CheckSettings> {
+fn found(files: &[&str], texts: &[(&str, &str)], programs: &[&str]) -> Project {
     let all = files.iter().chain(texts.iter().map(|(name, _)| name));
-    detect_checks(&Project {
+    Project {
         files: all.map(|name| (*name).to_owned()).collect(),
         texts: texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
         programs: programs.iter().map(|name| (*name).to_owned()).collect(),
-    })
+    }
+}
+
+fn project(files: &[&str], texts: &[(&str, &str)], programs: &[&str]) -> Vec<CheckSettings> {
+    detect_checks(&found(files, texts, programs))
 }
 
 fn runs(checks: &[CheckSettings]) -> Vec<&str> {
@@ -44,32 +48,57 @@ fn checks_are_found_from_the_files_of_a_project() {
 }
 
 #[test]
+fn what_a_fresh_worktree_lacks_is_installed_where_a_lock_file_says_what() {
+    let setup = |files: &[&str], programs: &[&str]| detect_setup(&found(files, &[], programs));
+    assert!(setup(&["package.json"], &[]).is_empty(), "an installation without a lock file writes one");
+    assert!(setup(&["package-lock.json"], &[]).is_empty(), "a lock file alone is no project");
+    assert_eq!(setup(&["package.json", "package-lock.json"], &[]), ["npm ci"]);
+    assert_eq!(setup(&["package.json", "npm-shrinkwrap.json"], &[]), ["npm ci"]);
+    let pnpm = setup(&["package.json", "pnpm-lock.yaml", "package-lock.json"], &[]);
+    assert_eq!(pnpm, ["pnpm install --frozen-lockfile"], "one of two package managers");
+    assert_eq!(setup(&["package.json", "yarn.lock"], &[]), ["yarn install --frozen-lockfile"]);
+    assert_eq!(setup(&["package.json", "yarn.lock", ".yarnrc.yml"], &[]), ["yarn install --immutable"]);
+    assert_eq!(setup(&["package.json", "bun.lock"], &[]), ["bun install --frozen-lockfile"]);
+    assert!(setup(&["uv.lock", "pyproject.toml"], &["uv"]).is_empty(), "`uv run` does it by itself");
+    assert_eq!(setup(&["poetry.lock"], &["poetry"]), ["poetry install"]);
+    assert!(setup(&["poetry.lock"], &[]).is_empty());
+    let both = setup(&[".gitmodules", "package.json", "package-lock.json"], &[]);
+    assert_eq!(both, ["git submodule update --init --recursive", "npm ci"]);
+}
+
+#[test]
 fn the_template_reads_as_what_was_found() {
-    let found = |name: &str, command: &[&str]| FoundAgent {
+    let agent_at = |name: &str, command: &[&str]| FoundAgent {
         name: agent(name),
         adapter: agent(if command.len() > 1 { "generic" } else { name }),
         command: command.iter().map(|word| (*word).to_owned()).collect(),
     };
     let checks = project(&["Cargo.toml", "go.mod"], &[], &["cargo-fmt"]);
-    for (agents, checks) in [
-        (vec![], vec![]),
-        (vec![found("codex", &["codex"])], vec![]),
-        (vec![found("codex", &["codex"]), found("claude", &["claude"]), found("own", &["a \"b\"", "{brief}"])], checks),
+    for (agents, checks, setup) in [
+        (vec![], vec![], vec![]),
+        (vec![agent_at("codex", &["codex"])], vec![], vec!["npm ci".to_owned()]),
+        (
+            vec![
+                agent_at("codex", &["codex"]),
+                agent_at("claude", &["claude"]),
+                agent_at("own", &["a \"b\"", "{brief}"]),
+            ],
+            checks,
+            vec!["git submodule update".to_owned(), "npm ci".to_owned()],
+        ),
     ] {
-        let text = template(&Found { agents: agents.clone(), checks: checks.clone() });
+        let text = template(&Found { agents: agents.clone(), checks: checks.clone(), setup: setup.clone() });
         let s = settings(&text);
         assert_eq!(s.agent, agents.first().map(|agent| agent.name.clone()), "{text}");
         assert_eq!(s.verify.checks, checks);
+        assert_eq!(s.worktrees.setup, setup);
         assert_eq!(s.agents.len(), agents.len());
         for agent in agents {
             assert_eq!(s.agents[&agent.name].command, agent.command);
         }
         let rest = Settings { agent: None, agents: BTreeMap::new(), ..s };
-        assert_eq!(
-            Settings { verify: Settings::default().verify, ..rest },
-            Settings::default(),
-            "only defaults besides"
-        );
+        let Settings { verify, worktrees, .. } = Settings::default();
+        assert_eq!(Settings { verify, worktrees, ..rest }, Settings::default(), "only defaults besides");
         assert!(text.starts_with("#:schema ") && text.contains("\nschema = 1\n"));
         uncommented_reads_too(&text);
     }
