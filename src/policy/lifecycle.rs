@@ -9,7 +9,7 @@ use crate::model::input::Observation;
 use crate::model::message::{Delivery, From, Message};
 use crate::model::name::{HostId, Oid};
 use crate::model::settings::VerifyOn;
-use crate::model::state::{RunKind, RunState};
+use crate::model::state::{RunKind, RunState, Source};
 use crate::model::task::{Column, Mode};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
@@ -329,6 +329,10 @@ fn state_seen(turn: &mut Turn<'_>, id: AttemptId, state: RunState, readable: boo
     let Some(attempt) = turn.current(id) else { return };
     // The first state of an agent may be heard before the word that its host lives.
     if !matches!(attempt.phase, Phase::Live { .. } | Phase::Launching { .. }) {
+        return;
+    }
+    // An agent takes back what it reported before it goes: that nobody speaks any more is no news.
+    if attempt.stopping.is_some() && state.source == Some(Source::Process) {
         return;
     }
     let before = attempt.run.clone();

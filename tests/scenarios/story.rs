@@ -454,6 +454,9 @@ impl Story {
                     other => return Err(format!("no state is called {other}")),
                 };
                 let mut state = state(kind, false, line.word_or(2, ""), None);
+                if kind == RunKind::Starting {
+                    state.source = Some(Source::Process);
+                }
                 if let Some(left) = line.with.get("for") {
                     let left: Span = left.parse().map_err(|e| format!("{e}"))?;
                     state.until = Some(Wall(self.now.wall.0 + i64::try_from(left.0).expect("fits")));
