@@ -251,6 +251,8 @@ pub enum Outcome {
         /// The failures as one message for the agent; empty where there are none.
         feedback: String,
     },
+    /// `Check`: nothing was run, because the commands are not approved as they are now.
+    Unapproved,
     /// `Leave`: it lies there.
     Left,
     /// `Look`: what was seen was told.

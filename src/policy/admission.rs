@@ -370,9 +370,9 @@ fn held_message(turn: &Turn<'_>, task: &Task, attempt: &Attempt) -> Option<(Hold
     }
 }
 
-/// Whether the checks may not run, because their commands are not approved.
+/// Whether the checks may not run, because their commands are not approved, or are not known yet.
 pub(super) fn untrusted_checks(turn: &Turn<'_>) -> bool {
-    turn.surroundings().is_some_and(|s| s.untrusted.is_some() && !s.settings.verify.checks.is_empty())
+    turn.surroundings().is_none_or(|s| s.untrusted.is_some() && !s.settings.verify.checks.is_empty())
 }
 
 fn one_line(text: &str) -> String {

@@ -20,7 +20,10 @@ pub fn again(task: &Task) -> Option<&Attempt> {
 /// Whether an ended attempt, once it is brought back, takes up the session of its agent.
 #[must_use]
 pub fn goes_on(board: &Board, attempt: &Attempt) -> bool {
-    messages::resumes(board, attempt) && !matches!(attempt.end(), Some(End::Failed { .. }))
+    // A session that was resumed in vain is not tried again; what kept the agent from being started
+    // at all says nothing of its session.
+    let in_vain = matches!(attempt.end(), Some(End::Failed { stage, .. }) if stage == "start");
+    messages::resumes(board, attempt) && !in_vain
 }
 
 /// Whether a lost agent is brought back by a start, and by nothing else: nobody knows whether it

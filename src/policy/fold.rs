@@ -282,7 +282,7 @@ fn apply_to_one(attempt: &mut Attempt, event: &Event, at: Now) -> bool {
             }
             return state.kind == RunKind::Idle;
         }
-        Event::WorkFinished { .. } => attempt.finished = true,
+        Event::WorkFinished { .. } => (attempt.finished, attempt.checks_ended) = (true, false),
         Event::QuestionAsked { text, options } => {
             (attempt.asks, attempt.choices) = (Some(text.clone()), hands::choices(options));
         }

@@ -52,6 +52,7 @@ pub(super) fn done(turn: &mut Turn<'_>, id: ActionId, outcome: Outcome) {
         }
         Outcome::PerhapsTyped => message_event(turn, attempt, id, |msg| Event::MessageUnconfirmed { msg }),
         Outcome::Checked { verdict, feedback } => judged(turn, attempt, verdict, feedback),
+        Outcome::Unapproved => unapproved(turn, attempt),
         Outcome::Swept { .. } | Outcome::Left => {}
         Outcome::TornDown { wrong } => turn.attempt_event(attempt, Event::TeardownEnded { wrong }),
         Outcome::Looked => claim::compare(turn, attempt, id),
@@ -181,7 +182,8 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
         spec,
         worktree: attempt.worktree,
         branch: attempt.branch,
-        session: attempt.session,
+        // An agent takes the id of a conversation that was begun for nothing but going on with it.
+        session: attempt.session.filter(|_| resume || !attempt.begun),
         resume,
         prompt,
         ports: attempt.ports,
@@ -471,6 +473,17 @@ pub(super) fn drop_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str) {
 pub(super) fn drop_unasked_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str) {
     if turn.board.attempt(id).and_then(|a| a.checking.as_ref()).is_some_and(|c| !c.asked && c.on.is_none()) {
         drop_checks(turn, id, why);
+    }
+}
+
+/// Checks whose commands changed after they were ordered: work that was finished waits for a person
+/// who approves them.
+fn unapproved(turn: &mut Turn<'_>, id: AttemptId) {
+    let Some(checking) = turn.board.attempt(id).and_then(|a| a.checking.clone()) else { return };
+    drop_checks(turn, id, "their commands are not approved");
+    // Where it is not known here yet, they would only be ordered again.
+    if checking.on.is_none() && !checking.asked && admission::untrusted_checks(turn) {
+        turn.attempt_event(id, Event::WorkFinished { by: "its checks wait for an approval".into() });
     }
 }
 

@@ -64,12 +64,14 @@ impl Machine {
             for attempt in &mut task.attempts {
                 let Some(seen) = seen.attempts.iter().find(|a| a.no == attempt.no) else { continue };
                 attempt.readable = seen.readable && attempt.host().is_some();
+                attempt.listens_until = seen.listens_until;
                 attempt.dialog = seen.dialog.clone().filter(|_| attempt.run.kind == RunKind::Waiting);
                 if attempt.run.kind == seen.run.kind {
                     (attempt.run.at, attempt.run.source) = (seen.run.at, seen.run.source);
                 }
             }
         }
+        self.board.used_numbers = self.board.used_numbers.max(seen.used_numbers);
         self.board.surroundings = seen.surroundings;
         self.board.holds = seen.holds;
         self.board.recovered = seen.recovered;

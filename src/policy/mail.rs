@@ -4,7 +4,7 @@
 //! however often and by whichever way it comes. Who reports is not decided here: the token or the
 //! worktree has said so.
 
-use crate::model::attempt::{Attempt, Phase};
+use crate::model::attempt::{Attempt, End, Phase};
 use crate::model::board::{MAX_CHECK_INS, ReceivedCheckIn, Task};
 use crate::model::checkin::{CheckIn, Claim, SCHEMA, Sent, Stamp, Via};
 use crate::model::event::Event;
@@ -125,7 +125,9 @@ fn take(turn: &mut Turn<'_>, id: AttemptId, check_in: CheckIn, via: Via, name: O
         None if asked => turn.attempt_event(id, Event::QuestionSettled {}),
         None => {}
     }
-    if claim == Claim::Ready && !turn.current(id).is_some_and(Attempt::plans) {
+    // What was stopped is checked when a person says so, whatever is read of it later.
+    let stopped = turn.current(id).is_some_and(|a| matches!(a.end(), Some(End::Stopped { .. })));
+    if claim == Claim::Ready && !stopped && !turn.current(id).is_some_and(Attempt::plans) {
         turn.attempt_event(id, Event::WorkFinished { by: "it says ready".into() });
     }
 }

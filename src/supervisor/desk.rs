@@ -103,6 +103,12 @@ impl Desk {
         let world = self.world.clone();
         let (hosts, up_to) = blocking(move || (effects::found(&world), remains::highest_number(&world.place))).await;
         let hosts = hosts?;
+        // Before anything is heard: what is heard may order a look, or checks.
+        for (id, attempt) in newest(self.driver.board()) {
+            if is_of_interest(self.driver.board(), id, attempt) {
+                open_look(&self.world, id, attempt);
+            }
+        }
         self.input(Input::NumbersUsed { up_to });
         self.unowned = Unowned::among(hosts.values(), self.driver.board());
         self.look_where_silent(&hosts).await;

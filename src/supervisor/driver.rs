@@ -385,6 +385,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_which_traces_remain_is_not_given_after_a_step_that_was_not_stored() {
+        let mut driver = driver();
+        driver.turn(Input::NumbersUsed { up_to: 7 }, &[], at(2)).expect("no command");
+        driver.journal().full = true;
+        driver.turn(add(), &[], at(3)).expect_err("nothing can be stored");
+        driver.journal().full = false;
+        driver.turn(add(), &[], at(10)).expect("it can again");
+        assert_eq!(driver.board().tasks.keys().map(|id| id.number()).collect::<Vec<_>>(), [8]);
+    }
+
+    #[test]
     fn a_slot_that_comes_while_nothing_can_be_stored_is_used_afterwards() {
         let mut driver = driver();
         driver.turn(add(), &[], at(2)).expect("added");

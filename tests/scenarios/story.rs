@@ -381,6 +381,7 @@ impl Story {
             "looked" => ("look", Outcome::Looked),
             "left" => ("leave", Outcome::Left),
             "swept" => ("sweep", Outcome::Swept { ended: 0 }),
+            "unapproved" => ("check", Outcome::Unapproved),
             "failed" => {
                 let which = line.word(1)?;
                 (which, Outcome::Failed { stage: which.to_owned(), error: error(2) })

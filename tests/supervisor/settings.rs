@@ -6,7 +6,7 @@ use standup::model::input::{Command as Wish, RefusalCode};
 use standup::model::task::Column;
 use standup::wire::control::Request;
 
-use crate::scene::{Scene, id, playing, scripted};
+use crate::scene::{Scene, id, playing, poll, scripted};
 
 fn banners(scene: &Scene) -> Vec<String> {
     scene.client().board().expect("board").supervisor.banners
@@ -41,6 +41,60 @@ fn a_change_of_commands_asks_again() {
     scene.client().ask(&Request::Reload {}).expect("reload");
     scene.start_tasks(1);
     scene.until("the hold", |b| b.holds.iter().any(|h| h.because == HoldKind::Trust));
+}
+
+/// Settings whose agents leave a file, with one check at a time: this script.
+fn checked_by(script: &str) -> String {
+    let check = format!("[verify]\nparallel = 1\n[[verify.check]]\nname = \"test\"\nrun = \'\'\'{script}\'\'\'\n");
+    scripted("echo work > done") + &check
+}
+
+fn held_for_approval(board: &standup::model::board::Board) -> bool {
+    board.holds.iter().any(|h| h.because == HoldKind::Trust)
+}
+
+#[test]
+fn checks_that_wait_for_their_place_run_only_what_is_approved_when_they_get_it() {
+    let files = tempfile::tempdir().expect("temp dir");
+    let (ran, go) = (files.path().join("ran"), files.path().join("go"));
+    let script =
+        |says: &str| format!("echo {says} >> {}; while [ ! -e {} ]; do sleep 0.05; done", ran.display(), go.display());
+    let mut scene = Scene::new(&checked_by(&script("old")));
+    scene.start();
+    scene.start_tasks(2);
+    let is_checked = |task: &standup::model::board::Task| task.attempt().is_some_and(|a| a.checking.is_some());
+    scene.until("both are checked", |b| b.tasks.values().all(is_checked));
+    poll("the first check runs", || ran.exists());
+    std::fs::write(scene.repo().join("agents.toml"), checked_by(&script("new"))).expect("write");
+    scene.client().ask(&Request::Reload {}).expect("reload");
+    std::fs::write(&go, "").expect("write");
+    let board = scene.until("the hold", held_for_approval);
+    assert_eq!(std::fs::read_to_string(&ran).expect("it ran"), "old\n");
+    assert!(board.tasks.values().all(|task| task.needs_you.is_none()), "{board:?}");
+    scene.approve();
+    scene.client().ask(&Request::Reload {}).expect("reload");
+    scene.until("review", |b| b.tasks.values().all(|task| task.column == Column::Review));
+    assert_eq!(std::fs::read_to_string(&ran).expect("they ran"), "old\nnew\n");
+}
+
+#[test]
+fn checks_of_a_killed_supervisor_are_taken_up_only_with_what_is_approved() {
+    let files = tempfile::tempdir().expect("temp dir");
+    let ran = files.path().join("ran");
+    let script = |says: &str, then: &str| format!("echo {says} >> {}; {then}", ran.display());
+    let mut scene = Scene::new(&checked_by(&script("old", "sleep 300")));
+    scene.start();
+    scene.start_tasks(1);
+    poll("the check runs", || ran.exists());
+    scene.kill();
+    std::fs::write(scene.repo().join("agents.toml"), checked_by(&script("new", "true"))).expect("write");
+    scene.start();
+    scene.until("the hold", held_for_approval);
+    assert_eq!(std::fs::read_to_string(&ran).expect("it ran"), "old\n");
+    scene.approve();
+    scene.client().ask(&Request::Reload {}).expect("reload");
+    scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
+    assert_eq!(std::fs::read_to_string(&ran).expect("they ran"), "old\nnew\n");
 }
 
 #[test]

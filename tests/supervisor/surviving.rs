@@ -6,8 +6,9 @@ use standup::model::event::NeedKind;
 use standup::model::input::Command as Wish;
 use standup::model::message::Delivery;
 use standup::model::state::RunKind;
+use standup::model::task::Column;
 
-use crate::scene::{Scene, git, id, pids, playing, poll, resting, runs};
+use crate::scene::{Scene, git, id, pids, playing, poll, resting, runs, scripted};
 
 fn live(board: &Board) -> usize {
     board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.host().is_some())).count()
@@ -69,6 +70,23 @@ fn strange_things_among_the_hosts_make_nobody_lost() {
     scene.start();
     assert_eq!(live(&scene.board()), 2);
     assert_eq!(scene.attempt(1).host(), Some(&facts[0]));
+}
+
+#[test]
+fn work_that_ended_while_nobody_looked_is_checked() {
+    let script = "echo at work; echo work > done; echo $$ > $HOME/agent; while [ ! -e $HOME/go ]; do sleep 0.05; done";
+    let check = "[[verify.check]]\nname = \"test\"\nrun = \"test -f done\"\n";
+    let mut scene = Scene::new(&(scripted(script) + check));
+    scene.start();
+    scene.start_tasks(1);
+    let agent = scene.home().join("agent");
+    poll("the agent works", || !pids(&agent).is_empty());
+    scene.until("it is heard", |b| live(b) == 1);
+    scene.kill();
+    std::fs::write(scene.home().join("go"), "").expect("write");
+    poll("the agent ends", || !pids(&agent).into_iter().any(runs));
+    scene.start();
+    scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
 }
 
 #[test]

@@ -47,13 +47,18 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
     if cancel.load(Ordering::Relaxed) {
         return failed("they were dropped before they began");
     }
+    // One reading for all of it: what runs is what was approved together.
+    let loaded = world.loaded();
+    let mut checks = loaded.effective.settings.verify.checks.clone();
+    if !loaded.trusted && !checks.is_empty() {
+        return Outcome::Unapproved;
+    }
     let Some(look) = world.look(attempt) else {
         return failed("the worktree cannot be looked into");
     };
     let for_work = world.clone();
     let (verdict, feedback) = blocking(move || {
         let Wanted { run, worktree, own, ports } = wanted;
-        let mut checks = for_work.loaded().effective.settings.verify.checks.clone();
         checks.extend(own);
         let job = Job {
             worktree: worktree.clone(),

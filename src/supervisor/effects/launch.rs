@@ -116,9 +116,14 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     else {
         return Err(("launch", "not an order to launch".into()));
     };
-    let wanted =
+    let mut wanted =
         Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports, plans, plan };
     let made = require_agent(world, &agent).and_then(|found| {
+        if wanted.session.is_none() && !found.adapter.launch.session.is_empty() {
+            let session = uuid::Uuid::new_v4().to_string();
+            wanted.session = Some(session.clone());
+            let _ = world.inputs.blocking_send(Input::Observed { attempt, seen: Observation::Session { session } });
+        }
         let (command, program) = command(world, &wanted, &found)?;
         Ok((found, command, program))
     });
