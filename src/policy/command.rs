@@ -344,6 +344,9 @@ fn refuse_held(turn: &Turn<'_>, id: TaskId) -> Result<(), Refusal> {
         }
         HoldKind::Agent if admission::is_agent_full(turn, id) => (RefusalCode::Wip, Some("standup status".to_owned())),
         HoldKind::Agent => (RefusalCode::Failure, Some("standup agents".to_owned())),
+        HoldKind::Base => {
+            (RefusalCode::Failure, Some(format!("standup edit {id} --base main    # or whichever it is")))
+        }
         HoldKind::Trust => (RefusalCode::Policy, Some("standup trust".to_owned())),
         HoldKind::Overlap => (RefusalCode::Conflict, None),
         HoldKind::Needs | HoldKind::Asks | HoldKind::Limited | HoldKind::Dispatch => (RefusalCode::Asks, None),
