@@ -11,6 +11,7 @@ use crate::model::message::From;
 use crate::model::name::AgentName;
 use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
+use crate::model::text::nearest;
 
 use super::relist::{self, Fate};
 use super::turn::Turn;
@@ -361,9 +362,11 @@ fn retry(turn: &mut Turn<'_>, id: TaskId, agent: Option<AgentName>) -> Answer {
         return refuse(RefusalCode::Failure, format!("{id} is {}", task.column), &[hint]);
     }
     if let Some(name) = &agent
-        && turn.surroundings().is_some_and(|s| !s.agents.contains_key(name))
+        && let Some(around) = turn.surroundings().filter(|s| !s.agents.contains_key(name))
     {
-        let text = format!("agent {name} is not configured");
+        let meant = nearest(name.as_str(), around.agents.keys().map(AgentName::as_str));
+        let meant = meant.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+        let text = format!("agent {name} is not configured{meant}");
         return refuse(RefusalCode::Usage, text, &["standup agents".into()]);
     }
     if turn.newest(id).is_some() {

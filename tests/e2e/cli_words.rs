@@ -1,0 +1,134 @@
+//! Plain words for what cannot be right: a name of nothing, a folder that takes nothing, a task that
+//! is elsewhere than it was thought to be.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cli_trial::{Said, Trial, said};
+
+/// Of a page that is no terminal.
+const COLUMNS: usize = 160;
+
+/// Long past what any machine takes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < end, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn worktree(trial: &Trial) -> PathBuf {
+    let show = trial.run(&["show", "T1", "--json"]).ok().json();
+    PathBuf::from(show["attempt"]["worktree"].as_str().expect("a worktree"))
+}
+
+fn tasks(trial: &Trial) -> usize {
+    trial.run(&["status", "--json"]).ok().json()["tasks"].as_array().map_or(0, Vec::len)
+}
+
+/// One whose agent works until somebody ends it.
+fn at_work() -> Trial {
+    let trial = Trial::new();
+    let settings =
+        "schema = 1\n[agents.idler]\nadapter = \"generic\"\ncommand = [\"sleep\", \"600\"]\nprompt = \"none\"\n";
+    trial.write("agents.toml", &format!("{settings}[[verify.check]]\nname = \"ok\"\nrun = \"true\"\n"));
+    trial.git(&["add", "."]);
+    trial.git(&["commit", "-qm", "agents"]);
+    trial.run(&["trust", "--yes"]).ok();
+    trial.run(&["add", "One thing"]).ok();
+    trial.run(&["start", "T1"]).ok();
+    let lives = |task: &Value| task["attempt"]["agent_pid"].is_u64();
+    until("its agent", || lives(&trial.run(&["show", "T1", "--json"]).ok().json()));
+    trial
+}
+
+#[test]
+fn an_agent_or_a_base_that_is_not_there_is_an_error_where_it_is_written() {
+    let trial = Trial::with_agent();
+    let refused = |args: &[&str], says: &str| trial.run(args).failed(2, says);
+    refused(
+        &["add", "One", "--agent", "dmeo"],
+        "agent dmeo is not configured (did you mean demo?)\nhint: standup agents",
+    );
+    refused(&["add", "One", "--base", "mian"], "base: there is no branch or revision \"mian\"; did you mean main?");
+    trial.write("one.md", "---\nbase: nosuch\nagent: nobody\n---\n# One\n");
+    refused(
+        &["add", "--brief", "one.md"],
+        "agent nobody is not configured\nbase: there is no branch or revision \"nosuch\"",
+    );
+    trial.write("list.md", "- One\n- Two [agent: nobody]\n- Three [base: nosuch]\n");
+    let says = "list.md:2: agent nobody is not configured\nlist.md:3: base: there is no branch or revision \"nosuch\"";
+    refused(&["import", "list.md"], &format!("error: {says}"));
+    refused(&["import", "list.md", "--dry-run"], says);
+    assert_eq!(tasks(&trial), 0, "nothing was added");
+    let lint = trial.run(&["lint", "one.md"]).ok().out;
+    for found in ["warn: agent nobody is not configured", "warn: base: there is no branch or revision \"nosuch\""] {
+        assert!(lint.contains(found), "{found} is not in {lint}");
+    }
+    trial.run(&["add", "One", "--agent", "demo", "--base", "main"]).ok();
+    refused(&["edit", "T1", "--agent", "dmeo"], "did you mean demo?");
+    refused(&["edit", "T1", "--base", "mian"], "did you mean main?");
+    refused(&["retry", "T1", "--agent", "dmeo"], "agent dmeo is not configured (did you mean demo?)");
+    // What it had before was judged when it came: an agent may be taken out of the settings.
+    let settings = fs::read_to_string(trial.repo().join("agents.toml")).expect("settings");
+    let other = settings.replace("[agents.demo]", "[agents.other]").replace("agent = \"demo\"", "agent = \"other\"");
+    trial.write("agents.toml", &other);
+    trial.run(&["edit", "T1", "--priority", "high"]).ok();
+}
+
+#[test]
+fn a_name_that_may_come_to_be_is_a_note() {
+    let trial = Trial::with_agent();
+    let added = trial.run(&["add", "On top of another", "--base", "standup/T4/1-first"]).ok();
+    assert!(added.err.contains("note: base: there is no branch or revision \"standup/T4/1-first\""), "{added:?}");
+    assert!(added.err.contains("the task waits until there is"), "{added:?}");
+    let unset = Trial::new();
+    let added = unset.run(&["add", "One", "--agent", "claude"]).ok();
+    assert!(
+        added.err.contains("note: agent claude is not configured; no agent is as yet\nhint: standup init"),
+        "{added:?}"
+    );
+}
+
+#[test]
+fn a_title_is_one_line_of_an_answer_and_never_empty() {
+    let trial = Trial::with_agent();
+    let long = "x".repeat(5_000);
+    let added = trial.run(&["add", &long]).ok().out;
+    assert!(added.starts_with("T1  xxx") && added.ends_with("…\n") && added.chars().count() <= COLUMNS + 1, "{added}");
+    assert_eq!(trial.run(&["show", "T1", "--json"]).ok().json()["title"], long.as_str());
+    let edited = trial.run(&["edit", "T1", "--priority", "high"]).ok().out;
+    assert!(edited.chars().count() <= COLUMNS + 1, "{edited}");
+    assert_eq!(trial.run(&["add", "a\nb\x1b[31mc"]).ok().out, "T2  a\\nb\\x1b[31mc\n");
+    for args in [&["add", ""][..], &["add", "  \n"], &["edit", "T1", "--title", " "]] {
+        trial.run(args).failed(2, "error: the title is empty\n");
+    }
+    trial.write("list.md", &format!("- {long}\n"));
+    let listed = trial.run(&["import", "list.md"]).ok().out;
+    assert!(listed.starts_with("added        T3   xxx") && listed.chars().count() <= COLUMNS + 1, "{listed}");
+}
+
+#[test]
+fn an_edit_says_when_it_counts() {
+    let trial = at_work();
+    let edited = trial.run(&["edit", "T1", "--priority", "high"]).ok();
+    assert_eq!(edited.err, "T1 was started already: its priority counts when it waits for room again\n");
+    let edited = trial.run(&["edit", "T1", "--base", "main", "--mode", "own"]).ok();
+    assert_eq!(
+        edited.err,
+        "mode, base count for a new attempt; T1/1 stays as it was started\nhint: standup retry T1\n"
+    );
+    trial.run(&["add", "Another"]).ok();
+    assert_eq!(trial.run(&["edit", "T2", "--priority", "high"]).ok().err, "", "it counts at once");
+    trial.run(&["move", "T2", "done"]).ok();
+    let edited = trial.run(&["edit", "T2", "--priority", "low"]).ok();
+    let says = "T2 is done: this counts only if it is opened again\nhint: standup move T2 backlog --reason \"…\"\n";
+    assert_eq!(edited.err, says);
+    assert_eq!(trial.run(&["edit", "T2", "--priority", "low"]).ok().err, "", "nothing was changed");
+}
