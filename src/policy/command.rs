@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::astray::Astray;
 use crate::model::attempt::{Attempt, End, Phase, StopWhy};
 use crate::model::board::{HoldKind, Task, Wanted};
 use crate::model::event::{By, Event};
@@ -319,6 +320,10 @@ fn start_again(turn: &mut Turn<'_>, id: TaskId, attempt: &Attempt) -> Answer {
     if attempt.is_active() || attempt.checking.is_some() {
         let see = if attempt.host().is_some() { "attach" } else { "show" };
         return refuse(RefusalCode::Failure, format!("{id} runs already"), &[format!("standup {see} {id}")]);
+    }
+    if let Some(Astray::Broken { why }) = &attempt.astray {
+        let text = format!("the worktree of {id}/{} is broken: {why}; no agent can go on there", attempt.no);
+        return refuse(RefusalCode::Failure, text, &[format!("standup retry {id}")]);
     }
     refuse_held(turn, id)?;
     let of = AttemptId { task: id, no: attempt.no };

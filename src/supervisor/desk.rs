@@ -282,11 +282,20 @@ impl Desk {
         let _ = answer.send(said);
     }
 
-    /// What is approved is what its branch holds by now.
+    /// What is approved is what its branch holds by now; a base that was missing may be there, a
+    /// broken worktree mended.
     async fn look_before(&mut self, command: &Command) {
-        let Command::Approve { task } = command else { return };
+        if matches!(command, Command::Start { .. } | Command::Retry { .. }) && lacks_base(self.driver.board()) {
+            let (world, wanted) = (self.world.clone(), bases::wanted(self.driver.board()));
+            let seen = blocking(move || world.bases(&wanted)).await;
+            self.input(Input::Bases(seen));
+        }
+        let (Command::Approve { task } | Command::Start { task }) = command else { return };
         let newest = self.driver.board().tasks.get(task).and_then(|t| Some((t.attempt_id()?, t.attempt()?)));
         let Some((attempt, was_astray)) = newest.map(|(id, a)| (id, a.astray.is_some())) else { return };
+        if !was_astray && matches!(command, Command::Start { .. }) {
+            return;
+        }
         let world = self.world.clone();
         for seen in blocking(move || effects::look_again(&world, attempt, was_astray)).await {
             self.input(Input::Observed { attempt, seen });

@@ -115,6 +115,24 @@ fn a_title_is_one_line_of_an_answer_and_never_empty() {
 }
 
 #[test]
+fn a_state_folder_that_cannot_be_written_is_named() {
+    let trial = Trial::with_agent();
+    let other = |args: &[&str]| -> Said {
+        let mut command = trial.command(args);
+        command.env_remove("STANDUP_HOME").env("XDG_RUNTIME_DIR", trial.repo().join("run"));
+        for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
+            command.env(name, trial.repo().join(name));
+        }
+        said(command.env("XDG_STATE_HOME", "/sys/nowhere"))
+    };
+    for args in [&["up"][..], &["run"], &["trust", "--yes"], &["add", "One"]] {
+        let failed = other(args);
+        failed.failed(1, "error: cannot create /sys/nowhere");
+        assert!(failed.err.contains("or set STANDUP_HOME to a directory that is"), "{args:?}: {failed:?}");
+    }
+}
+
+#[test]
 fn an_edit_says_when_it_counts() {
     let trial = at_work();
     let edited = trial.run(&["edit", "T1", "--priority", "high"]).ok();
@@ -131,4 +149,38 @@ fn an_edit_says_when_it_counts() {
     let says = "T2 is done: this counts only if it is opened again\nhint: standup move T2 backlog --reason \"…\"\n";
     assert_eq!(edited.err, says);
     assert_eq!(trial.run(&["edit", "T2", "--priority", "low"]).ok().err, "", "nothing was changed");
+}
+
+#[test]
+fn a_broken_worktree_leads_out_and_not_round_in_a_circle() {
+    let trial = at_work();
+    let show = || trial.run(&["show", "T1", "--json"]).ok().json();
+    let stop = || {
+        trial.run(&["stop", "T1"]).ok();
+        until("its end", || show()["attempt"]["agent_pid"].is_null());
+    };
+    stop();
+    let dir = worktree(&trial);
+    fs::write(dir.join(".git"), "gitdir: /nowhere\n").expect("write");
+    let broken = |why: &str| {
+        let verified = trial.run(&["verify", "T1"]);
+        assert_eq!(verified.code, 4, "{verified:?}");
+        assert!(verified.out.contains(why), "{verified:?}");
+        assert!(verified.err.contains("what was committed is on standup/T1/1-one-thing"), "{verified:?}");
+        assert!(verified.err.ends_with("hint: standup retry T1    # a new worktree\n"), "{verified:?}");
+        let started = trial.run(&["start", "T1"]);
+        started.failed(1, why);
+        assert!(started.err.ends_with("hint: standup retry T1\n"), "{started:?}");
+    };
+    broken("is broken: its .git points elsewhere");
+    assert!(trial.run(&["verify", "T1"]).err.contains("hint: git worktree repair && standup verify T1"));
+    // Mended, it goes on: nobody has to look first.
+    trial.git(&["worktree", "repair"]);
+    trial.run(&["start", "T1"]).ok();
+    until("its agent", || show()["attempt"]["agent_pid"].is_u64());
+    stop();
+    fs::remove_dir_all(&dir).expect("remove");
+    broken("is broken: its folder is gone");
+    trial.run(&["retry", "T1"]).ok();
+    until("another attempt", || show()["attempt"]["number"] == 2 && show()["attempt"]["agent_pid"].is_u64());
 }

@@ -75,6 +75,8 @@ fn require_approved(ctx: &Context) -> Result<Loaded, Failure> {
     if loaded.trusted || approved_now(ctx, place, &loaded.commands)? {
         return Ok(loaded);
     }
+    // Nothing can be approved there, nor be read that was: that comes first.
+    place.layout.prepare()?;
     let text = "the commands of agents.toml are not approved, so nothing may be started";
     Err(Failure::new(Code::Policy, text).hint("standup trust"))
 }
