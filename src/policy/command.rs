@@ -281,6 +281,15 @@ fn move_to(turn: &mut Turn<'_>, id: TaskId, to: Column, reason: String) -> Answe
     if (to.is_closed() || to == Column::Backlog) && begun {
         close(turn, id, &format!("the task was moved to {to}"));
     }
+    let paused = turn.task(id).is_some_and(|task| task.paused.is_some());
+    if to == Column::Backlog && from.is_closed() && paused {
+        // Opened again, it takes its turn.
+        turn.task_event(id, Event::TaskResumed {});
+    } else if to == Column::Backlog && !from.is_closed() && begun && !paused {
+        // Put aside; it would be started again at once.
+        let reason = if reason.is_empty() { "put back into backlog".to_owned() } else { reason };
+        turn.task_event(id, Event::TaskPaused { reason });
+    }
     Ok(Reply::Ok {})
 }
 

@@ -152,6 +152,29 @@ fn an_edit_says_when_it_counts() {
 }
 
 #[test]
+fn a_task_put_back_stays_there_and_it_is_said_what_that_ended() {
+    let trial = at_work();
+    trial.run(&["up"]).ok();
+    let moved = trial.run(&["move", "T1", "backlog", "--reason", "not now"]).ok();
+    assert_eq!(moved.out, "T1: build → backlog\n");
+    assert_eq!(
+        moved.err,
+        "the agent of T1/1 is stopped; its work stays on standup/T1/1-one-thing\n\
+         T1 is not started again by itself; then it is a new attempt\nhint: standup resume T1\n"
+    );
+    let show = || trial.run(&["show", "T1", "--json"]).ok().json();
+    until("its end", || show()["attempt"]["agent_pid"].is_null());
+    let status = trial.run(&["status", "--json"]).ok().json();
+    assert_eq!(status["holds"][0]["text"], "paused (not now) until standup resume T1", "{status}");
+    assert_eq!((&status["tasks"][0]["column"], &show()["attempt"]["number"]), (&"backlog".into(), &1.into()));
+    trial.run(&["start", "T1"]).failed(5, "T1 cannot start: paused (not now) until standup resume T1");
+    trial.run(&["resume", "T1"]).ok();
+    until("another attempt", || show()["attempt"]["number"] == 2);
+    let canceled = trial.run(&["cancel", "T1", "--reason", "never mind"]).ok();
+    assert!(canceled.err.contains("T1/2 is stopped") || canceled.err.contains("of T1/2 is stopped"), "{canceled:?}");
+}
+
+#[test]
 fn a_broken_worktree_leads_out_and_not_round_in_a_circle() {
     let trial = at_work();
     let show = || trial.run(&["show", "T1", "--json"]).ok().json();
