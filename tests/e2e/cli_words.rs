@@ -207,3 +207,28 @@ fn a_broken_worktree_leads_out_and_not_round_in_a_circle() {
     trial.run(&["retry", "T1"]).ok();
     until("another attempt", || show()["attempt"]["number"] == 2 && show()["attempt"]["agent_pid"].is_u64());
 }
+
+#[test]
+fn hosts_without_a_repository_are_listed_for_scripts_and_say_how_they_are_attached_to() {
+    let trial = Trial::bare();
+    let none = trial.run(&["host", "list", "--json"]).ok().json();
+    assert_eq!(none, serde_json::json!({"schemaVersion": 1, "kind": "hosts", "hosts": []}));
+    trial.run(&["host", "start", "one", "--", "sleep", "600"]).ok();
+    for args in [&["host", "list", "--json"][..], &["--json", "host", "list"]] {
+        let listed = trial.run(args).ok().json();
+        let host = &listed["hosts"][0];
+        assert_eq!((&host["name"], &host["state"]), (&"one".into(), &"running".into()), "{listed}");
+        assert!(host["pid"].is_u64() && host["since"].is_string() && host["until"].is_null(), "{listed}");
+    }
+    let refused = trial.run(&["host", "attach", "one"]);
+    refused.failed(
+        1,
+        "is not a terminal\nhint: run it in a terminal\nhint: script -qc 'standup host attach one' /dev/null",
+    );
+    assert!(!refused.err.contains("logs"), "it is no task: {refused:?}");
+    trial.run(&["host", "stop", "one"]).ok();
+    let listed = trial.run(&["host", "list", "--json"]).ok().json();
+    let host = &listed["hosts"][0];
+    assert!(host["pid"].is_null() && host["until"].is_string() && host["state"] != "running", "{listed}");
+    assert_eq!(host["signal"], 15, "{listed}");
+}
