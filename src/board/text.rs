@@ -312,7 +312,7 @@ impl Seen<'_> {
     fn wait_line(&self, t: &doc::Task) -> Part {
         let hold = self.hold(t);
         let tone = match &hold {
-            Some((HoldKind::Trust | HoldKind::Agent | HoldKind::Asks, _)) => Tone::Warn,
+            Some((HoldKind::Trust | HoldKind::Agent | HoldKind::Base | HoldKind::Asks, _)) => Tone::Warn,
             _ => Tone::Dim,
         };
         let why = match (hold, t.state.kind) {

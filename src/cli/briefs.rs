@@ -8,11 +8,13 @@ use std::ffi::OsStr;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
+use crate::board::text::Paint;
 use crate::brief::{self, Brief, Front};
 use crate::model::id::TaskId;
 use crate::model::name::{AgentName, Pattern};
 use crate::model::settings::{CheckSettings, Mode, Priority, ReportFormat};
 use crate::model::task::{Criterion, TaskSpec, TextRef};
+use crate::model::text::clean;
 use crate::model::time::Span;
 use crate::os::run::Run;
 use crate::os::{file, locate};
@@ -24,8 +26,27 @@ use super::error::{Code, Failure};
 /// What stands for standard input.
 pub(super) const STDIN: &str = "-";
 
+/// Columns of a title where the page has no room for it.
+const MIN_TITLE: usize = 20;
+
 /// A check of a brief may take this long: as long as one of the settings that names no limit.
 const CHECK_TIMEOUT: Span = Span::mins(15);
+
+/// A title in an answer: one line of it, beside `beside` other columns. What is stored is whole.
+pub(super) fn title(ctx: &Context, title: &str, beside: usize) -> String {
+    clean(title, ctx.ui.columns().saturating_sub(beside).max(MIN_TITLE))
+}
+
+/// Refuses a title of nothing but blanks.
+///
+/// # Errors
+/// [`Code::Usage`].
+pub(super) fn require_title(title: Option<&str>) -> Result<(), Failure> {
+    match title {
+        Some(title) if title.trim().is_empty() => Err(Failure::new(Code::Usage, "the title is empty")),
+        _ => Ok(()),
+    }
+}
 
 /// The bytes of a file that was named, or of standard input.
 pub(super) fn read(ctx: &Context, written: &str, what: &str) -> Result<Vec<u8>, Failure> {

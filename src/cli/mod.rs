@@ -9,6 +9,7 @@ mod briefs;
 pub mod cmd;
 mod context;
 pub mod error;
+mod named;
 #[cfg(test)]
 mod sample;
 mod since;

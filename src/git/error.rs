@@ -289,6 +289,12 @@ impl GitError {
         }
     }
 
+    /// Whether what an attempt was to start from is not there.
+    #[must_use]
+    pub fn is_missing_base(&self) -> bool {
+        matches!(self, Self::MissingBase { .. } | Self::DetachedNoBase { .. } | Self::NoCommits { .. })
+    }
+
     /// What to do about it: a sentence, or a command to paste.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -307,7 +313,7 @@ impl GitError {
                 format!("if you trust it: git config --global --add safe.directory {}", quoted(path))
             }
             Self::MissingBase { .. } => "git branch --all".to_owned(),
-            Self::DetachedNoBase { .. } => "standup config set base main    # or whichever it is to be".to_owned(),
+            Self::DetachedNoBase { .. } => "standup config set base main    # or check out a branch".to_owned(),
             Self::BranchBlocked { by: Some(by), .. } => {
                 format!("give it another name: git branch -m {} OTHER", quoted(Path::new(by)))
             }

@@ -9,7 +9,7 @@ use super::checkin::{CheckIn, Via};
 use super::dialog::{Choice, DialogNo};
 use super::event::{By, NeedKind};
 use super::id::{AttemptId, AttemptNo, TaskId};
-use super::input::Surroundings;
+use super::input::{Bases, Surroundings};
 use super::lease::{Lease, Paused};
 use super::message::Message;
 use super::name::AgentName;
@@ -180,6 +180,8 @@ pub enum HoldKind {
     Ports,
     /// Its agent is missing, or has too many attempts already.
     Agent,
+    /// What it would start from is not there.
+    Base,
     /// A needed task is not Done.
     Needs,
     /// Another task works on the same paths.
@@ -240,6 +242,9 @@ pub struct Board {
     pub surroundings: Option<Surroundings>,
     /// Slots of this machine.
     pub machine: MachineSlots,
+    /// Bases that are missing; not stored.
+    #[serde(default)]
+    pub bases: Bases,
     /// Why tasks do not go on, as of the last step.
     pub holds: Vec<Hold>,
     /// Agents that are logged out, or were.
@@ -266,6 +271,7 @@ impl Default for Board {
             dispatch: false,
             surroundings: None,
             machine: MachineSlots::default(),
+            bases: Bases::default(),
             holds: Vec::new(),
             logins: BTreeMap::new(),
             used_numbers: 0,

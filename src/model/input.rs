@@ -49,6 +49,8 @@ pub enum Input {
     SlotsMayBeFree,
     /// Settings, as they are now.
     Surroundings(Box<Surroundings>),
+    /// Bases, as they were just looked at.
+    Bases(Bases),
     /// What the world looks like after a restart.
     Recovered {
         /// Hosts, by name.
@@ -89,6 +91,15 @@ pub struct Surroundings {
     pub worktrees: PathBuf,
     /// The agents of the settings.
     pub agents: BTreeMap<AgentName, AgentFacts>,
+}
+
+/// Bases that name nothing, as they were last looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bases {
+    /// Why tasks that name no base have nothing to start from.
+    pub default: Option<String>,
+    /// The same of each base that a task names.
+    pub named: BTreeMap<String, String>,
 }
 
 /// What is known of an agent of the settings.

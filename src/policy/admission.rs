@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::room::Ahead;
 use super::turn::Turn;
-use super::{lifecycle, messages, overlap, pause, ports, quota, room, takeover, teardown};
+use super::{bases, lifecycle, messages, overlap, pause, ports, quota, room, takeover, teardown};
 use crate::model::attempt::{Attempt, End, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task, Wanted};
 use crate::model::event::{By, Event};
@@ -98,6 +98,7 @@ fn held(turn: &Turn<'_>, census: &Census<'_>, task: &Task) -> Option<(HoldKind, 
         .or_else(|| needs(turn, task))
         .or_else(|| around.untrusted.clone().map(|why| (HoldKind::Trust, why)))
         .or_else(|| agent_for(around, task).err().map(|why| (HoldKind::Agent, why)))
+        .or_else(|| bases::missing(turn.board, task).map(|why| (HoldKind::Base, why)))
         .or_else(|| quota::hold(turn, &agent_for(around, task).ok()?))
         .or_else(|| capacity(turn, census, around, task))
         .or_else(|| overlaps(census, task))

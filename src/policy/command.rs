@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::astray::Astray;
 use crate::model::attempt::{Attempt, End, Phase, StopWhy};
 use crate::model::board::{HoldKind, Task, Wanted};
 use crate::model::event::{By, Event};
@@ -11,6 +12,7 @@ use crate::model::message::From;
 use crate::model::name::AgentName;
 use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
+use crate::model::text::nearest;
 
 use super::relist::{self, Fate};
 use super::turn::Turn;
@@ -279,6 +281,15 @@ fn move_to(turn: &mut Turn<'_>, id: TaskId, to: Column, reason: String) -> Answe
     if (to.is_closed() || to == Column::Backlog) && begun {
         close(turn, id, &format!("the task was moved to {to}"));
     }
+    let paused = turn.task(id).is_some_and(|task| task.paused.is_some());
+    if to == Column::Backlog && from.is_closed() && paused {
+        // Opened again, it takes its turn.
+        turn.task_event(id, Event::TaskResumed {});
+    } else if to == Column::Backlog && !from.is_closed() && begun && !paused {
+        // Put aside; it would be started again at once.
+        let reason = if reason.is_empty() { "put back into backlog".to_owned() } else { reason };
+        turn.task_event(id, Event::TaskPaused { reason });
+    }
     Ok(Reply::Ok {})
 }
 
@@ -319,6 +330,10 @@ fn start_again(turn: &mut Turn<'_>, id: TaskId, attempt: &Attempt) -> Answer {
         let see = if attempt.host().is_some() { "attach" } else { "show" };
         return refuse(RefusalCode::Failure, format!("{id} runs already"), &[format!("standup {see} {id}")]);
     }
+    if let Some(Astray::Broken { why }) = &attempt.astray {
+        let text = format!("the worktree of {id}/{} is broken: {why}; no agent can go on there", attempt.no);
+        return refuse(RefusalCode::Failure, text, &[format!("standup retry {id}")]);
+    }
     refuse_held(turn, id)?;
     let of = AttemptId { task: id, no: attempt.no };
     if attempt.base_oid.is_none() {
@@ -344,6 +359,9 @@ fn refuse_held(turn: &Turn<'_>, id: TaskId) -> Result<(), Refusal> {
         }
         HoldKind::Agent if admission::is_agent_full(turn, id) => (RefusalCode::Wip, Some("standup status".to_owned())),
         HoldKind::Agent => (RefusalCode::Failure, Some("standup agents".to_owned())),
+        HoldKind::Base => {
+            (RefusalCode::Failure, Some(format!("standup edit {id} --base main    # or whichever it is")))
+        }
         HoldKind::Trust => (RefusalCode::Policy, Some("standup trust".to_owned())),
         HoldKind::Overlap => (RefusalCode::Conflict, None),
         HoldKind::Needs | HoldKind::Asks | HoldKind::Limited | HoldKind::Dispatch => (RefusalCode::Asks, None),
@@ -358,9 +376,11 @@ fn retry(turn: &mut Turn<'_>, id: TaskId, agent: Option<AgentName>) -> Answer {
         return refuse(RefusalCode::Failure, format!("{id} is {}", task.column), &[hint]);
     }
     if let Some(name) = &agent
-        && turn.surroundings().is_some_and(|s| !s.agents.contains_key(name))
+        && let Some(around) = turn.surroundings().filter(|s| !s.agents.contains_key(name))
     {
-        let text = format!("agent {name} is not configured");
+        let meant = nearest(name.as_str(), around.agents.keys().map(AgentName::as_str));
+        let meant = meant.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+        let text = format!("agent {name} is not configured{meant}");
         return refuse(RefusalCode::Usage, text, &["standup agents".into()]);
     }
     if turn.newest(id).is_some() {

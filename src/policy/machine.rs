@@ -72,7 +72,7 @@ impl Machine {
             }
         }
         self.board.used_numbers = self.board.used_numbers.max(seen.used_numbers);
-        self.board.surroundings = seen.surroundings;
+        (self.board.surroundings, self.board.bases) = (seen.surroundings, seen.bases);
         self.board.holds = seen.holds;
         self.board.recovered = seen.recovered;
         self.board.machine = slots;
@@ -127,6 +127,10 @@ impl Machine {
                 turn.board.surroundings = Some(*now);
                 // The limit may have been raised.
                 turn.board.machine.full = false;
+                Ok(Reply::Ok {})
+            }
+            Input::Bases(seen) => {
+                turn.board.bases = seen;
                 Ok(Reply::Ok {})
             }
             Input::Recovered { hosts } => {

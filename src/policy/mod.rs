@@ -18,6 +18,7 @@ mod approval;
 mod aside;
 mod astray;
 mod attention;
+pub mod bases;
 mod checkin;
 mod claim;
 mod command;

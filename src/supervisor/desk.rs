@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::agent::hook::{self, HookEvent};
 use crate::model::action::Order;
 use crate::model::attempt::{Attempt, HostFacts, Phase};
-use crate::model::board::{Board, Task};
+use crate::model::board::{Board, HoldKind, Task};
 use crate::model::checkin::{Sent, Stamp};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::{Command, HostFound, Input, Observation, Refusal, RefusalCode, Reply};
@@ -18,6 +18,7 @@ use crate::model::name::HostId;
 use crate::model::task::Column;
 use crate::model::time::{Mono, Span};
 use crate::os::clock;
+use crate::policy::bases;
 use crate::store::layout;
 use crate::wire::control::{Answer, Known, Request, Signal, Supervisor};
 
@@ -47,6 +48,9 @@ const SETTINGS_EVERY: Duration = Duration::from_secs(1);
 /// lock on it, and who waits in line for a lock holds it when it is free.)
 const SLOTS_EVERY: Duration = Duration::from_secs(1);
 
+/// While a task waits for its base, it is looked for this often: nobody tells of a branch.
+const BASES_EVERY: Duration = Duration::from_secs(2);
+
 /// A machine that stood still for less than this did not sleep: the readings of two clocks are a
 /// moment apart.
 const SLEEP: Span = Span::secs(2);
@@ -64,6 +68,7 @@ pub(super) struct Desk {
     settings_wrong: Option<String>,
     settings_looked: Option<Instant>,
     slots_looked: Option<Instant>,
+    bases_looked: Option<Instant>,
     /// How long the machine had slept in this boot, as far as it was told.
     asleep: Span,
     watched: BTreeSet<AttemptId>,
@@ -87,6 +92,7 @@ impl Desk {
             settings_wrong: None,
             settings_looked: None,
             slots_looked: None,
+            bases_looked: None,
             asleep: clock::asleep(),
             watched: BTreeSet::new(),
             notifier,
@@ -196,7 +202,9 @@ impl Desk {
             .machine
             .full
             .then(|| self.slots_looked.map_or_else(Instant::now, |at| at + SLOTS_EVERY));
-        by_board.into_iter().chain(by_slots).chain(self.notifier.wake_at()).min()
+        let lacks = lacks_base(self.driver.board());
+        let by_bases = lacks.then(|| self.bases_looked.map_or_else(Instant::now, |at| at + BASES_EVERY));
+        by_board.into_iter().chain(by_slots).chain(by_bases).chain(self.notifier.wake_at()).min()
     }
 
     pub(super) fn input(&mut self, input: Input) {
@@ -224,6 +232,15 @@ impl Desk {
                 if blocking(move || looks.has_free_slot()).await {
                     let _ = world.inputs.send(Input::SlotsMayBeFree).await;
                 }
+            });
+        }
+        if self.bases_looked.is_none_or(|at| at.elapsed() >= BASES_EVERY) && lacks_base(self.driver.board()) {
+            self.bases_looked = Some(Instant::now());
+            let (world, wanted) = (self.world.clone(), bases::wanted(self.driver.board()));
+            tokio::spawn(async move {
+                let looks = world.clone();
+                let seen = blocking(move || looks.bases(&wanted)).await;
+                let _ = world.inputs.send(Input::Bases(seen)).await;
             });
         }
         let now: Mono = clock::now().mono;
@@ -271,11 +288,20 @@ impl Desk {
         let _ = answer.send(said);
     }
 
-    /// What is approved is what its branch holds by now.
+    /// What is approved is what its branch holds by now; a base that was missing may be there, a
+    /// broken worktree mended.
     async fn look_before(&mut self, command: &Command) {
-        let Command::Approve { task } = command else { return };
+        if matches!(command, Command::Start { .. } | Command::Retry { .. }) && lacks_base(self.driver.board()) {
+            let (world, wanted) = (self.world.clone(), bases::wanted(self.driver.board()));
+            let seen = blocking(move || world.bases(&wanted)).await;
+            self.input(Input::Bases(seen));
+        }
+        let (Command::Approve { task } | Command::Start { task }) = command else { return };
         let newest = self.driver.board().tasks.get(task).and_then(|t| Some((t.attempt_id()?, t.attempt()?)));
         let Some((attempt, was_astray)) = newest.map(|(id, a)| (id, a.astray.is_some())) else { return };
+        if !was_astray && matches!(command, Command::Start { .. }) {
+            return;
+        }
         let world = self.world.clone();
         for seen in blocking(move || effects::look_again(&world, attempt, was_astray)).await {
             self.input(Input::Observed { attempt, seen });
@@ -452,6 +478,11 @@ impl Desk {
             let _ = answer.send(Answer::Ok {});
         }
     }
+}
+
+/// Whether a task waits because what it would start from is not there.
+fn lacks_base(board: &Board) -> bool {
+    board.holds.iter().any(|hold| hold.because == HoldKind::Base)
 }
 
 fn newest(board: &Board) -> impl Iterator<Item = (AttemptId, &Attempt)> {

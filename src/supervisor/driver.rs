@@ -67,8 +67,9 @@ pub trait Journal {
 pub trait Effects {
     /// Starts an order. Its outcome comes back as an input, if not now, then after a restart.
     fn submit(&mut self, order: Order);
-    /// Tries to reserve a slot of this machine; the answer comes back as an input.
-    fn reserve(&mut self);
+    /// Tries to reserve a slot of this machine, and looks at what tasks of the board would start
+    /// from; the answers come back as inputs, that about the bases first.
+    fn reserve(&mut self, board: &Board);
     /// Gives the reserved slot back.
     fn release(&mut self);
 }
@@ -167,7 +168,7 @@ impl<J: Journal, E: Effects> Driver<J, E> {
             self.effects.submit(order);
         }
         if step.reserve {
-            self.effects.reserve();
+            self.effects.reserve(self.machine.board());
         }
         if step.release {
             self.effects.release();
@@ -325,7 +326,7 @@ mod tests {
         fn submit(&mut self, order: Order) {
             self.orders.push(order);
         }
-        fn reserve(&mut self) {
+        fn reserve(&mut self, _: &Board) {
             self.reserved += 1;
         }
         fn release(&mut self) {}

@@ -16,11 +16,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::model::action::{Action, Order, Outcome};
+use crate::model::board::Board;
 use crate::model::id::{ActionId, AttemptId, MsgId};
 use crate::model::input::Input;
 use crate::model::name::HostId;
 pub(super) use crate::model::text::chain;
 use crate::os::failpoint;
+use crate::policy::bases;
 
 use super::driver;
 use super::hosts::{self, Ask, TypedHow, WantedAnswer};
@@ -71,12 +73,14 @@ impl driver::Effects for Effects {
         });
     }
 
-    fn reserve(&mut self) {
+    fn reserve(&mut self, board: &Board) {
         let world = self.world.clone();
+        let bases = bases::wanted(board);
         tokio::spawn(async move {
             let limit = world.loaded().effective.settings.wip.machine;
             let for_slot = world.clone();
-            let (reserved, used) = blocking(move || for_slot.reserve(limit)).await;
+            let (seen, (reserved, used)) = blocking(move || (for_slot.bases(&bases), for_slot.reserve(limit))).await;
+            let _ = world.inputs.send(Input::Bases(seen)).await;
             let _ = world.inputs.send(Input::Slot { reserved, used }).await;
         });
     }

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::git::{Shadow, Site};
 use crate::model::attempt::HostFacts;
 use crate::model::id::{ActionId, AttemptId};
-use crate::model::input::Input;
+use crate::model::input::{Bases, Input};
 use crate::model::name::{BranchName, HostId, Oid, Pattern};
 use crate::model::settings::Limit;
 use crate::os::process::ProcessId;
@@ -249,6 +249,26 @@ impl World {
         let mut all = self.loaded().effective.settings.off_limits.clone();
         all.extend(lock(&self.guarded).get(&attempt).into_iter().flat_map(|bounds| &bounds.off_limits).cloned());
         all
+    }
+
+    /// Which of these bases name nothing; `None` is the base of tasks that name none. What cannot be
+    /// looked at is told by the start.
+    pub(super) fn bases(&self, wanted: &BTreeSet<Option<String>>) -> Bases {
+        let mut missing = Bases::default();
+        let git = &self.place.git;
+        let Ok(repo) = self.place.repo.renewed(git) else { return missing };
+        let default = self.loaded().effective.settings.base.clone();
+        for name in wanted {
+            let error = match repo.resolve_base(git, name.as_deref().or(default.as_deref())) {
+                Err(error) if error.is_missing_base() => error.to_string(),
+                _ => continue,
+            };
+            match name {
+                Some(name) => drop(missing.named.insert(name.clone(), error)),
+                None => missing.default = Some(error),
+            }
+        }
+        missing
     }
 
     /// Reserves a slot of this machine for the next start; says whether one is in hand, and how

@@ -57,16 +57,15 @@ fn the_same_list_again_changes_what_changed_and_adds_nothing_twice() {
 #[test]
 fn a_worktree_that_cannot_be_made_says_what_to_do_and_names_no_log() {
     let trial = Trial::with_agent();
-    trial.git(&["checkout", "-q", "--detach"]);
+    trial.git(&["branch", "standup"]);
     trial.run(&["add", "Nothing to ask"]).ok();
     trial.run(&["start", "T1"]).ok();
     trial.run(&["wait", "T1", "--for", "needs-you", "--timeout", "60s"]).ok();
     let next = trial.run(&["next"]);
     let said = format!("{}{}", next.out, next.err);
     assert!(said.contains("standup show T1") && !said.contains("standup logs"), "{said}");
-    let hint = "standup edit T1 --base main";
-    assert!(trial.run(&["show", "T1"]).ok().out.contains(hint));
-    trial.run(&hint.split(' ').skip(1).collect::<Vec<_>>()).ok();
+    assert!(trial.run(&["show", "T1"]).ok().out.contains("git branch -m standup OTHER"));
+    trial.git(&["branch", "-m", "standup", "other"]);
     trial.run(&["retry", "T1"]).ok();
     trial.run(&["wait", "T1", "--for", "review", "--timeout", "60s"]).ok();
 }

@@ -8,6 +8,7 @@ mod cli_tasks;
 mod cli_terminal;
 mod cli_trial;
 mod cli_usage;
+mod cli_words;
 mod demo;
 mod house;
 mod instruments;

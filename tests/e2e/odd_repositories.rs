@@ -211,10 +211,23 @@ fn a_branch_that_is_called_as_our_folder_of_branches() {
 fn on_no_branch_it_is_asked_what_to_start_from() {
     let odd = Odd::made("", &[]);
     odd.git(&["checkout", "-q", "--detach"]);
-    odd.fails("is on no branch (detached HEAD), and no base is set", "hint: standup edit T1 --base main");
+    odd.run(&["trust", "--yes"]).ok();
+    odd.run(&["add", "One thing"]).ok();
+    for words in [&["up"] as &[&str], &["run"], &["start", "T1"], &["retry", "T1"]] {
+        let refused = odd.run(words);
+        refused.failed(1, "is on no branch (detached HEAD), and no base is set");
+        assert!(refused.err.contains("hint: standup config set base main    # or check out a branch"), "{refused:?}");
+    }
+    let alone = odd.run(&["start", "T1"]).err;
+    assert!(alone.contains("hint: standup edit T1 --base main"), "{alone}");
+    let shown = odd.run(&["show", "T1", "--json"]).ok().json();
+    assert!(shown["attempt"].is_null() && shown["needs_you"].is_null(), "nothing was tried: {shown}");
     odd.run(&["add", "Another", "--base", "main"]).ok();
     odd.run(&["start", "T2"]).ok();
     odd.run(&["wait", "T2", "--for", "review", "--timeout", "60s"]).ok();
+    // Where each has a base of its own, nobody needs that of the settings.
+    odd.run(&["edit", "T1", "--base", "main"]).ok();
+    odd.run(&["run"]).ok();
 }
 
 #[test]

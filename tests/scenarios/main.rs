@@ -93,9 +93,10 @@ fn every_reason_to_hold_a_task_is_in_a_story() {
             kinds.collect::<Vec<_>>()
         })
         .collect();
-    for kind in
-        ["build", "review", "machine", "ports", "agent", "needs", "overlap", "limited", "trust", "asks", "dispatch"]
-    {
+    for kind in [
+        "build", "review", "machine", "ports", "agent", "base", "needs", "overlap", "limited", "trust", "asks",
+        "dispatch",
+    ] {
         assert!(told.contains(kind), "no story holds a task because of {kind}; there are {told:?}");
     }
 }

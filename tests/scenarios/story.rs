@@ -9,7 +9,7 @@ use standup::model::board::Hold;
 use standup::model::checkin::{Sent, Via};
 use standup::model::event::Record;
 use standup::model::id::{ActionId, AttemptId};
-use standup::model::input::{AgentFacts, Command, HostFound, Input, Observation, Surroundings};
+use standup::model::input::{AgentFacts, Bases, Command, HostFound, Input, Observation, Surroundings};
 use standup::model::name::{CheckName, HostId};
 use standup::model::settings::{CheckSettings, Limit, Ports, ReportFormat, Route, Settings, VerifyOn};
 use standup::model::state::{Ask, RunKind, RunState, Source};
@@ -306,6 +306,10 @@ impl Story {
             "slot" => {
                 let used = line.word_or(1, "0").parse().map_err(|e| format!("{e}"))?;
                 Ok(Input::Slot { reserved: line.word(0)? == "in-hand", used })
+            }
+            "bases" => {
+                let named = line.with.iter().map(|(name, why)| (name.clone(), why.clone())).collect();
+                Ok(Input::Bases(Bases { default: line.words.first().cloned(), named }))
             }
             "slots-free" => Ok(Input::SlotsMayBeFree),
             other => Err(format!("nobody knows what {other} means")),

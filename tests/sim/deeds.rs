@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use standup::model::action::{Action, Ended, Order, Outcome};
 use standup::model::attempt::{Exit, HostFacts, Proc};
+use standup::model::board::Board;
 use standup::model::dialog::DialogNo;
 use standup::model::event::Event;
 use standup::model::id::{ActionId, AttemptId, MsgId};
@@ -270,7 +271,7 @@ impl Effects for SimEffects {
         world.accept(order);
     }
 
-    fn reserve(&mut self) {
+    fn reserve(&mut self, _: &Board) {
         let mut world = self.0.borrow_mut();
         if world.disk.borrow().dead {
             return;

@@ -280,3 +280,30 @@ fn a_prompt_is_typed_once_as_soon_as_the_agent_says_that_it_reads() {
     scene.until("found again", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.run.kind == RunKind::Working));
     assert_eq!((scene.task(1).messages.len(), text().matches("\u{1b}[200~").count()), (1, 1));
 }
+
+#[test]
+fn a_base_that_vanishes_holds_what_waits_until_it_is_back() {
+    let mut scene = Scene::new(&playing(&["exit=0"]));
+    scene.start();
+    git(&scene.repo(), &["branch", "feature"]);
+    git(&scene.repo(), &["checkout", "-q", "--detach"]);
+    scene.start_tasks(2);
+    let mut own = spec("From elsewhere");
+    own.base = Some("feature".into());
+    scene.add_specs(vec![own]);
+    let board = scene.until("the holds", |b| is_held(b, 1, HoldKind::Base) && is_held(b, 2, HoldKind::Base));
+    assert!(hold(&board, 1).expect("hold").1.contains("on no branch (detached HEAD)"), "{:?}", board.holds);
+    match scene.wish(Wish::Start { task: id(1) }) {
+        Err(ClientError::Refused(refusal)) => {
+            assert_eq!(refusal.code, RefusalCode::Failure);
+            assert!(refusal.hints.concat().contains("--base"), "{refusal:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // One with a base of its own is judged by that.
+    scene.until("its own base", |b| b.tasks[&id(3)].attempt().is_some_and(|a| a.base.as_deref() == Some("feature")));
+    let board = scene.client().board().expect("board").board;
+    assert!([1, 2].iter().all(|n| board.tasks[&id(*n)].attempts.is_empty()), "nothing failed");
+    git(&scene.repo(), &["checkout", "-q", "main"]);
+    scene.until("both", |b| [1, 2].iter().all(|n| b.tasks[&id(*n)].attempt().is_some_and(|a| a.base_oid.is_some())));
+}

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use standup::model::board::{Board, MachineSlots};
-use standup::model::input::AgentFacts;
+use standup::model::input::{AgentFacts, Bases};
 use standup::model::name::AgentName;
 use standup::model::settings::{AgentSettings, Limit};
 use standup::model::time::Now;
@@ -46,6 +46,7 @@ pub(crate) fn facts_of(stop_hook: bool) -> AgentFacts {
 pub(crate) fn plain(board: &Board) -> Board {
     let mut board = board.clone();
     (board.surroundings, board.machine) = (None, MachineSlots::default());
+    board.bases = Bases::default();
     board.holds.clear();
     board.recovered = None;
     for attempt in board.tasks.values_mut().flat_map(|t| &mut t.attempts) {

@@ -8,7 +8,10 @@ use super::{Draft, Imported, title_key};
 use crate::brief::error::{Faults, Problem};
 use crate::model::id::TaskId;
 use crate::model::name::Slug;
-use crate::model::text::nearest;
+use crate::model::text::{clean, nearest};
+
+/// Columns of a title in a round.
+const MAX_TITLE: usize = 40;
 
 /// For so many unknown needs the nearest task is looked for: each look goes through the whole list.
 const GUESSES: usize = 5;
@@ -17,7 +20,9 @@ const GUESSES: usize = 5;
 pub(super) fn resolve(drafts: Vec<Draft>, faults: &mut Faults<'_>) -> Vec<Imported> {
     let names = Names::of(&drafts);
     let mut all: Vec<Imported> = Vec::with_capacity(drafts.len());
-    for Draft { key, brief, done, line, lenient, .. } in drafts {
+    let mut written = BTreeMap::new();
+    for Draft { key, number, brief, done, line, lenient } in drafts {
+        written.insert(key.clone(), as_written(&key, number, &brief.title));
         let mut imported =
             Imported { key, brief, needs: Vec::new(), needs_tasks: Vec::new(), done, line, notes: Vec::new() };
         for found in &imported.brief.front.needs {
@@ -35,16 +40,26 @@ pub(super) fn resolve(drafts: Vec<Draft>, faults: &mut Faults<'_>) -> Vec<Import
         all.push(imported);
     }
     if faults.errors.is_empty() {
-        refuse_cycle(&all, faults);
+        refuse_cycle(&all, &written, faults);
     }
     all
 }
 
-fn refuse_cycle(all: &[Imported], faults: &mut Faults<'_>) {
+/// A task of a list as the person knows it: by its number there, and by its title.
+fn as_written(key: &str, number: Option<u32>, title: &str) -> String {
+    let title = clean(title, MAX_TITLE);
+    match number {
+        Some(_) if key.starts_with('#') => format!("{key} ({title})"),
+        Some(number) => format!("{number} ({title})"),
+        None => format!("\"{title}\""),
+    }
+}
+
+fn refuse_cycle(all: &[Imported], written: &BTreeMap<String, String>, faults: &mut Faults<'_>) {
     let edges = all.iter().map(|task| (task.key.as_str(), task.needs.iter().map(String::as_str).collect())).collect();
     let Some(path) = cycle(&edges) else { return };
     let line = all.iter().find(|task| task.key == path[0]).map_or(1, |task| task.line);
-    faults.at(line, 1, Problem::Cycle { path: path.into_iter().map(str::to_owned).collect() });
+    faults.at(line, 1, Problem::Cycle { path: path.into_iter().filter_map(|key| written.get(key).cloned()).collect() });
 }
 
 /// A way round in a graph of needs, first and last the same; `None` if there is none. Names

@@ -186,12 +186,14 @@ fn needs_that_are_no_tasks_are_told_with_the_nearest() {
 #[test]
 fn tasks_that_wait_for_each_other_are_told_as_a_round() {
     let told = complaints("1. a (after 3)\n2. b (after 1)\n3. c (after 2)\n4. d\n");
-    assert_eq!(
-        told,
-        ["tasks.txt:1:1: these tasks wait for each other: tasks.txt#1 → tasks.txt#3 → tasks.txt#2 → tasks.txt#1"]
-    );
+    assert_eq!(told, ["tasks.txt:1:1: these tasks wait for each other: 1 (a) → 3 (c) → 2 (b) → 1 (a)"]);
     let told = complaints("1. a (after 1)\n");
-    assert!(told[0].ends_with("tasks.txt#1 → tasks.txt#1"), "{told:?}");
+    assert!(told[0].ends_with(": 1 (a) → 1 (a)"), "{told:?}");
+    let named = "- Fix the pager (after test-it)\n- Test it (after fix-the-pager)\n";
+    let round = "these tasks wait for each other: 1 (Fix the pager) → 2 (Test it) → 1 (Fix the pager)";
+    assert!(complaints(named)[0].ends_with(round), "{:?}", complaints(named));
+    let told = import(STDIN, named.as_bytes()).expect_err("a round")[0].to_string();
+    assert!(told.ends_with(round), "standard input has no name that anybody wrote: {told}");
 }
 
 #[test]

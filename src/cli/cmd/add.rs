@@ -4,6 +4,7 @@ use crate::brief::{self, Brief};
 use crate::cli::briefs::{self, Flags};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
+use crate::cli::named;
 use crate::model::board::Board;
 use crate::model::id::TaskId;
 use crate::model::input::{Command, NewTask, Reply};
@@ -34,6 +35,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     spec.needs = needs(ctx, written, None)?;
     let needs = spec.needs.clone();
     args.flags.apply(&mut spec, needs);
+    named::require(ctx, &spec, None)?;
     let mode = spec.mode;
     let task = NewTask { spec, needs_new: Vec::new() };
     let (reply, _) = ctx.command(Command::Add { tasks: vec![task] }, vec![brief.source.clone()])?;
@@ -47,7 +49,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         let body = serde_json::json!({"id": id, "title": brief.title, "slug": brief.slug().as_str()});
         ctx.ui.json(&crate::board::doc::Document::new("add", body))?;
     } else {
-        ctx.ui.answer(&format!("{id}  {}", clean_line(&brief.title)))?;
+        ctx.ui.answer(&format!("{id}  {}", briefs::title(ctx, &brief.title, 6)))?;
         if brief.criteria.is_empty() && args.brief.is_some() {
             ctx.ui.say("nothing in the brief says when it is done");
             ctx.ui.hint(&format!("standup lint {id}"));
@@ -71,6 +73,7 @@ fn say_if_it_cannot_plan(ctx: &Context, id: TaskId) -> Result<(), Failure> {
 }
 
 fn brief_of(ctx: &Context, title: Option<&str>, file: Option<&str>) -> Result<Brief, Failure> {
+    briefs::require_title(title)?;
     if let Some(file) = file {
         let bytes = briefs::read(ctx, file, "--brief")?;
         return Ok(brief::parse(if file == briefs::STDIN { "stdin" } else { file }, &bytes, title)?);

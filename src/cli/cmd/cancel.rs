@@ -18,8 +18,7 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, args.task.as_deref())?;
-    let from = board.tasks[&task].column;
     let reason = super::reason(ctx, args.reason, &format!("standup cancel {task}"))?;
     ctx.command(Command::Cancel { task, reason }, Vec::new())?;
-    super::moved(ctx, task, from, Column::Canceled)
+    super::moved(ctx, &board.tasks[&task], Column::Canceled)
 }

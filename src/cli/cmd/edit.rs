@@ -4,12 +4,12 @@ use crate::brief;
 use crate::cli::briefs::{self, Flags};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
+use crate::cli::named;
 use crate::model::board::{Board, Task};
 use crate::model::id::TaskId;
 use crate::model::input::{Command, Reply};
 use crate::model::name::Slug;
 use crate::model::task::{Column, TaskSpec};
-use crate::model::text::clean_line;
 use crate::policy;
 
 /// What the supervisor holds a running agent to without its knowing.
@@ -44,13 +44,16 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     } else {
         (task.spec.clone(), None)
     };
+    briefs::require_title(args.title.as_deref())?;
     if let Some(title) = args.title {
         spec.slug = Slug::from_title(&title);
         spec.title = title;
     }
     let needs = super::add::needs(ctx, &args.flags.after, Some(&board))?;
     args.flags.apply(&mut spec, needs);
-    let title = clean_line(&spec.title);
+    named::require(ctx, &spec, Some(&task.spec))?;
+    let title = briefs::title(ctx, &spec.title, 18);
+    let later = Later::between(&task.spec, &spec);
     let (reply, _) = ctx.command(Command::Edit { task: id, spec: Box::new(spec) }, text.into_iter().collect())?;
     let changed = matches!(&reply, Reply::Tasks { changed, .. } if !changed.is_empty());
     let board = ctx.seen()?.board;
@@ -60,7 +63,52 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if let Some(task) = now.filter(|_| changed && !untold.is_empty()) {
         tell(ctx, &board, task, &untold);
     }
+    if changed {
+        later.tell(ctx, &board.tasks[&id], !untold.is_empty());
+    }
     Ok(Code::Ok)
+}
+
+/// What was changed and does not count for what is under way.
+struct Later {
+    /// Counts for a new attempt.
+    next: Vec<&'static str>,
+    /// Counts where the task waits for room.
+    priority: bool,
+}
+
+impl Later {
+    fn between(old: &TaskSpec, new: &TaskSpec) -> Self {
+        let parts = [
+            ("agent", old.agent != new.agent),
+            ("mode", old.mode != new.mode),
+            ("base", old.base != new.base),
+            ("needs", old.needs != new.needs),
+        ];
+        let next = parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
+        Self { next, priority: old.priority != new.priority }
+    }
+
+    /// Says of each when it counts, unless it counts at once: for a task that has not begun.
+    fn tell(&self, ctx: &Context, task: &Task, hinted: bool) {
+        let id = task.id;
+        if task.column.is_closed() {
+            ctx.ui.say(&format!("{id} is {}: this counts only if it is opened again", task.column));
+            return ctx.ui.hint(&format!("standup move {id} backlog --reason \"…\""));
+        }
+        let Some(attempt) = task.attempt().filter(|_| task.column != Column::Backlog) else { return };
+        if self.priority {
+            ctx.ui.say(&format!("{id} was started already: its priority counts when it waits for room again"));
+        }
+        if !self.next.is_empty() {
+            let goes = if self.next.len() == 1 { "counts" } else { "count" };
+            let parts = self.next.join(", ");
+            ctx.ui.say(&format!("{parts} {goes} for a new attempt; {id}/{} stays as it was started", attempt.no));
+            if !hinted {
+                ctx.ui.hint(&format!("standup retry {id}"));
+            }
+        }
+    }
 }
 
 /// Says what the agent of an attempt does not know, and how it may hear of it.

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::board::doc::Document;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::ui::{Color, Ui};
@@ -15,6 +16,7 @@ use crate::client::attach::{self, AttachError};
 use crate::host::registry::{self, HostRecord};
 use crate::host::{self, StartError};
 use crate::model::name::{HostId, NameError};
+use crate::model::time::Wall;
 use crate::os::file::FileError;
 use crate::os::locate::{self, Dirs, LocateError};
 use crate::os::socket;
@@ -47,7 +49,7 @@ const FOREIGN: [&str; 8] = [
 const USAGE: [&str; 4] = [
     "standup host start [--rows R] [--cols C] NAME -- COMMAND…",
     "standup host attach [--readonly] NAME",
-    "standup host list",
+    "standup host list [--json]",
     "standup host stop NAME",
 ];
 
@@ -110,7 +112,7 @@ enum HostCommandError {
 /// Run a program on a terminal of its own, without repository or supervisor
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// start [--rows R] [--cols C] NAME -- COMMAND…, attach [--readonly] NAME, list, stop NAME
+    /// start [--rows R] [--cols C] NAME -- COMMAND…, attach [--readonly] NAME, list [--json], stop NAME
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     rest: Vec<OsString>,
 }
@@ -123,7 +125,8 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
 /// The same from bare arguments, before anything else of the command line is looked at: it is
 /// called for every one of many hosts.
 pub(in crate::cli) fn bare(args: &[OsString]) -> u8 {
-    let ui = Ui::new(false, false, false, true, Color::Auto);
+    let json = args.first().is_some_and(|verb| verb == "list") && args.iter().any(|arg| arg == "--json");
+    let ui = Ui::new(json, false, false, true, Color::Auto);
     match carry_out(args, &ui).map_err(Failure::from) {
         Ok(()) => Code::Ok.number(),
         Err(failure) => {
@@ -143,6 +146,10 @@ impl From<HostCommandError> for Failure {
         let failure = Self { code, ..Self::of(&error) };
         match &error {
             HostCommandError::Usage(_) => USAGE.iter().fold(failure, |failure, line| failure.hint(*line)),
+            HostCommandError::Attach(AttachError::NotATerminal { label, .. }) => failure
+                .hint("run it in a terminal")
+                .hint(format!("script -qc 'standup host attach {label}' /dev/null    # gives it one")),
+            HostCommandError::Attach(AttachError::Nested { .. }) => failure.hint("detach from it first (ctrl-] d)"),
             HostCommandError::Attach(attach) => match attach.hint() {
                 Some(hint) => failure.hint(hint),
                 None => failure,
@@ -159,7 +166,8 @@ fn carry_out(args: &[OsString], ui: &Ui) -> Result<(), HostCommandError> {
     let text: Vec<Option<&str>> = args.iter().map(|arg| arg.to_str()).collect();
     match text.as_slice() {
         [Some("start"), ..] => start(&args[1..]),
-        [Some("list")] => list(ui),
+        [Some("list")] => list(ui, ui.json),
+        [Some("list"), Some("--json")] => list(ui, true),
         [Some("stop"), Some(name)] => stop(HostId::new(*name)?),
         [Some("attach"), Some("--readonly"), Some(name)] => attach(&HostId::new(*name)?, true, ui),
         [Some("attach"), Some(name)] => attach(&HostId::new(*name)?, false, ui),
@@ -253,23 +261,70 @@ fn socket_path(runtime: &Path, id: &HostId) -> PathBuf {
     runtime.join(format!("{short}.sock"))
 }
 
-fn list(ui: &Ui) -> Result<(), HostCommandError> {
-    let mut text = String::new();
-    for host in registry::list(&hosts_dir(&Dirs::find()?))? {
-        let state = match (&host.exit, host.alive) {
-            (_, true) => "running".to_owned(),
-            (Some(exit), _) => match (&exit.error, exit.code, exit.signal) {
-                (Some(_), ..) => "failed to start".into(),
-                (_, Some(code), _) => format!("exited {code}"),
-                (_, _, Some(signal)) => format!("killed by signal {signal}"),
-                _ => "ended".into(),
-            },
-            (None, false) => "lost".into(),
+/// What `host list --json` says of a host.
+#[derive(Debug, serde::Serialize)]
+struct Row {
+    name: HostId,
+    /// `running`, `exited`, `killed`, `failed`, `ended` or `lost`.
+    state: &'static str,
+    /// The program; `null` once it has ended.
+    pid: Option<u32>,
+    host_pid: Option<u32>,
+    /// When the program started.
+    since: Option<Wall>,
+    /// When it ended.
+    until: Option<Wall>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    /// Why the program never ran.
+    error: Option<String>,
+}
+
+impl Row {
+    fn of(host: HostRecord) -> Self {
+        let exit = host.exit.as_ref().filter(|_| !host.alive);
+        let state = match exit {
+            _ if host.alive => "running",
+            None => "lost",
+            Some(exit) if exit.error.is_some() => "failed",
+            Some(exit) if exit.code.is_some() => "exited",
+            Some(exit) if exit.signal.is_some() => "killed",
+            Some(_) => "ended",
         };
-        let pid = host.running.as_ref().filter(|_| host.alive).map_or("-".into(), |r| r.agent.pid.to_string());
-        text.push_str(&format!("{}\t{state}\t{pid}\n", host.id));
+        let running = host.running.as_ref().filter(|_| host.alive);
+        Self {
+            state,
+            pid: running.map(|r| r.agent.pid),
+            host_pid: running.map(|r| r.host.pid),
+            since: host.running.as_ref().map(|r| r.started_at).or_else(|| exit.map(|e| e.started_at)),
+            until: exit.map(|e| e.ended_at),
+            exit_code: exit.and_then(|e| e.code),
+            signal: exit.and_then(|e| e.signal),
+            error: exit.and_then(|e| e.error.clone()),
+            name: host.id,
+        }
     }
-    ui.raw(text.as_bytes()).map_err(|failure| HostCommandError::Said(failure.text))
+
+    fn line(&self) -> String {
+        let state = match (self.state, self.exit_code, self.signal) {
+            ("failed", ..) => "failed to start".to_owned(),
+            (_, Some(code), _) => format!("exited {code}"),
+            (_, _, Some(signal)) => format!("killed by signal {signal}"),
+            (state, ..) => state.to_owned(),
+        };
+        let pid = self.pid.map_or("-".to_owned(), |pid| pid.to_string());
+        format!("{}\t{state}\t{pid}\n", self.name)
+    }
+}
+
+fn list(ui: &Ui, json: bool) -> Result<(), HostCommandError> {
+    let rows: Vec<Row> = registry::list(&hosts_dir(&Dirs::find()?))?.into_iter().map(Row::of).collect();
+    let said = if json {
+        ui.json(&Document::new("hosts", serde_json::json!({"hosts": rows})))
+    } else {
+        ui.raw(rows.iter().map(Row::line).collect::<String>().as_bytes())
+    };
+    said.map_err(|failure| HostCommandError::Said(failure.text))
 }
 
 fn find(id: &HostId) -> Result<HostRecord, HostCommandError> {

@@ -8,6 +8,7 @@ use crate::brief::{self, BriefError, Imported};
 use crate::cli::briefs;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
+use crate::cli::named::Names;
 use crate::model::board::Board;
 use crate::model::id::TaskId;
 use crate::model::input::{Command, NewTask, Reply};
@@ -35,7 +36,9 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let list = brief::import(&name, &bytes).map_err(|errors| Failure::from(as_written(errors, &args.file)))?;
     let open: Vec<&Imported> = list.iter().filter(|task| !task.done).collect();
     for task in &open {
-        task.notes.iter().for_each(|note| ctx.ui.say(&format!("{}:{}: {}", args.file, task.line, clean_line(note))));
+        task.notes
+            .iter()
+            .for_each(|note| ctx.ui.say(&format!("{}:{}: {}", shown(&args.file), task.line, clean_line(note))));
         briefs::warn(ctx, &task.brief);
     }
     let ticked = list.len() - open.len();
@@ -48,6 +51,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let tasks = new_tasks(&open);
     let fates = relist::fates(&board, &tasks);
+    require_named(ctx, &args.file, &board, &open, &tasks, &fates)?;
     let keeps = say_who_keeps_the_old(ctx, &board, &fates);
     if args.dry_run || tasks.iter().zip(&fates).all(|(task, fate)| is_in_its_place(task, *fate, &board)) {
         return planned(ctx, &args, &open, &fates, &keeps);
@@ -72,13 +76,37 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
             Fate::Change(id) => ("changed", Some(*id)),
             Fate::Leave(id) => ("as before", Some(*id)),
         };
-        text.push_str(&line(word, id, &task.brief.title));
+        text.push_str(&line(ctx, word, id, &task.brief.title));
     }
     ctx.ui.answer(&text)?;
     if !board.dispatch {
         ctx.ui.hint("standup run");
     }
     Ok(Code::Ok)
+}
+
+/// Refuses tasks that name what is not here, each with its place in the list.
+fn require_named(
+    ctx: &Context,
+    file: &str,
+    board: &Board,
+    open: &[&Imported],
+    tasks: &[NewTask],
+    fates: &[Fate],
+) -> Result<(), Failure> {
+    let names = Names::new(ctx);
+    let mut wrong = Vec::new();
+    for ((imported, task), fate) in open.iter().zip(tasks).zip(fates) {
+        let old = fate.known().map(|id| &board.tasks[&id].spec);
+        let place = format!("{}:{}: ", shown(file), imported.line);
+        wrong.extend(names.wrong(&task.spec, old).into_iter().map(|found| (place.clone(), found)));
+    }
+    names.require(&wrong)
+}
+
+/// The list as messages name it.
+fn shown(written: &str) -> &str {
+    if written == briefs::STDIN { "stdin" } else { written }
 }
 
 /// The same list is recognised wherever it is imported from: by its path in the repository.
@@ -94,8 +122,7 @@ fn name_of(ctx: &Context, written: &str) -> Result<String, Failure> {
 
 /// Mistakes name the file as the person did.
 fn as_written(mut errors: Vec<BriefError>, written: &str) -> Vec<BriefError> {
-    let file = if written == briefs::STDIN { "stdin" } else { written };
-    errors.iter_mut().for_each(|error| error.file = file.to_owned());
+    errors.iter_mut().for_each(|error| error.file = shown(written).to_owned());
     errors
 }
 
@@ -160,9 +187,9 @@ fn planned(ctx: &Context, args: &Args, open: &[&Imported], fates: &[Fate], keeps
         return Ok(Code::Ok);
     }
     let lines = open.iter().zip(fates).map(|(task, fate)| match fate {
-        Fate::Add => line("would add", None, &task.brief.title),
-        Fate::Change(id) => line("would change", Some(*id), &task.brief.title),
-        Fate::Leave(id) => line("as before", Some(*id), &task.brief.title),
+        Fate::Add => line(ctx, "would add", None, &task.brief.title),
+        Fate::Change(id) => line(ctx, "would change", Some(*id), &task.brief.title),
+        Fate::Leave(id) => line(ctx, "as before", Some(*id), &task.brief.title),
     });
     ctx.ui.answer(&lines.collect::<String>())?;
     if !args.dry_run {
@@ -171,7 +198,7 @@ fn planned(ctx: &Context, args: &Args, open: &[&Imported], fates: &[Fate], keeps
     Ok(Code::Ok)
 }
 
-fn line(word: &str, id: Option<TaskId>, title: &str) -> String {
+fn line(ctx: &Context, word: &str, id: Option<TaskId>, title: &str) -> String {
     let id = id.map(|id| id.to_string()).unwrap_or_default();
-    format!("{word:<12} {id:<4} {}\n", clean_line(title))
+    format!("{word:<12} {id:<4} {}\n", briefs::title(ctx, title, 18))
 }

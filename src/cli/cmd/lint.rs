@@ -8,6 +8,7 @@ use crate::brief::{self, Brief, Finding, Level};
 use crate::cli::briefs;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
+use crate::cli::named::Names;
 use crate::model::text::clean_line;
 
 /// Judge a brief: vague words, nothing to observe, too much at once
@@ -23,8 +24,9 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let (name, list) = briefs_of(ctx, args.what.as_deref())?;
+    let names = Names::new(ctx);
     let found: Vec<(&Brief, Vec<Finding>)> =
-        list.iter().map(|brief| (brief, brief::lint(brief, ctx.checks()))).collect();
+        list.iter().map(|brief| (brief, [brief::lint(brief, ctx.checks()), unknown(&names, brief)].concat())).collect();
     if ctx.ui.json {
         let rows: Vec<serde_json::Value> = found.iter().map(|(brief, findings)| row(brief, findings)).collect();
         ctx.ui.json(&Document::new("lint", serde_json::json!({"file": name, "briefs": rows})))?;
@@ -34,6 +36,13 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     }
     let warned = found.iter().flat_map(|(_, findings)| findings).any(|finding| finding.level == Level::Warn);
     Ok(if args.strict && warned { Code::NotMet } else { Code::Ok })
+}
+
+/// What a brief names that is not in this repository.
+fn unknown(names: &Names<'_>, brief: &Brief) -> Vec<Finding> {
+    let wrong = names.wrong(&briefs::spec(brief), None).into_iter();
+    let level = |may_come| if may_come { Level::Note } else { Level::Warn };
+    wrong.map(|w| Finding { line: 1, level: level(w.may_come), text: w.text, hint: w.hint }).collect()
 }
 
 /// What is judged, and how places in it are named.

@@ -6,9 +6,11 @@ use super::context::Context;
 use super::error::{Code, Failure};
 use super::ui::{Color, Ui};
 use crate::board::doc::Document;
+use crate::model::board::Task;
 use crate::model::id::TaskId;
 use crate::model::input::Reply;
 use crate::model::task::Column;
+use crate::model::text::clean_line;
 
 pub(in crate::cli) mod add;
 pub(in crate::cli) mod agents;
@@ -119,8 +121,9 @@ fn reason(ctx: &Context, written: Option<String>, command: &str) -> Result<Strin
     Ok(reason)
 }
 
-/// Says that a card was moved.
-fn moved(ctx: &Context, task: TaskId, from: Column, to: Column) -> Result<Code, Failure> {
+/// Says that a card was moved, and what that ended; `was` is the task before.
+fn moved(ctx: &Context, was: &Task, to: Column) -> Result<Code, Failure> {
+    let (task, from) = (was.id, was.column);
     if ctx.ui.json {
         let body = serde_json::json!({"task": task, "from": from, "to": to});
         ctx.ui.json(&Document::new("move", body))?;
@@ -129,5 +132,25 @@ fn moved(ctx: &Context, task: TaskId, from: Column, to: Column) -> Result<Code, 
     } else {
         ctx.ui.answer(&format!("{task}: {from} → {to}"))?;
     }
+    if from != to && (to.is_closed() || to == Column::Backlog) {
+        say_what_ended(ctx, was, to);
+    }
     Ok(Code::Ok)
+}
+
+fn say_what_ended(ctx: &Context, was: &Task, to: Column) {
+    let (id, Some(attempt)) = (was.id, was.attempt()) else { return };
+    let branch = clean_line(attempt.branch.as_str());
+    match (attempt.is_active(), attempt.base_oid.is_some()) {
+        (true, true) => ctx.ui.say(&format!("the agent of {id}/{} is stopped; its work stays on {branch}", attempt.no)),
+        (true, false) => ctx.ui.say(&format!("{id}/{} is stopped before it began", attempt.no)),
+        (false, true) if to == Column::Backlog => {
+            ctx.ui.say(&format!("the work of {id}/{} stays on {branch}", attempt.no))
+        }
+        (false, _) => {}
+    }
+    if to == Column::Backlog && !was.column.is_closed() {
+        ctx.ui.say(&format!("{id} is not started again by itself; then it is a new attempt"));
+        ctx.ui.hint(&format!("standup resume {id}"));
+    }
 }

@@ -32,7 +32,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         args.reason.unwrap_or_default()
     };
     ctx.command(Command::Move { task, to: args.column, reason }, Vec::new())?;
-    super::moved(ctx, task, from, args.column)
+    super::moved(ctx, &board.tasks[&task], args.column)
 }
 
 /// Whether a move is one of those whose reasons are counted: giving up, sending back, taking over.

@@ -18,7 +18,7 @@ pub(in crate::cli) struct Args {
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let task = ctx.task(&board, args.task.as_deref())?;
-    super::up::require_ready(ctx)?;
+    super::up::require_ready_anew(ctx, &board.tasks[&task])?;
     let (reply, _) = ctx.command(Command::Retry { task, agent: args.agent }, Vec::new())?;
     super::begun(ctx, task, &reply)
 }

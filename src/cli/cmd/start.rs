@@ -26,7 +26,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     if args.dry_run {
         return dry_run(ctx, &board, task);
     }
-    super::up::require_ready(ctx)?;
+    super::up::require_ready_for(ctx, &board.tasks[&task])?;
     let (reply, _) = ctx.command(Command::Start { task }, Vec::new())?;
     super::begun(ctx, task, &reply)
 }

@@ -7,9 +7,12 @@ use crate::board::{text, view};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::cli::tail::{Interrupts, Tail};
+use crate::model::astray::Astray;
+use crate::model::board::{Board, Task};
 use crate::model::event::Event;
 use crate::model::id::{AttemptId, CheckRun, Seq};
 use crate::model::input::{Command, Reply};
+use crate::model::text::clean_line;
 use crate::model::time::Span;
 use crate::model::verdict::VerdictOutcome;
 use crate::supervisor::journal;
@@ -55,7 +58,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     } else {
         let tails = seen.board.attempt(attempt).and_then(|a| a.judged.as_ref()).map(|j| &j.verdict);
         ctx.ui.answer(&text::evidence(&found, tails, &ctx.ui))?;
-        hints(ctx, &found, verdict);
+        hints(ctx, &found, verdict, &seen.board);
     }
     Ok(if verdict.outcome == VerdictOutcome::Green { Code::Ok } else { Code::NotMet })
 }
@@ -72,7 +75,20 @@ fn started(ctx: &Context, attempt: AttemptId) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
-fn hints(ctx: &Context, task: &doc::Task, verdict: &doc::Verdict) {
+fn hints(ctx: &Context, task: &doc::Task, verdict: &doc::Verdict, board: &Board) {
+    let attempt = board.tasks.get(&task.id).and_then(Task::attempt);
+    if let Some(attempt) = attempt.filter(|a| matches!(a.astray, Some(Astray::Broken { .. }))) {
+        ctx.ui
+            .say(&format!("no check can run there; what was committed is on {}", clean_line(attempt.branch.as_str())));
+        if attempt.worktree.is_dir() {
+            ctx.ui.hint(&format!("git worktree repair && standup verify {}    # where its .git was changed", task.id));
+        }
+        return ctx.ui.hint(&format!("standup retry {}    # a new worktree", task.id));
+    }
+    // What did not run wrote nothing.
+    if verdict.outcome == VerdictOutcome::Error && verdict.checks.iter().all(|check| check.exit_code.is_none()) {
+        return ctx.ui.hint(&format!("standup show {}", task.id));
+    }
     if verdict.outcome == VerdictOutcome::None {
         ctx.ui.say("there are no checks: add [[verify.check]] to agents.toml, or a block marked verify to the brief");
     }
