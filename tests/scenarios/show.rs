@@ -124,7 +124,8 @@ fn of_deadlines(event: &Event) -> String {
         Event::NudgeGiven { number } => format!("reminder {number} given at its stop"),
         Event::CheckInMissed { why } => format!("LATE: {why}"),
         Event::MachineSlept { span } => format!("the machine slept {span}"),
-        Event::LimitTripped { limit, action, why } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
+        Event::LimitTripped { limit, action, why, .. } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
+        Event::LimitRaised { limit } => format!("limit {} raised", limit.key()),
         Event::UsageObserved { seen } => {
             let cpu = seen.cpu.map(|cpu| format!(" {cpu} of CPU time")).unwrap_or_default();
             let counted = seen.log.as_ref().map(|(of, c)| {
