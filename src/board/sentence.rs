@@ -73,10 +73,11 @@ pub fn sentence(event: &Event) -> String {
         Event::UsageObserved { seen } => usage::seen_text(seen),
         Event::StrayedFromPlan { paths } => format!("changed files while it was to plan only: {}", paths.join(", ")),
         Event::OffLimitsTouched { paths } => touched_sentence(paths),
-        Event::AnswerGiven { choice, way, .. } => match way {
-            Way::Hook => format!("answered: {} (by its hook)", choice.text),
-            Way::Key => format!("answered: {} (by a key)", choice.text),
-        },
+        Event::AnswerGiven { choice, way, note, .. } => {
+            let by = if *way == Way::Hook { "its hook" } else { "a key" };
+            let words = note.as_ref().map(|note| format!(", {}", first_line(note))).unwrap_or_default();
+            format!("answered: {}{words} (by {by})", choice.text)
+        }
         Event::AnswerWritten { .. } => "the answer is handed over".into(),
         Event::AnswerTaken { .. } => "the answer arrived".into(),
         Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),

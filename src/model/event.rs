@@ -504,6 +504,9 @@ pub enum Event {
         way: Way,
         /// By this action.
         action: ActionId,
+        /// What the agent is told beside a no.
+        #[serde(default)]
+        note: Option<String>,
     },
     /// The answer was handed over.
     AnswerWritten {

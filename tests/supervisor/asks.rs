@@ -171,8 +171,12 @@ fn hooked() -> Scene {
 
 #[test]
 fn a_hook_that_waits_is_told_the_decision() {
-    for (choice, said) in [("yes", "\"allow\""), ("no", "\"deny\"")] {
+    for (choice, said) in
+        [("yes", "\"allow\""), ("no", "\"deny\""), ("no use \"make clean\"", "use \\\"make clean\\\"\"")]
+    {
         let scene = hooked();
+        let (code, _, refused) = cli(&scene, &["answer", "T1", "yes", "but only once"]);
+        assert!(code == 2 && refused.contains("standup answer T1 yes"), "{code} {refused}");
         answer(&scene, choice).expect("accepted");
         assert_eq!(until_file(&scene.home().join("ended")).trim(), "0");
         let printed = std::fs::read_to_string(scene.home().join("said")).expect("read");
