@@ -154,6 +154,39 @@ fn the_end_of_a_limit_is_told_to_people_in_their_own_time_and_to_programs_in_utc
     assert!(json.contains(&end.minute()) && !json.contains("+05:30"), "{json}");
 }
 
+#[test]
+fn a_limit_that_the_screen_names_after_the_error_is_never_told_as_one() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("told");
+    // Codex reports the error without a word, and paints what it was a moment later.
+    let fails = |words: &str| format!("printf '\\033]7501;state=error:app=codex\\007'; printf '■ {words}\\r\\n'");
+    let script = format!(
+        "begin; {}; while [ ! -e $HOME/again ]; do sleep 0.1; done; goes_on; {}; rest",
+        fails("You’ve hit your usage limit."),
+        fails("stream disconnected"),
+    );
+    let mut scene = Scene::new(&agent("codex", &script, &notifying(&file)));
+    scene.start();
+    scene.start_tasks(1);
+    let needs = |kind: NeedKind| move |b: &Board| b.tasks[&id(1)].needs_you.as_ref().is_some_and(|n| n.kind == kind);
+    scene.until("out of quota", needs(NeedKind::Limit));
+    poll("the notification", || !told(&file).is_empty());
+    std::fs::write(scene.home().join("again"), "").expect("write");
+    let board = scene.until("an error is one all the same", needs(NeedKind::Exit));
+    let question = board.tasks[&id(1)].needs_you.as_ref().map(|need| need.question.clone()).unwrap_or_default();
+    assert!(question.contains("stream disconnected"), "{question}");
+    poll("the second notification", || told(&file).len() >= 2);
+    let raised: Vec<NeedKind> = scene.events(1).iter().filter_map(raised).collect();
+    assert_eq!(raised, [NeedKind::Limit, NeedKind::Exit]);
+    let told = told(&file);
+    assert!(told[0].starts_with("T1 is over a limit") && told[1].starts_with("T1 went wrong"), "{told:?}");
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+fn raised(event: &Event) -> Option<NeedKind> {
+    if let Event::NeedsYouRaised { kind, .. } = event { Some(*kind) } else { None }
+}
+
 /// An agent whose hook waits beside its dialog; what the hook prints lies in its folder.
 const HOOKED: &str = r#"begin; ask "touch x"
 printf '{"session_id":"%s","cwd":"%s","hook_event_name":"PermissionRequest","tool_name":"Bash","tool_input":{"command":"touch x"}}' \
