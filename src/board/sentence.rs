@@ -91,6 +91,17 @@ pub fn sentence(event: &Event) -> String {
     }
 }
 
+/// What a person is asked by an event, or why one is, where its sentence says just that.
+pub(super) fn asked(event: &Event) -> Option<&str> {
+    match event {
+        Event::QuestionAsked { text, .. } => Some(text),
+        Event::NeedsYouRaised { question, .. } => Some(question),
+        Event::LimitTripped { why, .. } => Some(why),
+        Event::CheckInReceived { check_in, .. } => check_in.question.as_deref().filter(|q| *q == said(check_in)),
+        _ => None,
+    }
+}
+
 fn compared_sentence(contradictions: &[String], hollow: bool) -> String {
     match (contradictions, hollow) {
         ([], false) => "the check-in was put beside the facts".into(),

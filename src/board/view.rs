@@ -6,6 +6,7 @@ use crate::model::astray::Astray;
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task};
 use crate::model::dialog::{Choice, Says};
+use crate::model::event::Event;
 use crate::model::id::TaskId;
 use crate::model::message::Delivery;
 use crate::model::name::AgentName;
@@ -18,7 +19,7 @@ use crate::model::verdict::VerdictOutcome;
 use crate::policy::{self, interval, required, unmet};
 use crate::wire::control::{Logged, Supervisor};
 
-use super::sentence::sentence;
+use super::sentence::{asked, sentence};
 use super::{doc, usage};
 
 /// What surrounds a board that is shown.
@@ -432,7 +433,9 @@ pub fn end_text(end: &End) -> String {
 
 fn moment(logged: &Logged) -> doc::Moment {
     let event = &logged.record.event;
-    doc::Moment { at: logged.at.wall, event: event.name().to_owned(), text: sentence(event) }
+    let refines = matches!(event, Event::NeedsYouRaised { refined: true, .. });
+    let (name, text, asks) = (event.name().to_owned(), sentence(event), asked(event).map(str::to_owned));
+    doc::Moment { at: logged.at.wall, event: name, text, asks, refines }
 }
 
 /// `1 file`, `2 files`
