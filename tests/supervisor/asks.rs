@@ -132,6 +132,30 @@ fn a_question_that_offers_answers_is_answered_by_one_of_them() {
 }
 
 #[test]
+fn one_that_listens_for_an_answer_waits_whoever_asks() {
+    let script = "begin; standup ask 'Which way?' --wait > $HOME/h; mv $HOME/h $HOME/heard; rest";
+    let mut scene = Scene::new(&agent("codex", script, ""));
+    scene.start();
+    scene.start_tasks(1);
+    let (code, out, said) = cli(&scene, &["wait", "T1", "--for", "waiting", "--timeout", "30s"]);
+    assert!(code == 0 && out.contains("waiting"), "{code} {out} {said}");
+    let json = |args: &[&str]| {
+        let (code, out, said) = cli(&scene, args);
+        assert_eq!(code, 0, "{said}");
+        serde_json::from_str::<serde_json::Value>(&out).expect("JSON")
+    };
+    let (state, status) = (json(&["state", "T1", "--json"]), json(&["status", "--json"]));
+    assert_eq!((&state["state"]["kind"], &state["text"]), (&"waiting".into(), &"Which way?".into()), "{state}");
+    assert_eq!(status["tasks"][0]["state"]["kind"], "waiting", "{status}");
+    let raw = json(&["state", "T1", "--explain", "--json"]);
+    assert_eq!((&raw["state"]["kind"], &raw["signals"][0]["kind"]), (&"waiting".into(), &"working".into()), "{raw}");
+    let (code, ..) = cli(&scene, &["send", "T1", "left"]);
+    assert_eq!((code, until_file(&scene.home().join("heard")).trim()), (0, "left"));
+    let (code, out, said) = cli(&scene, &["wait", "T1", "--for", "working", "--timeout", "30s"]);
+    assert!(code == 0 && out.contains("working"), "it goes on: {code} {out} {said}");
+}
+
+#[test]
 fn the_end_of_a_limit_is_told_to_people_in_their_own_time_and_to_programs_in_utc() {
     let end = Wall((clock::now().wall.0 / 60_000 + 120) * 60_000);
     let said = STANDARD.encode(format!("usage limit reached|{}", end.0 / 1_000));
