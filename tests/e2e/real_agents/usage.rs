@@ -90,18 +90,25 @@ fn tokens_are_counted_as_the_logs_say_over_restarts_and_trip_their_limit() {
 /// What the last line of each rollout below a home says, taken together: without what came from a
 /// cache, and how many of them say anything.
 fn rollouts(home: &Path) -> (u64, usize) {
-    let found = std::process::Command::new("find").arg(home).args(["-name", "rollout-*.jsonl"]).output().expect("find");
-    let paths = String::from_utf8(found.stdout).expect("text");
-    let last = |path: &str| {
+    let (mut folders, mut files) = (vec![home.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let is_one = entry.file_name().to_string_lossy().starts_with("rollout-");
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() && is_one => files.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    let last = |path: &std::path::PathBuf| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let totals = lines.filter_map(|line| line.pointer("/payload/info/total_token_usage").cloned());
-        let number = |of: &serde_json::Value, name: &str| of[name].as_u64().expect("a number");
-        totals
-            .map(|t| number(&t, "input_tokens") + number(&t, "output_tokens") - number(&t, "cached_input_tokens"))
-            .next()
+        let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let totals = lines.find_map(|line| line.pointer("/payload/info/total_token_usage").cloned())?;
+        let number = |name: &str| totals[name].as_u64().expect("a number");
+        Some(number("input_tokens") + number("output_tokens") - number("cached_input_tokens"))
     };
-    let each: Vec<u64> = paths.lines().filter_map(last).collect();
+    let each: Vec<u64> = files.iter().filter_map(last).collect();
     (each.iter().sum(), each.len())
 }
 
