@@ -346,6 +346,10 @@ pub struct UsageRules {
     /// Logs of its parts, below the folder in which that one lies.
     #[serde(default)]
     pub parts: Vec<String>,
+    /// Logs of conversations, below the folder in which `transcripts` lie, whose first line may say
+    /// that they are of one of its parts, as Codex writes it.
+    #[serde(default)]
+    pub beside: Option<String>,
     /// What counts in them.
     pub count: Vec<CountRule>,
 }

@@ -39,6 +39,9 @@ const TITLE_THREAD: &str = "Generate a concise, single-line task title";
 /// What an agent is told whose request was denied.
 const DENIED: &str = "The person in charge of this task said no. Go on without it, or say what you need it for.";
 
+/// What it is told where the person said more.
+const DENIED_BECAUSE: &str = "The person in charge of this task said no, and:";
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -241,12 +244,14 @@ fn event(dialect: Dialect, fields: &Map<String, Value>) -> Result<Option<HookEve
     }
 }
 
-/// What a hook that asks for permission prints to decide; `None` where this CLI's hook must not.
+/// What a hook that asks for permission prints to decide, with a person's words beside a no; `None`
+/// where this CLI's hook must not.
 #[must_use]
-pub fn decision(dialect: Dialect, allow: bool) -> Option<String> {
+pub fn decision(dialect: Dialect, allow: bool, note: Option<&str>) -> Option<String> {
+    let denied = || note.map_or_else(|| DENIED.to_owned(), |note| format!("{DENIED_BECAUSE} {note}"));
     let decision = match allow {
         true => serde_json::json!({"behavior": "allow"}),
-        false => serde_json::json!({"behavior": "deny", "message": DENIED}),
+        false => serde_json::json!({"behavior": "deny", "message": denied()}),
     };
     let said = serde_json::json!({"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": decision}});
     // Codex holds its dialog back while the hook runs: there the dialog decides.

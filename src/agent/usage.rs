@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use crate::model::settings::bounds;
-use crate::model::usage::Counted;
+use crate::model::usage::{self, Counted};
 
 use super::adapter::{CountRule, UsageRules};
 
@@ -193,7 +193,7 @@ fn sum(line: &Value, places: &[String]) -> Option<Option<u64>> {
 /// An amount in millionths, if it is one that could be paid.
 fn micros(found: &Value) -> Option<u64> {
     let usd = found.as_f64().filter(|usd| (0.0..=bounds::COST_USD).contains(usd))?;
-    Some((usd * 1_000_000.0).round() as u64)
+    Some(usage::micros(usd))
 }
 
 #[cfg(test)]

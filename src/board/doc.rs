@@ -496,6 +496,12 @@ pub struct Moment {
     pub event: String,
     /// What, for people.
     pub text: String,
+    /// What of it a person is asked, or why one is.
+    #[serde(skip)]
+    pub asks: Option<String>,
+    /// Whether it tells more of what was asked just before.
+    #[serde(skip)]
+    pub refines: bool,
 }
 
 /// `events`

@@ -68,14 +68,15 @@ pub fn sentence(event: &Event) -> String {
         Event::NudgeGiven { .. } => "the end of its turn took the reminder".into(),
         Event::CheckInMissed { why } => format!("late: {why}"),
         Event::MachineSlept { span } => format!("the machine slept for {span}; nothing became due meanwhile"),
-        Event::LimitTripped { limit, action, why } => format!("limit {} ({}): {why}", limit.key(), action.name()),
+        Event::LimitTripped { limit, action, why, .. } => format!("limit {} ({}): {why}", limit.key(), action.name()),
         Event::UsageObserved { seen } => usage::seen_text(seen),
         Event::StrayedFromPlan { paths } => format!("changed files while it was to plan only: {}", paths.join(", ")),
         Event::OffLimitsTouched { paths } => touched_sentence(paths),
-        Event::AnswerGiven { choice, way, .. } => match way {
-            Way::Hook => format!("answered: {} (by its hook)", choice.text),
-            Way::Key => format!("answered: {} (by a key)", choice.text),
-        },
+        Event::AnswerGiven { choice, way, note, .. } => {
+            let by = if *way == Way::Hook { "its hook" } else { "a key" };
+            let words = note.as_ref().map(|note| format!(", {}", first_line(note))).unwrap_or_default();
+            format!("answered: {}{words} (by {by})", choice.text)
+        }
         Event::AnswerWritten { .. } => "the answer is handed over".into(),
         Event::AnswerTaken { .. } => "the answer arrived".into(),
         Event::AnswerWithheld { why, .. } => format!("the answer was not given: {why}"),
@@ -86,6 +87,17 @@ pub fn sentence(event: &Event) -> String {
         Event::AgentLoggedIn { agent, .. } => format!("{agent} is logged in again"),
         Event::AnswerUnconfirmed { .. } => "it is not certain that the answer arrived".into(),
         _ => sentence_of_hands(event),
+    }
+}
+
+/// What a person is asked by an event, or why one is, where its sentence says just that.
+pub(super) fn asked(event: &Event) -> Option<&str> {
+    match event {
+        Event::QuestionAsked { text, .. } => Some(text),
+        Event::NeedsYouRaised { question, .. } => Some(question),
+        Event::LimitTripped { why, .. } => Some(why),
+        Event::CheckInReceived { check_in, .. } => check_in.question.as_deref().filter(|q| *q == said(check_in)),
+        _ => None,
     }
 }
 
@@ -141,6 +153,7 @@ fn sentence_of_hands(event: &Event) -> String {
         Event::TaskPaused { reason } if reason.is_empty() => "paused".into(),
         Event::TaskPaused { reason } => format!("paused: {reason}"),
         Event::TaskResumed {} => "no longer paused".into(),
+        Event::LimitRaised { limit } => format!("limit {} was raised: it may go on", limit.key()),
         Event::PlanProposed { text } if text.is_empty() => "ended its turn without a plan".into(),
         Event::PlanProposed { text } => format!("proposes a plan: {}", first_line(text)),
         Event::PlanApproved {} => "the plan was approved".into(),

@@ -14,6 +14,7 @@ use crate::model::verdict::{TestCounts, VerdictOutcome};
 mod facts;
 mod lines;
 mod show;
+mod timeline;
 mod unmet;
 
 pub use lines::broken;
@@ -299,8 +300,12 @@ struct Seen<'a> {
 impl Seen<'_> {
     fn work_line(&self, t: &doc::Task) -> Vec<Part> {
         let state = if self.with_source { state_text(&t.state) } else { bare_state_text(&t.state) };
-        let mut parts = vec![Part::new(Tone::Plain, state)];
-        parts.extend(self.hold(t).map(|(_, text)| Part::new(Tone::Warn, text)));
+        let hold = self.hold(t);
+        // Of a limit with an end nothing but the end is news.
+        let says_it =
+            t.state.kind == RunKind::Limited && hold.as_ref().is_some_and(|(why, _)| *why == HoldKind::Limited);
+        let mut parts: Vec<Part> = (!says_it).then(|| Part::new(Tone::Plain, state)).into_iter().collect();
+        parts.extend(hold.map(|(_, text)| Part::new(Tone::Warn, text)));
         parts.extend(t.verdict.as_ref().map(verdict_part));
         parts.extend(contradicted(t));
         parts.extend(beyond(t));

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::model::astray::Astray;
 use crate::model::attempt::{Attempt, DiffStat, End, Phase};
-use crate::model::board::{Board, Hold, HoldKind, Task};
+use crate::model::board::{Board, Hold, HoldKind, ReceivedCheckIn, Task};
 use crate::model::dialog::{Choice, Says};
+use crate::model::event::Event;
 use crate::model::id::TaskId;
 use crate::model::message::Delivery;
 use crate::model::name::AgentName;
@@ -18,7 +19,7 @@ use crate::model::verdict::VerdictOutcome;
 use crate::policy::{self, interval, required, unmet};
 use crate::wire::control::{Logged, Supervisor};
 
-use super::sentence::sentence;
+use super::sentence::{asked, sentence};
 use super::{doc, usage};
 
 /// What surrounds a board that is shown.
@@ -107,7 +108,7 @@ pub fn task(board: &Board, task: &Task, scene: &Scene) -> doc::Task {
         slug: task.spec.slug.to_string(),
         title: task.spec.title.clone(),
         column: task.column,
-        state: state(newest, scene),
+        state: standing(task, scene).0,
         flags: flags(task),
         agent: agent(board, task),
         mode: task.spec.mode,
@@ -161,22 +162,33 @@ fn agent(board: &Board, task: &Task) -> Option<AgentName> {
         .or_else(|| settings.filter(|s| s.agents.len() == 1).and_then(|s| s.agents.keys().next().cloned()))
 }
 
-fn state(attempt: Option<&Attempt>, scene: &Scene) -> doc::State {
-    let Some(attempt) = attempt else { return doc::State { kind: RunKind::None, source: None, age_s: 0 } };
-    let checks_show = attempt.is_being_judged() && matches!(attempt.run.kind, RunKind::Idle | RunKind::Exited);
-    let kind = if checks_show {
-        RunKind::Checking
-    } else if scene.supervisor.is_none() && attempt.is_active() {
-        // Nobody has looked since the supervisor went.
-        RunKind::Unknown
-    } else if attempt.run.kind == RunKind::Quiet && listens(attempt, scene) {
-        // Its silence has a reason: it waits for a person.
-        RunKind::Waiting
-    } else {
-        attempt.run.kind
+/// What a task's agent is doing as everything shows it, and what is said of that.
+#[must_use]
+pub fn standing(task: &Task, scene: &Scene) -> (doc::State, Option<String>) {
+    let Some(attempt) = task.attempt() else {
+        return (doc::State { kind: RunKind::None, source: None, age_s: 0 }, None);
     };
-    let source = attempt.run.source.filter(|_| kind == attempt.run.kind);
-    doc::State { kind, source, age_s: scene.now.wall.since(attempt.run.at.wall).as_secs() }
+    let run = &attempt.run;
+    let checks_show = attempt.is_being_judged() && matches!(run.kind, RunKind::Idle | RunKind::Exited);
+    let in_turn = matches!(run.kind, RunKind::Working | RunKind::Quiet | RunKind::Idle | RunKind::Unknown);
+    let age_s = |at: Wall| scene.now.wall.since(at).as_secs();
+    let shown = |kind, at| (doc::State { kind, source: None, age_s: age_s(at) }, None);
+    if checks_show {
+        return shown(RunKind::Checking, run.at.wall);
+    }
+    if scene.supervisor.is_none() && attempt.is_active() {
+        // Nobody has looked since the supervisor went.
+        return shown(RunKind::Unknown, run.at.wall);
+    }
+    if in_turn && listens(attempt, scene) {
+        // Whatever its terminal shows, it waits for a person: that is what its call is about.
+        let own = |c: &&ReceivedCheckIn| c.attempt == attempt.no && c.check_in.question.is_some();
+        let asked = task.check_ins.iter().rev().find(own).map_or(run.at.wall, |c| c.at);
+        let (state, _) = shown(RunKind::Waiting, asked);
+        return (state, attempt.asks.clone());
+    }
+    let state = doc::State { kind: run.kind, source: run.source, age_s: age_s(run.at.wall) };
+    (state, Some(run.text.clone()).filter(|text| !text.is_empty()))
 }
 
 /// Whether an attempt waits for an answer elsewhere than in its terminal.
@@ -348,7 +360,7 @@ pub(super) fn crossed(attempt: &Attempt) -> impl Iterator<Item = String> + '_ {
     attempt.tripped.iter().filter(|t| is_of_budget(t)).map(|t| t.why.clone())
 }
 
-fn shown_check_in(received: &crate::model::board::ReceivedCheckIn) -> doc::ShownCheckIn {
+fn shown_check_in(received: &ReceivedCheckIn) -> doc::ShownCheckIn {
     let c = &received.check_in;
     doc::ShownCheckIn {
         at: received.at,
@@ -432,7 +444,9 @@ pub fn end_text(end: &End) -> String {
 
 fn moment(logged: &Logged) -> doc::Moment {
     let event = &logged.record.event;
-    doc::Moment { at: logged.at.wall, event: event.name().to_owned(), text: sentence(event) }
+    let refines = matches!(event, Event::NeedsYouRaised { refined: true, .. });
+    let (name, text, asks) = (event.name().to_owned(), sentence(event), asked(event).map(str::to_owned));
+    doc::Moment { at: logged.at.wall, event: name, text, asks, refines }
 }
 
 /// `1 file`, `2 files`
@@ -522,6 +536,18 @@ mod tests {
         let task = board.tasks.values_mut().next().expect("a task");
         task.attempts[0].listens_until = Some(now.mono + crate::model::time::Span::secs(20));
         assert_eq!(shown(&board, now), (RunKind::Waiting, true));
+        let (state, words) = standing(board.tasks.values().next().expect("a task"), &scene(now));
+        assert_eq!((state.source, words.as_deref()), (None, Some("which way?")), "no word of its silence");
+        for (kind, wanted) in [
+            (RunKind::Working, RunKind::Waiting),
+            (RunKind::Idle, RunKind::Waiting),
+            (RunKind::Limited, RunKind::Limited),
+        ] {
+            let task = board.tasks.values_mut().next().expect("a task");
+            task.attempts[0].run.kind = kind;
+            assert_eq!(shown(&board, now).0, wanted, "{kind:?}");
+        }
+        board.tasks.values_mut().next().expect("a task").attempts[0].run.kind = RunKind::Quiet;
         assert_eq!(shown(&board, crate::board::story::at(7)).0, RunKind::Quiet, "it gave up waiting");
     }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::mail::{Checks, Heard, Mail, MailError, Way};
-use crate::model::checkin::{self, CheckIn, Claim, Via};
+use crate::model::checkin::{self, CheckIn, Claim, Via, cut_text};
 use crate::model::id::CheckRun;
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
 
@@ -129,7 +129,8 @@ struct Nothing {}
 fn check_in(mail: &Mail, given: Value) -> Result<String, String> {
     // A file may leave it out; whoever is told of it in a schema may not.
     let says = given.get("did").is_some();
-    let check_in = report(given)?.bounded();
+    let given = report(given)?;
+    let check_in = given.clone().bounded();
     if !says {
         return Err("the arguments do not fit: missing field `did`".into());
     }
@@ -142,7 +143,13 @@ fn check_in(mail: &Mail, given: Value) -> Result<String, String> {
         Claim::NeedsDecision | Claim::Blocked | Claim::GivingUp => " Where you cannot go on, end your turn.",
         Claim::Working => "",
     };
-    Ok(format!("{}{then}", went("Checked in", &way)))
+    Ok(format!("{}{}{then}", went("Checked in", &way), cut(&given)))
+}
+
+/// What the model is told where not all is kept that it said.
+fn cut(given: &CheckIn) -> String {
+    let cut = cut_text(&given.cut());
+    if cut.is_empty() { cut } else { format!(" But {cut}.") }
 }
 
 fn went(what: &str, way: &Way) -> String {
@@ -164,20 +171,23 @@ struct Question {
 
 fn ask_human(mail: &Mail, asked: Question) -> Result<String, String> {
     const LATER: &str = "End your turn: the answer will be your next message.";
-    let check_in = CheckIn::question(&asked.question, &asked.options);
+    let given = CheckIn::question(&asked.question, &asked.options);
+    let check_in = given.clone().bounded();
     if check_in.question.is_none() {
         return Err("the question is empty".into());
     }
     if asked.wait_s == 0 {
         let way = mail.check_in(&check_in, Via::Mcp).map_err(|error| error.to_string())?;
-        return Ok(format!("{} {LATER}", went("Asked", &way)));
+        return Ok(format!("{}{} {LATER}", went("Asked", &way), cut(&given)));
     }
     let way = mail.ask_and_listen(&check_in, Via::Mcp).map_err(|error| error.to_string())?;
     match mail.hear(seconds(asked.wait_s)) {
         Ok(Heard::Said(text)) => Ok(format!("The answer: {text}")),
-        Ok(Heard::Nothing) => Ok(format!("Nobody has answered yet; the question stays. {LATER}")),
+        Ok(Heard::Nothing) => Ok(format!("Nobody has answered yet; the question stays.{} {LATER}", cut(&given))),
         Ok(Heard::Settled) => Ok("It was answered in your terminal; end your turn to read it.".into()),
-        Err(error @ MailError::Unreachable { .. }) => Ok(format!("{} ({error}) {LATER}", went("Asked", &way))),
+        Err(error @ MailError::Unreachable { .. }) => {
+            Ok(format!("{}{} ({error}) {LATER}", went("Asked", &way), cut(&given)))
+        }
         Err(error) => Err(error.to_string()),
     }
 }

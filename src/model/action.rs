@@ -113,6 +113,8 @@ pub enum Action {
         choice: Choice,
         /// How.
         way: Way,
+        /// What the agent is told beside a no, where a hook takes words.
+        note: Option<String>,
     },
     /// Run the checks in the worktree.
     /// *Again:* they run again from the start.

@@ -107,6 +107,16 @@ pub enum CheckInKind {
     CheckIn,
 }
 
+/// What whoever wrote more is told, with the fields that it is about; empty where all is kept.
+#[must_use]
+pub fn cut_text(cut: &[&str]) -> String {
+    if cut.is_empty() {
+        return String::new();
+    }
+    let fields = cut.join(", ");
+    format!("only the first {MAX_TEXT} characters of a text and {MAX_ITEMS} of a list are kept: {fields}")
+}
+
 impl CheckIn {
     /// One that says `state` and nothing else.
     #[must_use]
@@ -124,11 +134,11 @@ impl CheckIn {
         }
     }
 
-    /// A question for a person, with answers to choose from.
+    /// A question for a person, with answers to choose from; as long as it is given.
     #[must_use]
     pub fn question(text: &str, options: &[String]) -> Self {
         let question = Some(text.to_owned());
-        Self { question, options: options.to_vec(), ..Self::of(Claim::NeedsDecision) }.bounded()
+        Self { question, options: options.to_vec(), ..Self::of(Claim::NeedsDecision) }
     }
 
     /// The same without control characters, its texts and lists no longer than is kept.
@@ -153,13 +163,20 @@ impl CheckIn {
         self
     }
 
-    /// Whether [`Self::bounded`] cuts any of its texts or lists.
+    /// The fields of which [`Self::bounded`] leaves something out, by their names.
     #[must_use]
-    pub fn is_cut(&self) -> bool {
-        let Self { did, next, blockers, question, options, met, .. } = self;
-        let mut texts = [did, next].into_iter().chain(question).chain(blockers).chain(options);
-        texts.any(|text| text.trim().chars().count() > MAX_TEXT)
-            || [blockers.len(), options.len(), met.len()].into_iter().any(|items| items > MAX_ITEMS)
+    pub fn cut(&self) -> Vec<&'static str> {
+        let long = |text: &String| kept(text).count() > MAX_TEXT;
+        let list = |items: &[String]| items.len() > MAX_ITEMS || items.iter().any(long);
+        let parts = [
+            ("did", long(&self.did)),
+            ("next", long(&self.next)),
+            ("blockers", list(&self.blockers)),
+            ("question", self.question.as_ref().is_some_and(long)),
+            ("options", list(&self.options)),
+            ("met", self.met.iter().collect::<BTreeSet<_>>().len() > MAX_ITEMS),
+        ];
+        parts.into_iter().filter(|(_, is_cut)| *is_cut).map(|(name, _)| name).collect()
     }
 
     /// Whether it says nothing but that the agent works, which is no report.
@@ -173,13 +190,17 @@ impl CheckIn {
 
 /// A text without control characters but line breaks and tabs, trimmed and cut to [`MAX_TEXT`].
 fn plain(text: &str) -> String {
-    let kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-    let mut chars = text.trim().chars().filter(kept);
+    let mut chars = kept(text);
     let mut out: String = chars.by_ref().take(MAX_TEXT).collect();
     if chars.next().is_some() {
         out.push('…');
     }
     out
+}
+
+/// What is kept of a text, however long it is.
+fn kept(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.trim().chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
 }
 
 /// What a report's writer says beside its content. Each part may be missing, and none is believed
@@ -280,7 +301,7 @@ mod tests {
             met: (0..200).flat_map(|n| [n, n]).collect(),
             ..CheckIn::of(Claim::Working)
         };
-        assert!(said.is_cut());
+        assert_eq!(said.cut(), ["next", "met"]);
         let kept = said.bounded();
         assert_eq!(kept.did, "]0;titletwo\nlines31m");
         assert_eq!(kept.next.chars().count(), MAX_TEXT + 1);
@@ -315,8 +336,11 @@ mod tests {
             met: vec![1; MAX_ITEMS],
             ..CheckIn::of(Claim::Ready)
         };
-        assert!(!fits.is_cut());
-        assert!(CheckIn { question: Some("ä".repeat(MAX_TEXT + 1)), ..fits.clone() }.is_cut());
-        assert!(CheckIn { blockers: vec!["a".into(); MAX_ITEMS + 1], ..fits }.is_cut());
+        assert!(fits.cut().is_empty());
+        assert_eq!(CheckIn { question: Some("ä".repeat(MAX_TEXT + 1)), ..fits.clone() }.cut(), ["question"]);
+        assert_eq!(CheckIn { blockers: vec!["a".into(); MAX_ITEMS + 1], ..fits.clone() }.cut(), ["blockers"]);
+        assert_eq!(CheckIn { options: vec!["ä".repeat(MAX_TEXT + 1)], ..fits.clone() }.cut(), ["options"]);
+        let unseen = format!("{}\u{7}", "ä".repeat(MAX_TEXT));
+        assert!(CheckIn { next: unseen, met: vec![1; MAX_ITEMS + 1], ..fits }.cut().is_empty(), "nothing is missed");
     }
 }

@@ -80,6 +80,17 @@ pub struct Answering {
     pub action: ActionId,
     /// What.
     pub choice: Choice,
+    /// What the agent is told beside a no.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// How.
+    #[serde(default = "by_key")]
+    pub way: Way,
     /// When it was handed over; `None` while it is on its way.
     pub given: Option<Mono>,
+}
+
+/// Of a board that an earlier version wrote nothing is known beside the answer; a key takes no words.
+const fn by_key() -> Way {
+    Way::Key
 }

@@ -462,6 +462,15 @@ pub enum Event {
         action: LimitAction,
         /// Why, as a sentence.
         why: String,
+        /// What it was set to: milliseconds, a count, or millionths of a dollar; none where it is
+        /// no number.
+        #[serde(default)]
+        bound: Option<u64>,
+    },
+    /// A limit that had tripped is higher by now than what was measured: it counts as if it had not.
+    LimitRaised {
+        /// Which.
+        limit: LimitName,
     },
     /// It was seen what the attempt has used so far.
     UsageObserved {
@@ -495,6 +504,9 @@ pub enum Event {
         way: Way,
         /// By this action.
         action: ActionId,
+        /// What the agent is told beside a no.
+        #[serde(default)]
+        note: Option<String>,
     },
     /// The answer was handed over.
     AnswerWritten {

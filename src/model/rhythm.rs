@@ -247,6 +247,9 @@ pub struct Tripped {
     pub why: String,
     /// Whether a person has said something since.
     pub settled: bool,
+    /// What it was set to then, as the event says it.
+    #[serde(default)]
+    pub bound: Option<u64>,
 }
 
 #[cfg(test)]

@@ -69,6 +69,12 @@ impl Counted {
     }
 }
 
+/// An amount of US dollars in millionths; what is below nothing is nothing.
+#[must_use]
+pub fn micros(usd: f64) -> u64 {
+    (usd * MICROS).round() as u64
+}
+
 fn either(a: Option<u64>, b: Option<u64>, both: fn(u64, u64) -> u64) -> Option<u64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(both(a, b)),

@@ -10,7 +10,7 @@ use crate::model::attempt::Attempt;
 use crate::model::dialog::{Choice, Dialog, Says, Way};
 use crate::model::event::Event;
 use crate::model::id::{ActionId, AttemptId, TaskId};
-use crate::model::input::{RefusalCode, Reply};
+use crate::model::input::{Refusal, RefusalCode, Reply};
 use crate::model::state::{Ask, RunKind};
 use crate::model::time::Span;
 
@@ -20,6 +20,9 @@ use super::{plan, takeover};
 
 /// How long an agent may stand in a dialog that was answered: both CLIs leave it within a second.
 const CONFIRM: Span = Span::secs(10);
+
+/// The longest words beside a no, in bytes: they are told in one line, by a hook or a message.
+const MAX_NOTE: usize = 4 << 10;
 
 /// Whether an action is the answer that an attempt waits for.
 pub(super) fn is_of(turn: &Turn<'_>, id: AttemptId, action: ActionId) -> bool {
@@ -70,12 +73,9 @@ fn in_dialog(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
     let Some(dialog) = attempt.dialog.clone().filter(|d| !matches!(d.ask, Ask::Trust | Ask::Login)) else {
         return refuse(RefusalCode::Failure, format!("the dialog of {id} is not recognised"), &[attach]);
     };
-    let choice = match resolve(&dialog.options, wanted) {
-        Ok(choice) => choice.clone(),
-        Err(why) => return refuse(RefusalCode::Usage, format!("{id}: {why}"), &hints(id, &dialog.options)),
-    };
+    let (choice, note) = meant(id, &dialog, wanted)?;
     if let Some(answer) = attempt.answer.as_ref().filter(|a| a.dialog == dialog.no) {
-        if answer.choice == choice {
+        if answer.choice == choice && answer.note == note {
             return Ok(Reply::Answer { msg: answer.msg, option: choice.text });
         }
         let text = format!("{id} is being answered already: {}", answer.choice.text);
@@ -87,10 +87,37 @@ fn in_dialog(turn: &mut Turn<'_>, id: TaskId, wanted: &str) -> Answer {
     }
     let (msg, action) = (turn.next_msg(), turn.next_action());
     let dialog = dialog.no;
-    turn.attempt_event(of, Event::AnswerGiven { msg, dialog, choice: choice.clone(), way, action });
+    turn.attempt_event(of, Event::AnswerGiven { msg, dialog, choice: choice.clone(), way, action, note: note.clone() });
     let option = choice.text.clone();
-    turn.order(action, of, Action::Answer { host, msg, dialog, choice, way });
+    // Beside a key the words follow as a message, once the agent has left the dialog.
+    let note = note.filter(|_| way == Way::Hook);
+    turn.order(action, of, Action::Answer { host, msg, dialog, choice, way, note });
     Ok(Reply::Answer { msg, option })
+}
+
+/// The option of a dialog that was meant, and what the agent is told beside a no.
+fn meant(id: TaskId, dialog: &Dialog, wanted: &str) -> Result<(Choice, Option<String>), Refusal> {
+    let why = match resolve(&dialog.options, wanted) {
+        Ok(choice) => return Ok((choice.clone(), None)),
+        Err(why) => why,
+    };
+    let (word, note) = wanted.trim().split_once(char::is_whitespace).unwrap_or((wanted.trim(), ""));
+    let word = word.trim_end_matches([',', ';', ':', '.']).to_lowercase();
+    let plain = matches!(word.as_str(), "yes" | "y" | "no" | "n") || word.bytes().all(|b| b.is_ascii_digit());
+    let found = Some(note.trim()).filter(|note| plain && dialog.ask == Ask::Permission && !note.is_empty());
+    let (Some(note), Ok(choice)) = (found, resolve(&dialog.options, &word)) else {
+        return refuse(RefusalCode::Usage, format!("{id}: {why}"), &hints(id, &dialog.options));
+    };
+    let send = format!("standup send {id} \"…\"");
+    if choice.says != Some(Says::No) {
+        let text = format!("{id}: only a no takes words; answer it, then send them");
+        return refuse(RefusalCode::Usage, text, &[format!("standup answer {id} {word}    # {}", choice.text), send]);
+    }
+    if note.len() > MAX_NOTE {
+        let text = format!("{id}: words beside a no are at most {MAX_NOTE} bytes; say no, then send them");
+        return refuse(RefusalCode::Usage, text, &[format!("standup answer {id} no"), send]);
+    }
+    Ok((choice.clone(), Some(note.to_owned())))
 }
 
 /// Answers a question by one of the answers that it offers: they are told to the agent as words.
@@ -187,6 +214,10 @@ fn settle(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let left = attempt.run.kind != RunKind::Waiting || attempt.dialog.as_ref().is_some_and(|d| d.no != answer.dialog);
     if left {
         turn.attempt_event(of, Event::AnswerTaken { msg });
+        if let Some(words) = answer.note.filter(|_| answer.way == Way::Key) {
+            // One that nobody reads any more is said where the agent's end is.
+            let _ = send(turn, id, words, false);
+        }
         return true;
     }
     // A moment further away than any wait was set by the clock of an earlier boot.

@@ -120,8 +120,8 @@ fn reason(turn: &mut Turn<'_>, id: TaskId) -> Option<(NeedKind, String)> {
         return None;
     }
     if let Some(lease) = &task.lease {
-        // A person who holds it needs no telling.
-        let by_rule = lease.by == By::Rule;
+        // A person who holds it needs no telling, and what is on its way back needs nobody.
+        let by_rule = lease.by == By::Rule && lease.returning.is_none();
         let text = format!("{}; take it over or hand it back", lease.reason);
         let limit = task.attempt().and_then(|attempt| limits::ended(task, attempt));
         return by_rule.then(|| (limit.map_or(NeedKind::Question, |(kind, _)| kind), text));

@@ -336,9 +336,10 @@ fn apply_seen(attempt: &mut Attempt, event: &Event, at: Now) {
 /// Answers to its dialogs, and usage limits.
 fn apply_asking(attempt: &mut Attempt, event: &Event, at: Now) {
     match event {
-        Event::AnswerGiven { msg, dialog, choice, action, .. } => {
-            let (msg, dialog, action) = (*msg, *dialog, *action);
-            attempt.answer = Some(Answering { msg, dialog, action, choice: choice.clone(), given: None });
+        Event::AnswerGiven { msg, dialog, choice, action, way, note } => {
+            let (msg, dialog, action, way) = (*msg, *dialog, *action, *way);
+            let (choice, note) = (choice.clone(), note.clone());
+            attempt.answer = Some(Answering { msg, dialog, action, choice, note, way, given: None });
         }
         Event::AnswerWritten { .. } => {
             if let Some(answer) = &mut attempt.answer {

@@ -8,10 +8,12 @@ use crate::model::board::Task;
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::{AttemptId, TaskId};
 use crate::model::input::Surroundings;
+use crate::model::lease::Lease;
 use crate::model::rhythm::{LimitName, Tripped};
 use crate::model::settings::{LimitAction, Limits};
 use crate::model::task::Column;
-use crate::model::usage::{Seen, Told};
+use crate::model::time::Now;
+use crate::model::usage::{self, Seen, Told};
 
 use super::admission::agent_for;
 use super::turn::Turn;
@@ -25,9 +27,45 @@ pub(super) fn of(turn: &Turn<'_>, id: TaskId) -> Option<Limits> {
     Some(turn.settings()?.limits.with(&turn.task(id)?.spec.limits))
 }
 
-/// Trips what was crossed.
+/// Takes back what was raised, and trips what was crossed.
 pub(super) fn rules(turn: &mut Turn<'_>) -> bool {
-    turn.begun_ids().into_iter().any(|id| trip(turn, id))
+    turn.begun_ids().into_iter().any(|id| lift(turn, id) || trip(turn, id))
+}
+
+/// Takes back a limit that tripped and was raised since above what it measures: the question
+/// whether to go on is answered, and what was taken over for it alone is handed back. Work that it
+/// ended stays ended.
+fn lift(turn: &mut Turn<'_>, id: TaskId) -> bool {
+    let (Some(limits), Some((of, attempt))) = (of(turn, id), turn.newest(id)) else { return false };
+    let Some(task) = turn.task(id).filter(|task| !task.column.is_closed()) else { return false };
+    let is_raised = |t: &&Tripped| {
+        let has_ended = t.action == LimitAction::Stop && !t.settled;
+        let higher = t.bound.zip(bound(&limits, t.limit)).is_some_and(|(before, now)| now > before);
+        !has_ended && higher && !is_crossed(attempt, limits, t.limit, turn.now)
+    };
+    let Some(raised) = attempt.tripped.iter().find(is_raised).cloned() else { return false };
+    let only_for = |lease: &Lease| lease.by == By::Rule && lease.reason == raised.why && lease.returning.is_none();
+    let goes_back = task.lease.as_ref().is_some_and(only_for);
+    turn.attempt_event(of, Event::LimitRaised { limit: raised.limit });
+    if goes_back {
+        takeover::give(turn, of, "the limit was raised".into());
+    }
+    true
+}
+
+/// What a limit is set to, in whole numbers of its unit; none for what is no number.
+fn bound(limits: &Limits, limit: LimitName) -> Option<u64> {
+    match limit {
+        LimitName::OffLimits | LimitName::PlanOnly => None,
+        LimitName::WallClock => Some(limits.wall_clock.0),
+        LimitName::LateCheckIns => Some(limits.late_check_ins.into()),
+        LimitName::SameFailure => Some(limits.same_failure.into()),
+        LimitName::RedVerdicts => Some(limits.red_verdicts.into()),
+        LimitName::ChangedFiles => Some(limits.changed_files),
+        LimitName::ChangedLines => Some(limits.changed_lines),
+        LimitName::Tokens => Some(limits.tokens.unwrap_or(u64::MAX)),
+        LimitName::CostUsd => Some(limits.cost_usd.map_or(u64::MAX, usage::micros)),
+    }
 }
 
 /// What was seen of the files that no agent may touch.
@@ -87,7 +125,8 @@ fn trip(turn: &mut Turn<'_>, id: TaskId) -> bool {
     if asked && action == LimitAction::Ask {
         return false;
     }
-    turn.attempt_event(of, Event::LimitTripped { limit, action, why: why.clone() });
+    let bound = bound(&limits, limit);
+    turn.attempt_event(of, Event::LimitTripped { limit, action, why: why.clone(), bound });
     match action {
         LimitAction::Ask | LimitAction::Warn => {}
         LimitAction::Takeover => takeover::take(turn, of, By::Rule, why),
@@ -105,25 +144,38 @@ fn ends_it(tripped: &Tripped) -> bool {
 fn crossed(turn: &mut Turn<'_>, id: AttemptId, limits: Limits) -> Option<(LimitName, String)> {
     let attempt = turn.board.attempt(id)?;
     let fresh = |limit: LimitName| !attempt.tripped.iter().any(|t| t.limit == limit);
-    let active = attempt.is_active();
-    let measured = [
-        (LimitName::OffLimits, off_limits(attempt)),
-        (LimitName::PlanOnly, strayed(attempt)),
-        (LimitName::LateCheckIns, late(attempt, limits).filter(|_| active)),
-        (LimitName::SameFailure, same_failure(attempt, limits)),
-        (LimitName::RedVerdicts, red(attempt, limits)),
-        (LimitName::ChangedFiles, files(attempt, limits)),
-        (LimitName::ChangedLines, lines(attempt, limits)),
-        (LimitName::Tokens, tokens(attempt, limits)),
-        (LimitName::CostUsd, cost(attempt, limits)),
-    ];
-    let found = measured.into_iter().find_map(|(limit, why)| Some((limit, why?)).filter(|_| fresh(limit)));
+    let counts = |limit| fresh(limit) && (limit != LimitName::LateCheckIns || attempt.is_active());
+    let found =
+        measured(attempt, limits).into_iter().find_map(|(limit, why)| Some((limit, why?)).filter(|_| counts(limit)));
     if found.is_some() || !fresh(LimitName::WallClock) {
         return found;
     }
     let at = attempt.rhythm.whole.reaches(limits.wall_clock, turn.now)?;
     let why = || format!("it has been at work for {}, which is the limit", limits.wall_clock);
     turn.is_due(at).then(|| (LimitName::WallClock, why()))
+}
+
+/// Every limit but that of time, with why it is crossed, if it is.
+fn measured(attempt: &Attempt, limits: Limits) -> [(LimitName, Option<String>); 9] {
+    [
+        (LimitName::OffLimits, off_limits(attempt)),
+        (LimitName::PlanOnly, strayed(attempt)),
+        (LimitName::LateCheckIns, late(attempt, limits)),
+        (LimitName::SameFailure, same_failure(attempt, limits)),
+        (LimitName::RedVerdicts, red(attempt, limits)),
+        (LimitName::ChangedFiles, files(attempt, limits)),
+        (LimitName::ChangedLines, lines(attempt, limits)),
+        (LimitName::Tokens, tokens(attempt, limits)),
+        (LimitName::CostUsd, cost(attempt, limits)),
+    ]
+}
+
+/// Whether an attempt is beyond a limit as it stands.
+fn is_crossed(attempt: &Attempt, limits: Limits, limit: LimitName, now: Now) -> bool {
+    if limit == LimitName::WallClock {
+        return attempt.rhythm.whole.read(now) >= limits.wall_clock;
+    }
+    measured(attempt, limits).into_iter().any(|(of, why)| of == limit && why.is_some())
 }
 
 fn off_limits(attempt: &Attempt) -> Option<String> {

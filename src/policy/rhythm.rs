@@ -10,7 +10,7 @@ use crate::model::checkin::Sent;
 use crate::model::event::{By, Event, NeedKind};
 use crate::model::id::AttemptNo;
 use crate::model::message::{Delivery, From, Message};
-use crate::model::rhythm::{Begun, Marks, NudgeWay, Rhythm};
+use crate::model::rhythm::{Begun, Marks, NudgeWay, Rhythm, Tripped};
 use crate::model::settings::{LimitAction, Mode, Settings};
 use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
@@ -202,11 +202,11 @@ fn fold_one(attempt: &mut Attempt, event: &Event, at: Now) {
             new.truncate(MAX_TOUCHED.saturating_sub(rhythm.touched.len()));
             rhythm.touched.append(&mut new);
         }
-        Event::LimitTripped { limit, action, why } => {
-            let tripped =
-                crate::model::rhythm::Tripped { limit: *limit, action: *action, why: why.clone(), settled: false };
-            attempt.tripped.push(tripped);
+        Event::LimitTripped { limit, action, why, bound } => {
+            let (limit, action, why, bound) = (*limit, *action, why.clone(), *bound);
+            attempt.tripped.push(Tripped { limit, action, why, settled: false, bound });
         }
+        Event::LimitRaised { limit } => attempt.tripped.retain(|t| t.limit != *limit),
         // A person brings it back, or has moved its card: it is dealt with.
         Event::LaunchPlanned { .. } => attempt.tripped.iter_mut().for_each(|t| t.settled = true),
         // Another process: what was asked of the one before is not asked of it.

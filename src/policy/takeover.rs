@@ -74,12 +74,20 @@ pub(super) fn handback(turn: &mut Turn<'_>, id: TaskId, note: String) -> Answer 
     if lease.returning.is_some() {
         return refuse(RefusalCode::Failure, format!("{id} is being handed back already"), &[]);
     }
-    let (of, attempt) = require_attempt(turn, id)?;
-    let worktree = attempt.worktree.clone();
+    let (of, _) = require_attempt(turn, id)?;
+    give(turn, of, note);
+    Ok(Reply::Ok {})
+}
+
+/// Begins to give back what is taken over.
+pub(super) fn give(turn: &mut Turn<'_>, of: AttemptId, note: String) {
+    let Some(since) = turn.task(of.task).and_then(|task| task.lease.as_ref()).map(|lease| lease.mark.clone()) else {
+        return;
+    };
+    let Some(worktree) = turn.current(of).map(|attempt| attempt.worktree.clone()) else { return };
     let action = turn.next_action();
     turn.attempt_event(of, Event::HandbackAsked { note, action });
-    turn.order(action, of, Action::Survey { worktree, since: lease.mark });
-    Ok(Reply::Ok {})
+    turn.order(action, of, Action::Survey { worktree, since });
 }
 
 /// The attempt for whose lease an action looks.

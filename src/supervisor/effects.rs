@@ -113,8 +113,8 @@ async fn carry_out(world: &Arc<World>, order: Order) -> Outcome {
         Action::Type { host, msg, text, now } => {
             put(world, attempt, &host, msg, |done| Ask::Type { msg, text, now, done }).await
         }
-        Action::Answer { host, msg, dialog, choice, way } => {
-            let wanted = WantedAnswer { msg, dialog, choice, way };
+        Action::Answer { host, msg, dialog, choice, way, note } => {
+            let wanted = WantedAnswer { msg, dialog, choice, way, note };
             put(world, attempt, &host, msg, |done| Ask::Answer(wanted, done)).await
         }
         Action::Check { run, worktree, own, ports } => {

@@ -55,11 +55,6 @@ use crate::wire::host::{
 /// Commands waiting for one host.
 const QUEUE: usize = 256;
 
-/// How long the end of a turn waits for what was said in it, where a hook or a notify program tells that a
-/// moment later: a question at the end would come after the checks had begun. On a busy machine
-/// the program takes hundreds of milliseconds to start.
-const LAST_WORDS: Span = Span::secs(2);
-
 /// Between the first two looks for a conversation whose id the CLI chose by itself; twice as long
 /// each time. Looks are made only when the agent does something.
 const SESSION_LOOK: Duration = Duration::from_millis(100);
@@ -362,10 +357,7 @@ impl Host {
         let by_state = self.weigher.wake_at(now).map(|at| Instant::now() + at.since(now.mono).to_std());
         let by_typing = self.typing.as_ref().map(|t| t.until);
         let state = self.weigher.state(now);
-        let by_words = self.awaits_words(&state, now).then(|| {
-            let due = state.at.mono + LAST_WORDS;
-            Instant::now() + due.since(now.mono).to_std()
-        });
+        let by_words = self.words_due(&state, now).map(|due| Instant::now() + due.since(now.mono).to_std());
         let by_record = self.unrecorded.map(|(_, until)| until);
         let by_look = self.is_looked_at(&state).then_some(self.look_at);
         by_state
@@ -524,14 +516,6 @@ impl Host {
         Ok(())
     }
 
-    /// Whether a turn is over of which it is not yet told what was said.
-    fn awaits_words(&self, state: &RunState, now: Now) -> bool {
-        self.voice.last_words
-            && state.turn_over
-            && !self.weigher.end_told()
-            && now.mono.since(state.at.mono) < LAST_WORDS
-    }
-
     async fn tell(&mut self) {
         if self.awaits_outbox() {
             return;
@@ -557,7 +541,7 @@ impl Host {
         {
             state.text = trouble.text;
         }
-        if self.awaits_words(&state, now) || self.is_awaited(&state) {
+        if self.words_due(&state, now).is_some() || self.is_awaited(&state) {
             return;
         }
         self.tell_dialog(&state).await;

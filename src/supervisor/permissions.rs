@@ -56,8 +56,8 @@ pub(super) fn ask(
         };
         let gone = answer.is_closed();
         let _ = answer.send(match said {
-            Decision::Allow => Answer::Decided { allow: true },
-            Decision::Deny => Answer::Decided { allow: false },
+            Decision::Allow => Answer::Decided { allow: true, note: None },
+            Decision::Deny(note) => Answer::Decided { allow: false, note },
             Decision::Nothing => Answer::Ok {},
         });
         if gone {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::agent::adapter::UsageRules;
+use crate::agent::transcript::{Owner, rollout_owner};
 use crate::agent::usage::Counter;
 use crate::agent::{placeholder, plain, status_file, transcript};
 use crate::model::id::AttemptId;
@@ -61,6 +62,8 @@ pub(super) struct Meter {
     pattern: String,
     parts: Vec<String>,
     own: Option<PathBuf>,
+    /// Logs that lie beside it, and whether they are of its parts: their first lines were read.
+    beside: BTreeMap<PathBuf, bool>,
     logs: BTreeMap<PathBuf, Log>,
 }
 
@@ -89,8 +92,8 @@ impl Meter {
         let values = [("slug", slug), ("session", session.to_owned())].into();
         let pattern = placeholder::fill(&rules.file, &values).ok()?;
         let parts = rules.parts.iter().map(|part| placeholder::fill(part, &values)).collect::<Result<_, _>>().ok()?;
-        let (own, logs) = (None, BTreeMap::new());
-        Some(Self { rules, session: session.to_owned(), place, pattern, parts, own, logs })
+        let (own, beside, logs) = (None, BTreeMap::new(), BTreeMap::new());
+        Some(Self { rules, session: session.to_owned(), place, pattern, parts, own, beside, logs })
     }
 
     /// The conversation.
@@ -103,6 +106,7 @@ impl Meter {
         if self.own.as_ref().is_none_or(|own| !own.exists()) {
             self.own = matching(&self.place, &self.pattern, 1).pop();
         }
+        self.look_beside();
         let mut budget = PIECE;
         for path in self.found() {
             budget -= self.read(path, budget).min(budget);
@@ -121,6 +125,22 @@ impl Meter {
         }
     }
 
+    /// Learns which of the logs beside its own are of its parts. None of them is older.
+    fn look_beside(&mut self) {
+        let (Some(pattern), Some(own)) = (&self.rules.beside, &self.own) else { return };
+        let mut found = Vec::new();
+        collect(&self.place, pattern, MAX_NAMES, own.parent(), &mut found);
+        self.beside.retain(|path, _| found.contains(path));
+        for path in found.into_iter().filter(|path| path != own) {
+            if !self.beside.contains_key(&path)
+                && let Some(line) = first_line(&path)
+            {
+                let of_it = |owner: Owner| !owner.main && owner.of.as_ref() == Some(&self.session);
+                self.beside.insert(path, rollout_owner(&line).is_ok_and(of_it));
+            }
+        }
+    }
+
     /// Its log and those of its parts, the ones that are followed already among them.
     fn found(&self) -> Vec<PathBuf> {
         let Some(own) = &self.own else { return self.logs.keys().cloned().collect() };
@@ -129,6 +149,7 @@ impl Meter {
         for part in &self.parts {
             all.extend(matching(folder, part, MAX_LOGS));
         }
+        all.extend(self.beside.iter().filter(|(_, of_it)| **of_it).map(|(path, _)| path.clone()));
         all.truncate(MAX_LOGS);
         all
     }
@@ -166,16 +187,31 @@ impl Log {
 /// one name; the last names first, so that of dated folders the newest come first.
 fn matching(folder: &Path, pattern: &str, max: usize) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    collect(folder, pattern, max, &mut found);
+    collect(folder, pattern, max, None, &mut found);
     found
 }
 
-fn collect(folder: &Path, pattern: &str, max: usize, found: &mut Vec<PathBuf>) {
+/// The first line of a file; `None` while it is not written to its end.
+fn first_line(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = file::read_from(path, 0, transcript::MAX_LINE as u64 + 1).ok()?.bytes;
+    let end =
+        bytes.iter().position(|byte| *byte == b'\n').or((bytes.len() > transcript::MAX_LINE).then_some(bytes.len()))?;
+    bytes.truncate(end);
+    Some(bytes)
+}
+
+/// `from`: nothing whose name comes before those on the way to this folder.
+fn collect(folder: &Path, pattern: &str, max: usize, from: Option<&Path>, found: &mut Vec<PathBuf>) {
     let (name, rest) = pattern.split_once('/').map_or((pattern, None), |(name, rest)| (name, Some(rest)));
     for path in named(folder, name) {
+        let depth = path.components().count();
+        let first = from.and_then(|from| from.ancestors().find(|way| way.components().count() == depth));
+        if first.is_some_and(|first| *path < *first) {
+            continue;
+        }
         match rest {
             _ if found.len() >= max => return,
-            Some(rest) => collect(&path, rest, max, found),
+            Some(rest) => collect(&path, rest, max, from, found),
             None if path.is_file() => found.push(path),
             None => {}
         }
@@ -329,6 +365,44 @@ mod tests {
         append(&day.join(format!("rollout-2026-11-20T10-00-00-{SESSION}.jsonl")), usage);
         append(&day.join("rollout-2026-11-20T11-00-00-another.jsonl"), &usage.repeat(3));
         assert_eq!(tokens(home.meter().look()), Some(9));
+    }
+
+    #[test]
+    fn a_rollout_of_a_sub_agent_counts_with_its_parents() {
+        let recorded = include_str!("../../tests/recordings/codex-rollout-subagent.jsonl");
+        let (first, rest) = recorded.split_once('\n').expect("a first line");
+        let owner = transcript::rollout_owner(first.as_bytes()).expect("recorded");
+        let session = owner.of.expect("named");
+        let home = home("codex");
+        let day = |day: &str| {
+            let folder = home.dir.path().join(".codex/sessions/2026/11").join(day);
+            std::fs::create_dir_all(&folder).expect("mkdir");
+            folder
+        };
+        let mut meter = Meter::new(&home.voice, &session).expect("it counts");
+        let usage = "{\"type\":\"event_msg\",\"payload\":{\"type\":\"token_count\",\"info\":{\"total_token_usage\":\
+                     {\"input_tokens\":10,\"cached_input_tokens\":4,\"output_tokens\":3}}}}\n";
+        append(&day("20").join(format!("rollout-2026-11-20T23-59-59-{session}.jsonl")), usage);
+        assert_eq!(tokens(meter.look()), Some(9));
+        // Its beginning is being written.
+        let part = day("21").join(format!("rollout-2026-11-21T00-00-01-{}.jsonl", owner.session));
+        append(&part, &first[..100]);
+        assert_eq!(tokens(meter.look()), Some(9));
+        append(&part, &format!("{}\n", &first[100..]));
+        assert_eq!(tokens(meter.look()), Some(9), "it has used nothing yet");
+        append(&part, rest);
+        assert_eq!(tokens(meter.look()), Some(9 + 15_484), "each of them once");
+        assert_eq!(tokens(meter.look()), Some(9 + 15_484));
+        // Others': of another conversation, a conversation of its own, one that is older than this.
+        append(&day("21").join("rollout-2026-11-21T00-00-02-a.jsonl"), &recorded.replace(&session, "another"));
+        append(
+            &day("21").join("rollout-2026-11-21T00-00-03-b.jsonl"),
+            &recorded.replace("\"subagent\",\"agent_n", "\"user\",\"agent_n"),
+        );
+        append(&day("19").join("rollout-2026-11-19T00-00-00-c.jsonl"), recorded);
+        append(&day("21").join("rollout-2026-11-21T00-00-04-d.jsonl"), "no line at all\n");
+        assert_eq!(tokens(meter.look()), Some(9 + 15_484));
+        assert_eq!(Meter::new(&home.voice, &session).expect("it counts").finish().map(|c| c.tokens), Some(9 + 15_484));
     }
 
     #[test]

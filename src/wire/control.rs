@@ -210,6 +210,9 @@ pub enum Answer {
     Decided {
         /// Whether it may.
         allow: bool,
+        /// What the agent is told beside a no, if it is told anything of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// To [`Request::Hear`].
     Heard {

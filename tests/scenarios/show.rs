@@ -124,7 +124,8 @@ fn of_deadlines(event: &Event) -> String {
         Event::NudgeGiven { number } => format!("reminder {number} given at its stop"),
         Event::CheckInMissed { why } => format!("LATE: {why}"),
         Event::MachineSlept { span } => format!("the machine slept {span}"),
-        Event::LimitTripped { limit, action, why } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
+        Event::LimitTripped { limit, action, why, .. } => format!("LIMIT {} ({}): {why}", limit.key(), action.name()),
+        Event::LimitRaised { limit } => format!("limit {} raised", limit.key()),
         Event::UsageObserved { seen } => {
             let cpu = seen.cpu.map(|cpu| format!(" {cpu} of CPU time")).unwrap_or_default();
             let counted = seen.log.as_ref().map(|(of, c)| {
@@ -149,7 +150,10 @@ fn asking(event: &Event) -> String {
         Event::LimitEnded {} => "limit no longer counts".into(),
         Event::AgentLoggedOut { agent, tasks } => format!("{agent} is logged out in {tasks:?}"),
         Event::AgentLoggedIn { agent, left } => format!("{agent} is logged in again, left {left:?}"),
-        Event::AnswerGiven { msg, choice, way, .. } => format!("answer {msg} given by {way:?}: {}", choice.text),
+        Event::AnswerGiven { msg, choice, way, note, .. } => {
+            let words = note.as_ref().map(|note| format!(", and: {note}")).unwrap_or_default();
+            format!("answer {msg} given by {way:?}: {}{words}", choice.text)
+        }
         Event::AnswerWritten { msg } => format!("answer {msg} written"),
         Event::AnswerTaken { msg } => format!("answer {msg} taken"),
         Event::AnswerWithheld { msg, why } => format!("answer {msg} withheld: {why}"),
@@ -174,8 +178,9 @@ pub(crate) fn order(order: &Order) -> String {
         Action::Type { host, msg, now, .. } => {
             format!("type message {msg} into {host}{}", if *now { ", interrupting" } else { "" })
         }
-        Action::Answer { host, msg, choice, way, .. } => {
-            format!("give answer {msg} to {host} by {way:?}: {}", choice.text)
+        Action::Answer { host, msg, choice, way, note, .. } => {
+            let words = note.as_ref().map(|note| format!(", and: {note}")).unwrap_or_default();
+            format!("give answer {msg} to {host} by {way:?}: {}{words}", choice.text)
         }
         Action::Check { run, .. } => format!("run checks {run}"),
         Action::Leave { number, .. } => format!("leave reminder {number} in its inbox"),

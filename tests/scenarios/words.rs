@@ -120,6 +120,8 @@ pub(crate) fn spec(line: &Line, title: &str) -> Result<TaskSpec, String> {
         check_in: line.with.get("check-in").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
         limits: LimitOverrides {
             wall_clock: line.with.get("wall-clock").map(|s| s.parse().map_err(|e| format!("{e}"))).transpose()?,
+            changed_lines: line.with.get("changed-lines").map(|n| n.parse().map_err(|e| format!("{e}"))).transpose()?,
+            cost_usd: line.with.get("cost").map(|n| n.parse().map_err(|e| format!("{e}"))).transpose()?,
             ..LimitOverrides::default()
         },
         criteria: (1..=line.with.get("criteria").map_or(Ok(0), |n| n.parse().map_err(|e| format!("{e}")))?)

@@ -132,6 +132,30 @@ fn a_question_that_offers_answers_is_answered_by_one_of_them() {
 }
 
 #[test]
+fn one_that_listens_for_an_answer_waits_whoever_asks() {
+    let script = "begin; standup ask 'Which way?' --wait > $HOME/h; mv $HOME/h $HOME/heard; rest";
+    let mut scene = Scene::new(&agent("codex", script, ""));
+    scene.start();
+    scene.start_tasks(1);
+    let (code, out, said) = cli(&scene, &["wait", "T1", "--for", "waiting", "--timeout", "30s"]);
+    assert!(code == 0 && out.contains("waiting"), "{code} {out} {said}");
+    let json = |args: &[&str]| {
+        let (code, out, said) = cli(&scene, args);
+        assert_eq!(code, 0, "{said}");
+        serde_json::from_str::<serde_json::Value>(&out).expect("JSON")
+    };
+    let (state, status) = (json(&["state", "T1", "--json"]), json(&["status", "--json"]));
+    assert_eq!((&state["state"]["kind"], &state["text"]), (&"waiting".into(), &"Which way?".into()), "{state}");
+    assert_eq!(status["tasks"][0]["state"]["kind"], "waiting", "{status}");
+    let raw = json(&["state", "T1", "--explain", "--json"]);
+    assert_eq!((&raw["state"]["kind"], &raw["signals"][0]["kind"]), (&"waiting".into(), &"working".into()), "{raw}");
+    let (code, ..) = cli(&scene, &["send", "T1", "left"]);
+    assert_eq!((code, until_file(&scene.home().join("heard")).trim()), (0, "left"));
+    let (code, out, said) = cli(&scene, &["wait", "T1", "--for", "working", "--timeout", "30s"]);
+    assert!(code == 0 && out.contains("working"), "it goes on: {code} {out} {said}");
+}
+
+#[test]
 fn the_end_of_a_limit_is_told_to_people_in_their_own_time_and_to_programs_in_utc() {
     let end = Wall((clock::now().wall.0 / 60_000 + 120) * 60_000);
     let said = STANDARD.encode(format!("usage limit reached|{}", end.0 / 1_000));
@@ -154,6 +178,39 @@ fn the_end_of_a_limit_is_told_to_people_in_their_own_time_and_to_programs_in_utc
     assert!(json.contains(&end.minute()) && !json.contains("+05:30"), "{json}");
 }
 
+#[test]
+fn a_limit_that_the_screen_names_after_the_error_is_never_told_as_one() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let file = dir.path().join("told");
+    // Codex reports the error without a word, and paints what it was a moment later.
+    let fails = |words: &str| format!("printf '\\033]7501;state=error:app=codex\\007'; printf '■ {words}\\r\\n'");
+    let script = format!(
+        "begin; {}; while [ ! -e $HOME/again ]; do sleep 0.1; done; goes_on; {}; rest",
+        fails("You’ve hit your usage limit."),
+        fails("stream disconnected"),
+    );
+    let mut scene = Scene::new(&agent("codex", &script, &notifying(&file)));
+    scene.start();
+    scene.start_tasks(1);
+    let needs = |kind: NeedKind| move |b: &Board| b.tasks[&id(1)].needs_you.as_ref().is_some_and(|n| n.kind == kind);
+    scene.until("out of quota", needs(NeedKind::Limit));
+    poll("the notification", || !told(&file).is_empty());
+    std::fs::write(scene.home().join("again"), "").expect("write");
+    let board = scene.until("an error is one all the same", needs(NeedKind::Exit));
+    let question = board.tasks[&id(1)].needs_you.as_ref().map(|need| need.question.clone()).unwrap_or_default();
+    assert!(question.contains("stream disconnected"), "{question}");
+    poll("the second notification", || told(&file).len() >= 2);
+    let raised: Vec<NeedKind> = scene.events(1).iter().filter_map(raised).collect();
+    assert_eq!(raised, [NeedKind::Limit, NeedKind::Exit]);
+    let told = told(&file);
+    assert!(told[0].starts_with("T1 is over a limit") && told[1].starts_with("T1 went wrong"), "{told:?}");
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+fn raised(event: &Event) -> Option<NeedKind> {
+    if let Event::NeedsYouRaised { kind, .. } = event { Some(*kind) } else { None }
+}
+
 /// An agent whose hook waits beside its dialog; what the hook prints lies in its folder.
 const HOOKED: &str = r#"begin; ask "touch x"
 printf '{"session_id":"%s","cwd":"%s","hook_event_name":"PermissionRequest","tool_name":"Bash","tool_input":{"command":"touch x"}}' \
@@ -171,8 +228,12 @@ fn hooked() -> Scene {
 
 #[test]
 fn a_hook_that_waits_is_told_the_decision() {
-    for (choice, said) in [("yes", "\"allow\""), ("no", "\"deny\"")] {
+    for (choice, said) in
+        [("yes", "\"allow\""), ("no", "\"deny\""), ("no use \"make clean\"", "use \\\"make clean\\\"\"")]
+    {
         let scene = hooked();
+        let (code, _, refused) = cli(&scene, &["answer", "T1", "yes", "but only once"]);
+        assert!(code == 2 && refused.contains("standup answer T1 yes"), "{code} {refused}");
         answer(&scene, choice).expect("accepted");
         assert_eq!(until_file(&scene.home().join("ended")).trim(), "0");
         let printed = std::fs::read_to_string(scene.home().join("said")).expect("read");

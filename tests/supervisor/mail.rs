@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use standup::client::control::{Client, ClientError};
-use standup::model::checkin::{CheckIn, Claim, Sent, Stamp, Via};
+use standup::model::checkin::{CheckIn, Claim, MAX_TEXT, Sent, Stamp, Via};
 use standup::model::event::{Event, NeedKind};
 use standup::model::input::{Command as Wish, RefusalCode};
 use standup::model::message::Delivery;
@@ -448,5 +448,29 @@ fn tools_speak_for_their_attempt() {
     scene.start();
     poll("the report", || scene.dids(1).last().is_some_and(|did| did == "meanwhile"));
     assert_eq!(tools.call("check_in", &json!({"state": "working", "did": "again"})).0, "Checked in.");
+    tools.end();
+}
+
+#[test]
+fn who_said_too_much_hears_what_is_not_kept_whichever_way_it_went() {
+    let scene = living(1);
+    let long = "ä".repeat(MAX_TEXT + 1);
+    let said_of = |args: &[&str]| {
+        let out = said(&mut scene.as_agent(1, args));
+        serde_json::from_slice::<Value>(&out.stdout).unwrap_or_else(|_| panic!("{out:?}"))
+    };
+    assert_eq!(said_of(&["check-in", "--did", &long, "--next", "b", "--json"])["cut"], json!(["did"]));
+    assert_eq!(said_of(&["done", "--did", "a", "--next", &long, "--json"])["cut"], json!(["next"]));
+    assert_eq!(said_of(&["ask", &long, "--options", &long, "--json"])["cut"], json!(["question", "options"]));
+    assert_eq!(said_of(&["check-in", "--did", "a", "--json"])["cut"], json!([]));
+    let plain = text(&said(&mut scene.as_agent(1, &["ask", &long])).stdout);
+    assert!(plain.contains("only the first") && plain.ends_with(": question"), "{plain}");
+    let mut tools = Tools::start(scene.as_agent(1, &["mcp"]));
+    tools.begin();
+    let (said, error) = tools.call("check_in", &json!({"state": "ready", "did": "a", "next": long}));
+    assert!(!error && said.starts_with("Checked in. But only the first"), "{said}");
+    assert!(said.contains("are kept: next. The checks run"), "{said}");
+    let (said, error) = tools.call("ask_human", &json!({"question": long}));
+    assert!(!error && said.starts_with("Asked. But only the first") && said.contains(": question. End"), "{said}");
     tools.end();
 }

@@ -347,12 +347,14 @@ fn an_error_is_neither_over_nor_silent() {
 fn codex_says_error_without_words_and_the_screen_has_them() {
     let mut s = Scene::of("codex");
     s.psp("state=working:app=codex").psp("state=error:app=codex").is(RunKind::Idle, Source::Osc7501);
+    assert!(s.weigher.lacks_words(at(s.ms)));
     s.screen("codex", "refused key").is(RunKind::Waiting, Source::Osc7501);
     assert_eq!(s.state().ask, Some(Ask::Login));
     assert!(s.weigher.trouble(at(s.ms)).is_some_and(|t| t.login));
 
     let mut s = Scene::of("codex");
     s.psp("state=working:app=codex").psp("state=error:app=codex").screen("codex", "usage limit");
+    assert!(!s.weigher.lacks_words(at(s.ms)));
     s.is(RunKind::Limited, Source::Osc7501);
     assert!(s.weigher.trouble(at(s.ms)).is_some_and(|t| t.limit && t.until.is_none()));
     assert_eq!((s.state().until, s.state().turn_over), (None, false));

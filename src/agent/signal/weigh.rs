@@ -154,6 +154,13 @@ impl Weigher {
         self.holder(now).is_some_and(|claim| matches!(claim.says, Says::TurnOver | Says::Background))
     }
 
+    /// Whether the last turn failed, and nothing has said as yet why.
+    #[must_use]
+    pub fn lacks_words(&self, now: Now) -> bool {
+        let fails = |claim: Claim| claim.says == Says::Failed && claim.text.is_empty();
+        self.failure.is_none() && self.holder(now).is_some_and(fails)
+    }
+
     /// What is wrong with the last turn, while nothing newer happened.
     #[must_use]
     pub fn trouble(&self, now: Now) -> Option<Trouble> {

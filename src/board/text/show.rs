@@ -6,13 +6,13 @@ use crate::board::report::claim_name;
 use crate::board::{doc, usage, view, when};
 use crate::model::event::By;
 use crate::model::task::Column;
-use crate::model::text::{clean, clean_line, clean_lines};
+use crate::model::text::{clean_line, clean_lines};
 use crate::model::time::Now;
 use crate::model::verdict::{CheckOutcome, Verdict};
 
 use super::facts::seen_text;
 use super::lines::Lines;
-use super::{NARROWEST, Paint, Tone, age, need_name, next_steps, state_text, unmet, verdict_part};
+use super::{Paint, Tone, age, need_name, next_steps, option_text, state_text, timeline, unmet, verdict_part};
 
 /// `standup show`
 #[must_use]
@@ -34,6 +34,7 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
     if let Some(need) = &t.needs_you {
         out.heading(&format!("needs you: {} {}", need_name(need.kind), age(now, need.since)), Tone::Warn);
         need.question.lines().for_each(|l| out.note(&clean_line(l)));
+        need.options.iter().for_each(|option| out.note(&option_text(option)));
         let here = format!("standup show {}", t.id);
         next_steps(t, need.kind).iter().filter(|step| **step != here).for_each(|step| out.hint(step));
     }
@@ -51,41 +52,8 @@ pub fn show(doc: &doc::Show, now: Now, paint: &dyn Paint) -> String {
         out.note(&out.paint.paint(Tone::Warn, &text));
     }
     doc.brief.lines().for_each(|l| out.note(&clean_line(l)));
-    show_timeline(doc, now, &mut out);
+    timeline::show(doc, now, &mut out);
     out.text
-}
-
-/// What a person need not read again to know what happened; the document has it all.
-const PASSING: [&str; 10] = [
-    "state-changed",
-    "diff-observed",
-    "usage-observed",
-    "turn-began",
-    "session-learned",
-    "message-typing",
-    "message-typed",
-    // It stands above.
-    "noted",
-    // What came of it stands beside the check-in.
-    "facts-sought",
-    "check-in-compared",
-];
-
-/// The end of a long timeline is what is of interest.
-const TIMELINE_SHOWN: usize = 40;
-
-fn show_timeline(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
-    let moments: Vec<&doc::Moment> = doc.timeline.iter().filter(|m| !PASSING.contains(&m.event.as_str())).collect();
-    let left_out = moments.len().saturating_sub(TIMELINE_SHOWN);
-    out.heading("timeline", Tone::Bold);
-    if left_out > 0 {
-        out.note(&format!("… {left_out} before: standup events --task {}", doc.task.id));
-    }
-    let room = out.paint.columns().max(NARROWEST) - 12;
-    for m in &moments[left_out..] {
-        let text = when::told(&m.text, now, &out.paint.zone());
-        out.note(&format!("{:>7}  {}", age(now, m.at), clean(&text, room)));
-    }
 }
 
 /// What a person holds of the task.
@@ -93,7 +61,8 @@ fn show_hands(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
     let because = |reason: &str| if reason.is_empty() { String::new() } else { format!(": {}", clean_line(reason)) };
     if let Some(taken) = &doc.task.takeover {
         let whose = if taken.by == By::Rule { "taken over for you" } else { "in your hands" };
-        out.heading(&format!("{whose} {}{}", age(now, taken.since), because(&taken.reason)), Tone::Warn);
+        let reason = if timeline::is_open(doc, &taken.reason) { "" } else { &taken.reason };
+        out.heading(&format!("{whose} {}{}", age(now, taken.since), because(reason)), Tone::Warn);
         out.hint(&format!("standup handback {} --note \"…\"", doc.task.id));
     }
     if let Some(paused) = &doc.task.paused {
@@ -232,7 +201,8 @@ fn show_verdict(t: &doc::Task, out: &mut Lines<'_>) {
 
 /// What the work does that was not allowed.
 fn show_beyond(doc: &doc::Show, out: &mut Lines<'_>) {
-    if doc.violations.is_empty() && doc.crossed.is_empty() {
+    let crossed: Vec<&String> = doc.crossed.iter().filter(|why| !timeline::is_open(doc, why)).collect();
+    if doc.violations.is_empty() && crossed.is_empty() {
         return;
     }
     out.heading("beyond its limits", Tone::Bad);
@@ -241,7 +211,7 @@ fn show_beyond(doc: &doc::Show, out: &mut Lines<'_>) {
     if doc.violations.len() > shown {
         out.note(&format!("            and {} more", doc.violations.len() - shown));
     }
-    doc.crossed.iter().for_each(|why| out.note(&format!("limit       {}", clean_line(why))));
+    crossed.iter().for_each(|why| out.note(&format!("limit       {}", clean_line(why))));
 }
 
 fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
@@ -261,7 +231,7 @@ fn show_reports(doc: &doc::Show, now: Now, out: &mut Lines<'_>) {
         if !c.next.is_empty() {
             out.note(&format!("         next: {}", clean_line(&c.next)));
         }
-        if let Some(q) = &c.question {
+        if let Some(q) = c.question.as_ref().filter(|q| !timeline::is_open(doc, q)) {
             let offers = if c.options.is_empty() { String::new() } else { format!(" [{}]", c.options.join(" | ")) };
             out.note(&format!("         asks: {}", clean_line(&format!("{q}{offers}"))));
         }

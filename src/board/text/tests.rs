@@ -221,6 +221,8 @@ fn one_task_is_shown_with_its_evidence() {
         at: Wall(10_000_000 - ago),
         event: event.into(),
         text: text.into(),
+        asks: None,
+        refines: false,
     };
     let show = doc::Show {
         task: red,
@@ -365,4 +367,97 @@ fn work_that_its_branch_does_not_hold_is_marked() {
     away.attempt.as_mut().expect("an attempt").astray = Some(Astray::OffBranch { on, doing: None });
     let doc = doc::Status { tasks: vec![away], holds: vec![], ..board() };
     assert!(status(&doc, NOW, &Bare(100)).contains("off-branch: on other"));
+}
+
+/// `show` of the first task of a story, at its end.
+fn shown(s: &crate::board::story::Story, minutes: i64) -> String {
+    let now = crate::board::story::at(minutes);
+    let scene = view::Scene {
+        repo: PathBuf::from("/home/me/pager"),
+        base: None,
+        supervisor: Some(crate::wire::control::Supervisor {
+            process: crate::model::attempt::Proc { pid: 1, start: 1 },
+            since: Now::default(),
+            version: String::new(),
+            banners: Vec::new(),
+        }),
+        banners: Vec::new(),
+        holders: Vec::new(),
+        home: None,
+        now,
+    };
+    let board = s.board();
+    let id = TaskId::new(1).expect("from 1");
+    let doc = view::show(&board, id, &scene, String::new(), &s.log).expect("a task");
+    show(&doc, now, &Bare(100))
+}
+
+fn times(text: &str, words: &str) -> usize {
+    text.matches(words).count()
+}
+
+#[test]
+fn one_question_is_told_once_whichever_ways_it_came() {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let mut s = crate::board::story::Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    let need = |s: &mut crate::board::story::Story, at, kind: &str, question: &str, refined: bool| {
+        let need = serde_json::json!({"kind": kind, "question": question, "refined": refined});
+        s.happens(at, 1, 0, "needs-you-raised", need);
+    };
+    // A dialog, of which a report, a hook and the screen tell.
+    need(&mut s, 2, "permission", "approve Bash: make it", false);
+    need(&mut s, 2, "permission", "Bash: make it", true);
+    need(&mut s, 3, "permission", "May it proceed? (make it)", true);
+    let open = shown(&s, 4);
+    assert_eq!((times(&open, "make it"), times(&open, "May it proceed? (make it)")), (1, 1), "{open}");
+    s.happens(5, 1, 0, "needs-you-cleared", json("{}"));
+    let over = shown(&s, 6);
+    assert_eq!((times(&over, "make it"), times(&over, "asks: May it proceed? (make it)")), (1, 1), "{over}");
+    // A question of its own.
+    let asks = r#"{"text": "which way?", "options": []}"#;
+    s.said(7, 1, 1, json(r#"{"state": "needs-decision", "question": "which way?"}"#));
+    s.happens(7, 1, 1, "question-asked", json(asks));
+    need(&mut s, 7, "question", "which way?", false);
+    let open = shown(&s, 8);
+    assert_eq!(times(&open, "which way?"), 1, "{open}");
+    s.happens(8, 1, 1, "question-settled", json("{}")).happens(8, 1, 0, "needs-you-cleared", json("{}"));
+    // Answered, it stays with its report and in what happened; asked again it is another one.
+    let over = shown(&s, 9);
+    assert_eq!((times(&over, "which way?"), times(&over, "2m  asks: which way?")), (2, 1), "{over}");
+    s.happens(9, 1, 1, "question-asked", json(asks));
+    need(&mut s, 9, "question", "which way?", false);
+    let again = shown(&s, 10);
+    assert!(times(&again, "3m  asks: which way?") == 1 && times(&again, "1m  asks") == 0, "{again}");
+}
+
+#[test]
+fn a_limit_is_told_once() {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let mut s = crate::board::story::Story::default();
+    s.added(0, 1, "Task", &[]).moved(1, 1, "backlog", "build", "rule", "").begun(1, 1, 1, "claude");
+    let why = "it changes 140 lines; the limit is 100";
+    let tripped = serde_json::json!({"limit": "changed_lines", "action": "ask", "why": why});
+    s.happens(2, 1, 1, "limit-tripped", tripped).needs(2, 1, "limit", why);
+    let open = shown(&s, 4);
+    assert_eq!(times(&open, why), 1, "{open}");
+    s.happens(5, 1, 0, "needs-you-cleared", json("{}"));
+    let over = shown(&s, 6);
+    // What it crossed stays crossed.
+    assert_eq!((times(&over, why), times(&over, "limit changed_lines (ask)")), (2, 1), "{over}");
+
+    // A usage limit with its end: on the board in one place.
+    let mut doc = board();
+    doc.tasks[2].state.kind = RunKind::Limited;
+    doc.holds.push(doc::Hold {
+        task: doc.tasks[2].id,
+        because: HoldKind::Limited,
+        text: "limited until 1970-01-01 05:00 UTC".into(),
+    });
+    for columns in [80, 140] {
+        let text = status(&doc, NOW, &Bare(columns));
+        let row = text.lines().find(|line| line.contains("Read the configuration")).expect("its row");
+        assert_eq!(times(row, "limited"), 1, "{row}");
+        assert!(row.contains("limited until"), "{row}");
+    }
 }

@@ -24,13 +24,14 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// A dialog is answered by the agent's own hook where one waits, else by one key; if it has changed
 /// meanwhile, nothing is pressed. A question about trust or a login is only answered in the terminal.
-/// To a plan, yes is the same as approve, and no NOTE as reject. Of a question that offers answers
-/// the agent is told the one you choose.
+/// To a plan, yes is the same as approve, and no NOTE as reject. Behind a no to a permission, words of
+/// yours reach the agent: with its hook, else as a message once it has left the dialog. Of a question
+/// that offers answers the agent is told the one you choose.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Which
     task: String,
-    /// yes, no, an option's number, its text, or how that begins; behind a no to a plan, a note
+    /// yes, no, an option's number, its text, or how that begins; behind a no, a note
     #[arg(required = true, value_name = "ANSWER")]
     choice: Vec<String>,
 }

@@ -35,22 +35,23 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
-    let question = CheckIn::question(&args.question, &args.options);
+    let given = CheckIn::question(&args.question, &args.options);
+    let question = given.clone().bounded();
     if question.question.is_none() {
         return Err(Failure::new(Code::Usage, "the question is empty"));
     }
     let mail = super::check_in::mail(ctx);
     if !args.wait {
         let way = mail.check_in(&question, Via::Socket)?;
-        return asked(ctx, &way, None);
+        return asked(ctx, &way, &given, None);
     }
     let way = mail.ask_and_listen(&question, Via::Socket)?;
     let until = args.timeout.map(|limit| Instant::now() + limit.to_std());
     match wait(&mail, way == Way::Socket, until, ctx)? {
-        Heard::Said(text) => asked(ctx, &way, Some(&text)),
+        Heard::Said(text) => asked(ctx, &way, &given, Some(&text)),
         Heard::Settled => {
             ctx.ui.say("there is no question any more: it was answered in the terminal");
-            asked(ctx, &way, None)
+            asked(ctx, &way, &given, None)
         }
         Heard::Nothing => Err(Failure::new(Code::TimedOut, "nobody has answered yet; the question stays on the board")
             .hint("end your turn: the answer will be your next message")),
@@ -83,9 +84,9 @@ fn wait(mail: &Mail, reached: bool, until: Option<Instant>, ctx: &Context) -> Re
     }
 }
 
-fn asked(ctx: &Context, way: &Way, answer: Option<&str>) -> Result<Code, Failure> {
+fn asked(ctx: &Context, way: &Way, given: &CheckIn, answer: Option<&str>) -> Result<Code, Failure> {
     if ctx.ui.json {
-        let mut body = super::check_in::said(way);
+        let mut body = super::check_in::said(way, given);
         body["answer"] = answer.into();
         ctx.ui.json(&Document::new("asked", body))?;
     } else if let Some(answer) = answer {
@@ -95,6 +96,7 @@ fn asked(ctx: &Context, way: &Way, answer: Option<&str>) -> Result<Code, Failure
             Way::Socket => ctx.ui.answer("asked; a person sees it on the board")?,
             Way::Outbox { path, .. } => ctx.ui.answer(&format!("asked through the outbox: {}", path.display()))?,
         }
+        super::check_in::say_cut(given, ctx)?;
     }
     Ok(Code::Ok)
 }

@@ -4,7 +4,7 @@ use crate::board::doc::Document;
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
 use crate::client::mail::{Mail, MailError, Way};
-use crate::model::checkin::{CheckIn, Claim, MAX_ITEMS, MAX_TEXT, Via};
+use crate::model::checkin::{CheckIn, Claim, Via, cut_text};
 
 /// Report where you stand: what you did, what is next, what is in the way
 ///
@@ -82,12 +82,9 @@ pub(super) fn mail(ctx: &Context) -> Mail {
 pub(super) fn report(check_in: &CheckIn, ctx: &Context) -> Result<Code, Failure> {
     let way = mail(ctx).check_in(&check_in.clone().bounded(), Via::Socket)?;
     if ctx.ui.json {
-        ctx.ui.json(&Document::new("checked-in", said(&way)))?;
+        ctx.ui.json(&Document::new("checked-in", said(&way, check_in)))?;
         return Ok(Code::Ok);
     }
-    // Said on its own line: whoever wrote more should know what is kept.
-    let kept = format!("only the first {MAX_TEXT} characters of a text and {MAX_ITEMS} of a list are kept");
-    let cut = check_in.is_cut().then_some(kept);
     match way {
         Way::Outbox { path, why } => {
             ctx.ui.detail(&format!("the supervisor was not reached ({why})"));
@@ -95,18 +92,23 @@ pub(super) fn report(check_in: &CheckIn, ctx: &Context) -> Result<Code, Failure>
         }
         Way::Socket => ctx.ui.answer("checked in with the supervisor")?,
     }
-    if let Some(cut) = cut {
-        ctx.ui.answer(&cut)?;
-    }
+    say_cut(check_in, ctx)?;
     Ok(Code::Ok)
 }
 
-/// Which way something went, for scripts.
-pub(super) fn said(way: &Way) -> serde_json::Value {
-    match way {
-        Way::Socket => serde_json::json!({"via": "socket", "path": null}),
-        Way::Outbox { path, .. } => serde_json::json!({"via": "outbox", "path": path.display().to_string()}),
-    }
+/// Says on a line of its own what is not kept: whoever wrote more should know.
+pub(super) fn say_cut(check_in: &CheckIn, ctx: &Context) -> Result<(), Failure> {
+    let cut = cut_text(&check_in.cut());
+    if cut.is_empty() { Ok(()) } else { ctx.ui.answer(&cut) }
+}
+
+/// Which way something went, and what of it is not kept, for scripts.
+pub(super) fn said(way: &Way, check_in: &CheckIn) -> serde_json::Value {
+    let (via, path) = match way {
+        Way::Socket => ("socket", None),
+        Way::Outbox { path, .. } => ("outbox", Some(path.display().to_string())),
+    };
+    serde_json::json!({"via": via, "path": path, "cut": check_in.cut()})
 }
 
 impl From<MailError> for Failure {

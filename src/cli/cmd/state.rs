@@ -26,8 +26,8 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let id = ctx.task(&seen.board, args.task.as_deref())?;
     let scene = ctx.scene(&seen)?;
     let task = &seen.board.tasks[&id];
-    let Task { state, unmeasured, agent, .. } = view::task(&seen.board, task, &scene);
-    let about = task.attempt().map(|attempt| attempt.run.text.clone()).filter(|text| !text.is_empty());
+    let Task { unmeasured, agent, .. } = view::task(&seen.board, task, &scene);
+    let (state, about) = view::standing(task, &scene);
     let signals = if args.explain { Some(explain(ctx, id)?) } else { None };
     if ctx.ui.json {
         let signals = signals.unwrap_or_default();

@@ -79,6 +79,7 @@ named! {
     CheckInMissed "check-in-missed"
     MachineSlept "machine-slept"
     LimitTripped "limit-tripped"
+    LimitRaised "limit-raised"
     UsageObserved "usage-observed"
     OffLimitsTouched "off-limits-touched"
     WorktreeStrayed "worktree-strayed"

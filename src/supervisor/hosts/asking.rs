@@ -37,12 +37,12 @@ const LOOK: Duration = Duration::from_millis(200);
 const MAX_WAITING: usize = 8;
 
 /// What a hook that waits is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Decision {
     /// Yes.
     Allow,
-    /// No.
-    Deny,
+    /// No, and perhaps why.
+    Deny(Option<String>),
     /// Nothing: the dialog decides, or has.
     Nothing,
 }
@@ -230,6 +230,8 @@ pub(in super::super) struct Wanted {
     pub(in super::super) choice: Choice,
     /// How.
     pub(in super::super) way: Way,
+    /// What a hook is told beside a no.
+    pub(in super::super) note: Option<String>,
 }
 
 impl Host {
@@ -282,11 +284,17 @@ impl Host {
             return Ok(());
         }
         if wanted.way == Way::Hook
-            && let Some(decision) = wanted.choice.says.map(decision)
+            && let Some(decision) = decision(&wanted)
             && !self.asking.waiting.is_empty()
             && self.asking.waiting.remove(0).decide.send(decision).is_ok()
         {
             let _ = done.send(TypedHow::Yes);
+            return Ok(());
+        }
+        // A key says no and nothing beside it.
+        if wanted.way == Way::Hook && wanted.note.is_some() {
+            let why = "its hook, which would have taken your words, waits no more; answer it again";
+            let _ = done.send(TypedHow::No(why.into()));
             return Ok(());
         }
         self.press(wanted, done, stream).await
@@ -319,11 +327,12 @@ impl Host {
     }
 }
 
-fn decision(says: Says) -> Decision {
-    match says {
+/// What a hook is told, where a plain yes or no is meant.
+fn decision(wanted: &Wanted) -> Option<Decision> {
+    Some(match wanted.choice.says? {
         Says::Yes => Decision::Allow,
-        Says::No => Decision::Deny,
-    }
+        Says::No => Decision::Deny(wanted.note.clone()),
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What the real CLIs write into their logs of tokens and money, and what becomes of it.
 
+use std::path::Path;
+
 use standup::model::attempt::Attempt;
 use standup::model::event::{Event, NeedKind};
 use standup::model::id::TaskId;
@@ -83,6 +85,48 @@ fn tokens_are_counted_as_the_logs_say_over_restarts_and_trip_their_limit() {
         assert_eq!(stage.events(id).iter().filter(|e| tripped(e)).count(), 1, "{cli:?}");
     }
     stage.model.open("end");
+}
+
+/// What the last line of each rollout below a home says, taken together: without what came from a
+/// cache, and how many of them say anything.
+fn rollouts(home: &Path) -> (u64, usize) {
+    let (mut folders, mut files) = (vec![home.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let is_one = entry.file_name().to_string_lossy().starts_with("rollout-");
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() && is_one => files.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    let last = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let totals = lines.find_map(|line| line.pointer("/payload/info/total_token_usage").cloned())?;
+        let number = |name: &str| totals[name].as_u64().expect("a number");
+        Some(number("input_tokens") + number("output_tokens") - number("cached_input_tokens"))
+    };
+    let each: Vec<u64> = files.iter().filter_map(last).collect();
+    (each.iter().sum(), each.len())
+}
+
+#[test]
+#[ignore = "needs npm; scripts/check runs it"]
+fn what_a_sub_agent_of_codex_uses_counts_with_it() {
+    let stage = Stage::new(&Setting::default());
+    let (usage, _) = response(Cli::Codex);
+    let first = format!("[[steps:[{{\"bash\":\"git status\",{usage}}},{{\"say\":\"Done.\",{usage}}}]]]");
+    let id = stage.add(Cli::Codex, &first);
+    stage.until_task(id, "in review", |t| t.column == Column::Review);
+    until_counted(&stage, Cli::Codex, id, 2);
+    // The sub-agent begins with what was said before, and counts only its own.
+    stage.send(id, "[[script:subagent inner=hello]]", false);
+    stage.until_task(id, "its sub-agent is counted", |t| {
+        let (tokens, logs) = rollouts(stage.home().path());
+        logs == 2 && t.column == Column::Review && t.attempt().is_some_and(|a| counted(a).tokens == tokens)
+    });
 }
 
 #[test]

@@ -20,8 +20,11 @@ const REACHED: Duration = Duration::from_secs(5);
 enum Step {
     Read(Report),
     Heard(bool),
-    Ended(Result<Option<bool>, ClientError>),
+    Ended(Result<Option<Decided>, ClientError>),
 }
+
+/// A person's decision: whether it may, and what was said beside a no.
+type Decided = (bool, Option<String>);
 
 /// What to print: a person's decision, if one comes.
 pub(super) fn decided(dialect: &str, given: Option<OsString>) -> Option<String> {
@@ -44,7 +47,10 @@ pub(super) fn decided(dialect: &str, given: Option<OsString>) -> Option<String> 
         return None;
     }
     match told.recv() {
-        Ok(Step::Ended(Ok(allow))) => hook::decision(dialect.parse().ok()?, allow?),
+        Ok(Step::Ended(Ok(decided))) => {
+            let (allow, note) = decided?;
+            hook::decision(dialect.parse().ok()?, allow, note.as_deref())
+        }
         // Nobody has let it go: its supervisor is gone, and the dialog still stands.
         _ => {
             report.keep(Instant::now() + LIMIT);
@@ -53,10 +59,10 @@ pub(super) fn decided(dialect: &str, given: Option<OsString>) -> Option<String> 
     }
 }
 
-fn wait(mut client: Client, report: &Report) -> Result<Option<bool>, ClientError> {
+fn wait(mut client: Client, report: &Report) -> Result<Option<Decided>, ClientError> {
     let (dialect, payload) = (report.dialect.clone(), report.payload.clone());
     match client.ask(&Request::Permission { dialect, payload }) {
-        Ok(Answer::Decided { allow }) => Ok(Some(allow)),
+        Ok(Answer::Decided { allow, note }) => Ok(Some((allow, note))),
         // An older supervisor knows reports alone.
         Err(ClientError::Refused(_)) => {
             let _ = report.send();
