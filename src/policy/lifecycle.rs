@@ -285,7 +285,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::OffLimits { paths } => limits::touched(turn, id, paths),
         Observation::Used { seen } => limits::used(turn, id, seen),
         Observation::PlanLeft => plan::left(turn, id),
-        Observation::Strayed { paths } => plan::strayed(turn, id, paths),
+        Observation::ChangedWhilePlanning { paths } => plan::changed(turn, id, paths),
         Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {
