@@ -78,6 +78,9 @@ pub struct ExitRecord {
     pub leftovers: usize,
     /// Stale lock files that were removed.
     pub locks_removed: Vec<Bytes>,
+    /// Processor time of all that it started, in milliseconds; `None` where that was not seen.
+    #[serde(default)]
+    pub cpu_ms: Option<u64>,
 }
 
 impl ExitRecord {
@@ -98,6 +101,7 @@ impl ExitRecord {
             input_dropped: 0,
             leftovers: 0,
             locks_removed: Vec::new(),
+            cpu_ms: None,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::lease::{Changes, Mark};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::settings::CheckSettings;
 use super::task::{Mode, TaskSpec};
-use super::time::Wall;
+use super::time::{Span, Wall};
 use super::verdict::Verdict;
 
 /// One deed and its id.
@@ -179,6 +179,8 @@ pub struct Ended {
     pub tail: String,
     /// Bytes that it wrote and that could not be kept.
     pub lost: u64,
+    /// Processor time of all that it started, where its host saw that.
+    pub cpu: Option<Span>,
 }
 
 impl Ended {

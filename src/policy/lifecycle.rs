@@ -398,6 +398,7 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
     if ended.lost > 0 {
         note::noted(turn, id, &lost_text(ended.lost));
     }
+    limits::used_at_end(turn, id, ended.cpu);
     let Some(attempt) = turn.board.attempt(id).filter(|a| a.is_active()) else { return };
     let Ended { exit, leftovers, output, tail, .. } = ended;
     if attempt.stopping.is_some() {

@@ -27,6 +27,7 @@ use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::state::RunKind;
 use crate::model::task::TaskSpec;
+use crate::model::time::Span;
 use crate::os::clock;
 use crate::os::failpoint;
 use crate::os::file::{self, FileError};
@@ -242,6 +243,7 @@ fn ended_of(world: &World, record: &HostRecord) -> Option<Ended> {
         output: exit.output_bytes > 0,
         tail: if bad { tail(&world.place.layout.host_dir(&record.id)) } else { String::new() },
         lost: exit.transcript_lost,
+        cpu: exit.cpu_ms.map(Span),
     })
 }
 
@@ -253,6 +255,7 @@ fn killed(world: &World, host: &HostId) -> Ended {
         output: true,
         tail: tail(&world.place.layout.host_dir(host)),
         lost: 0,
+        cpu: None,
     }
 }
 
