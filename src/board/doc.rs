@@ -485,6 +485,8 @@ pub struct PastAttempt {
     pub branch: BranchName,
     /// How it stands or ended.
     pub end: String,
+    /// How its agent ended, where that is known.
+    pub exit: Option<Exit>,
 }
 
 /// Something that happened.

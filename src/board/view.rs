@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::model::astray::Astray;
-use crate::model::attempt::{Attempt, DiffStat, End, Phase};
+use crate::model::attempt::{Attempt, DiffStat, End, Exit, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task};
 use crate::model::dialog::{Choice, Says};
 use crate::model::id::TaskId;
@@ -233,11 +233,7 @@ fn attempt(attempt: &Attempt, scene: &Scene) -> doc::Attempt {
         goes_on: false,
         astray: attempt.astray.clone(),
         started_at: attempt.started_at,
-        exit: match attempt.end() {
-            Some(End::Exited { exit }) => Some(*exit),
-            Some(End::Stopped { exit, .. }) => *exit,
-            _ => None,
-        },
+        exit: exit(attempt),
         approval: attempt.approval.as_ref().map(|approval| doc::Approval {
             at: approval.at,
             tree: approval.tree.clone(),
@@ -409,6 +405,15 @@ fn message(m: &crate::model::message::Message) -> doc::Message {
     doc::Message { at: m.at, from: m.from, text: m.text.clone(), delivery, held }
 }
 
+/// How its agent ended, where that is known.
+fn exit(attempt: &Attempt) -> Option<Exit> {
+    match attempt.end()? {
+        End::Exited { exit } => Some(*exit),
+        End::Stopped { exit, .. } | End::Failed { exit, .. } => *exit,
+        End::Lost { .. } => None,
+    }
+}
+
 fn past(a: &Attempt) -> doc::PastAttempt {
     let end = match &a.phase {
         Phase::Preparing { .. } => "its worktree is being made".to_owned(),
@@ -416,14 +421,14 @@ fn past(a: &Attempt) -> doc::PastAttempt {
         Phase::Live { .. } => "alive".to_owned(),
         Phase::Ended { end, .. } => end_text(end),
     };
-    doc::PastAttempt { number: a.no.get(), agent: a.agent.clone(), branch: a.branch.clone(), end }
+    doc::PastAttempt { number: a.no.get(), agent: a.agent.clone(), branch: a.branch.clone(), end, exit: exit(a) }
 }
 
 /// How an attempt ended, for people.
 #[must_use]
 pub fn end_text(end: &End) -> String {
     match end {
-        End::Failed { stage, error } => format!("{stage} failed: {error}"),
+        End::Failed { stage, error, .. } => format!("{stage} failed: {error}"),
         End::Exited { exit } => format!("the agent ended with {exit}"),
         End::Stopped { .. } => "stopped".into(),
         End::Lost { why } => format!("lost: {why}"),

@@ -108,7 +108,7 @@ fn branch_taken(turn: &mut Turn<'_>, id: AttemptId, error: String) {
         return;
     }
     let agent = Some(attempt.agent.clone());
-    turn.attempt_event(id, Event::AttemptFailed { stage: "branch".into(), error });
+    turn.attempt_event(id, Event::AttemptFailed { stage: "branch".into(), error, exit: None });
     let Some(task) = turn.task(id.task) else { return };
     let taken = task.attempts.iter().rev().take_while(|a| failed_at(a, "branch")).count();
     if taken < MAX_TAKEN && !task.column.is_closed() {
@@ -243,7 +243,7 @@ fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, e
             message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() });
             let failed = match attempt_stopping {
                 true => Event::AttemptStopped { exit: None, leftovers: 0 },
-                false => Event::AttemptFailed { stage, error },
+                false => Event::AttemptFailed { stage, error, exit: None },
             };
             turn.attempt_event(id, failed);
             withdraw_outdated(turn, id);
@@ -417,7 +417,7 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
         && (attempt.finished || attempt.checking.is_some() || turn.is_told(id));
     if exit.is_success() && !began && !output && !changed {
         let error = "it ended at once, without output or change".to_owned();
-        turn.attempt_event(id, Event::AttemptFailed { stage: "start".into(), error });
+        turn.attempt_event(id, Event::AttemptFailed { stage: "start".into(), error, exit: Some(exit) });
         return;
     }
     let tail = if exit.is_success() { String::new() } else { tail };
