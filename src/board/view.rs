@@ -32,8 +32,8 @@ pub struct Scene {
     pub supervisor: Option<Supervisor>,
     /// What must be said above everything else.
     pub banners: Vec<String>,
-    /// Who holds the slots of this machine, the most first; empty where that was not looked at.
-    pub holders: Vec<doc::Holder>,
+    /// Who holds the slots of this machine, the most first; `None` where that was not looked at.
+    pub holders: Option<Vec<doc::Holder>>,
     /// The person's home, for short paths.
     pub home: Option<PathBuf>,
     /// Now.
@@ -59,7 +59,7 @@ pub fn status(board: &Board, scene: &Scene) -> doc::Status {
             build: doc::Used { used: board.build_used(), limit: limit(wip.map(|w| w.build)) },
             review: doc::Used { used: board.review_used(), limit: limit(wip.map(|w| w.review)) },
             machine: doc::Used { used: machine_used(board, scene), limit: limit(wip.map(|w| w.machine)) },
-            machine_holders: scene.holders.clone(),
+            machine_holders: scene.holders.clone().unwrap_or_default(),
         },
         tasks: board.tasks.values().map(|t| task(board, t, scene)).collect(),
         holds: board
@@ -70,18 +70,20 @@ pub fn status(board: &Board, scene: &Scene) -> doc::Status {
     }
 }
 
-/// Slots of the machine that are held: as they are now, where they were looked at.
+/// Slots of the machine that are held: as they are now, where they were looked at. What the board
+/// has is of the last start.
 fn machine_used(board: &Board, scene: &Scene) -> u32 {
-    let held: u32 = scene.holders.iter().map(|holder| holder.used).sum();
-    if scene.holders.is_empty() { board.machine.used } else { held }
+    let held = |holders: &Vec<doc::Holder>| holders.iter().map(|holder| holder.used).sum();
+    scene.holders.as_ref().map_or(board.machine.used, held)
 }
 
 /// Why a task is held; who fills the machine is said, for it may be another repository.
 fn hold_text(hold: &Hold, scene: &Scene) -> String {
-    if hold.because != HoldKind::Machine || scene.holders.is_empty() {
+    let holders = scene.holders.as_deref().unwrap_or_default();
+    if hold.because != HoldKind::Machine || holders.is_empty() {
         return hold.text.clone();
     }
-    let holders: Vec<String> = scene.holders.iter().map(|holder| holder_text(holder, scene.home.as_deref())).collect();
+    let holders: Vec<String> = holders.iter().map(|holder| holder_text(holder, scene.home.as_deref())).collect();
     format!("{}: {}", hold.text, holders.join(", "))
 }
 
@@ -515,7 +517,7 @@ mod tests {
                 banners: Vec::new(),
             }),
             banners: Vec::new(),
-            holders: Vec::new(),
+            holders: None,
             home: None,
             now,
         };
@@ -546,7 +548,7 @@ mod tests {
             base: None,
             supervisor: None,
             banners: Vec::new(),
-            holders,
+            holders: Some(holders),
             home: Some(PathBuf::from("/home/me")),
             now: Now::default(),
         };
@@ -554,5 +556,9 @@ mod tests {
         assert_eq!(hold_text(&hold(HoldKind::Machine), &scene), said);
         assert_eq!(hold_text(&hold(HoldKind::Build), &scene), "machine is full 6/6", "another reason stays as it is");
         assert_eq!(machine_used(&Board::default(), &scene), 6);
+        let mut board = Board::default();
+        board.machine.used = 5;
+        let looked = |holders| machine_used(&board, &Scene { holders, ..scene.clone() });
+        assert_eq!((looked(Some(Vec::new())), looked(None)), (0, 5), "nobody was found, or nobody looked");
     }
 }
