@@ -78,6 +78,10 @@ pub enum Action {
         /// The plan that a person approved, for one that is not resumed; may be empty.
         #[serde(default)]
         plan: Option<String>,
+        /// When this was decided, which tells it from a start of the same name that another log
+        /// knows; `None` in orders of an older build.
+        #[serde(default)]
+        planned_at: Option<Wall>,
     },
     /// End the agent, everything it started, and the host.
     /// *Again:* no host of this name lives → its exit record counts.

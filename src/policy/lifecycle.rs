@@ -187,6 +187,7 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
         ports: attempt.ports,
         plans,
         plan,
+        planned_at: Some(turn.now.wall),
     };
     turn.order(action, id, action_for_host);
 }
