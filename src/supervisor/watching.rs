@@ -129,7 +129,7 @@ async fn heard(
             looking.changed(world, key, looked);
             collect(world, key, letters, collecting);
         }
-        WatchEvent::Outbox { key, .. } => collect(world, key, letters, collecting),
+        WatchEvent::Outbox { key, .. } | WatchEvent::NoOutbox { key } => collect(world, key, letters, collecting),
         WatchEvent::Degraded { key, why, every } => {
             tracing::warn!(attempt = %key, "its worktree is looked at every {every} instead of watched: {why}");
         }
