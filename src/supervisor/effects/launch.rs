@@ -25,7 +25,7 @@ use crate::model::action::{Action, Ended, Outcome};
 use crate::model::attempt::{HostFacts, Proc};
 use crate::model::id::AttemptId;
 use crate::model::input::{HostFound, Input, Observation};
-use crate::model::name::{AgentName, BranchName, HostId};
+use crate::model::name::{AgentName, BranchName, HostId, Pattern};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::state::RunKind;
 use crate::model::task::TaskSpec;
@@ -44,7 +44,7 @@ use super::super::world::World;
 use super::check::observe;
 use super::prepare::{run_dir, site_of};
 use super::survey::{plan_file, plan_in};
-use super::{blocking, chain};
+use super::{blocking, chain, hidden};
 
 /// The terminal an agent starts in, before anybody attaches.
 const SIZE: Size = Size { rows: 40, cols: 120 };
@@ -166,6 +166,10 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     }
     let (_, command, program) = made?;
     prove(world, &wanted)?;
+    if let Some(look) = world.look(attempt) {
+        // As they are before it can have changed them.
+        let _ = hidden::changed(world, attempt, &look, &off_limits(world, &wanted));
+    }
     let slot = world.wait_for_slot(attempt).map_err(|why| ("launch", why))?;
     let descriptor = match &slot {
         Some(slot) => Some(slot.share().map_err(|e| ("launch", chain(&e)))?),
@@ -291,6 +295,10 @@ fn own_settings(wanted: &Wanted, found: &FoundAgent) -> Result<Option<String>, W
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+fn off_limits(world: &World, wanted: &Wanted) -> Vec<Pattern> {
+    world.loaded().effective.settings.off_limits.iter().chain(&wanted.spec.off_limits).cloned().collect()
+}
+
 /// What the agent is told first: how to report, where it may work, and the brief.
 pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wrong> {
     let wrong = |e: &dyn std::error::Error| ("launch", chain(e));
@@ -302,8 +310,7 @@ pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wro
     };
     let loaded = world.loaded();
     let settings = &loaded.effective.settings;
-    let off_limits: Vec<String> =
-        settings.off_limits.iter().chain(&wanted.spec.off_limits).map(ToString::to_string).collect();
+    let off_limits: Vec<String> = off_limits(world, wanted).iter().map(ToString::to_string).collect();
     let checks: Vec<String> = settings.verify.checks.iter().chain(&wanted.spec.checks).map(|c| c.run.clone()).collect();
     let brief_path = crate::store::layout::run_dir(&wanted.worktree).join("brief.md").display().to_string();
     let told = Preamble {
