@@ -110,6 +110,60 @@ enum Started {
 pub(super) type Wrong = (&'static str, String);
 
 fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, Wrong> {
+    let (wanted, agent) = ordered(attempt, action)?;
+    let made = require_agent(world, &agent).and_then(|found| {
+        let (command, program) = command(world, &wanted, &found)?;
+        Ok((found, command, program))
+    });
+    let voice = Box::new(match &made {
+        Ok((found, command, _)) => voice(world, &wanted, found, command),
+        Err(_) => {
+            Voice { plans: wanted.plans, ..voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone()) }
+        }
+    });
+    // Also where it is found to have been started before whoever did could tell.
+    for text in made.iter().flat_map(|(_, command, _)| &command.notes) {
+        let seen = Observation::Noted { text: text.clone() };
+        let _ = world.inputs.blocking_send(Input::Observed { attempt, seen });
+    }
+    // A host of this name that was made for this launch and lives, or lived, is this very launch,
+    // whatever the settings say since: it is not started twice.
+    let made_for = again::made_for(world, &wanted);
+    if let Some(started) = again::repeated(world, &wanted.host, &made_for, &voice)? {
+        return Ok(started);
+    }
+    let (_, command, program) = made?;
+    prove(world, &wanted)?;
+    let slot = world.wait_for_slot(attempt).map_err(|why| ("launch", why))?;
+    let descriptor = match &slot {
+        Some(slot) => Some(slot.share().map_err(|e| ("launch", chain(&e)))?),
+        None => None,
+    };
+    let spec = host_spec(world, &wanted, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
+    failpoint::hit("launch.before-start");
+    match host::start(&spec, &world.exe) {
+        Ok(address) => {
+            failpoint::hit("launch.started");
+            let facts = HostFacts {
+                id: wanted.host,
+                nonce: address.nonce,
+                host: Proc { pid: address.host.pid, start: address.host.start },
+                agent: Proc { pid: address.agent.pid, start: address.agent.start },
+            };
+            Ok(Started::Lives { facts, voice })
+        }
+        Err(error) => {
+            // Another start of this very host was on its way, or this one goes on in silence.
+            let taken = matches!(&error, StartError::Refused { failure } if failure.code == TAKEN);
+            let unknown = taken || matches!(error, StartError::Silent { .. });
+            let started = if unknown { again::repeated(world, &wanted.host, &made_for, &voice)? } else { None };
+            started.ok_or_else(|| ("launch", chain(&error)))
+        }
+    }
+}
+
+/// The particulars of an order, and who is to carry it out.
+fn ordered(attempt: AttemptId, action: Action) -> Result<(Wanted, AgentName), Wrong> {
     let Action::Launch {
         host,
         agent,
@@ -143,59 +197,7 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
         plan,
         planned_at,
     };
-    let made = require_agent(world, &agent).and_then(|found| {
-        let (command, program) = command(world, &wanted, &found)?;
-        Ok((found, command, program))
-    });
-    let voice = Box::new(match &made {
-        Ok((found, command, _)) => voice(world, &wanted, found, command),
-        Err(_) => {
-            Voice { plans: wanted.plans, ..voice_of(world, attempt, &agent, &wanted.worktree, wanted.session.clone()) }
-        }
-    });
-    // Also where it is found to have been started before whoever did could tell.
-    for text in made.iter().flat_map(|(_, command, _)| &command.notes) {
-        let seen = Observation::Noted { text: text.clone() };
-        let _ = world.inputs.blocking_send(Input::Observed { attempt, seen });
-    }
-    // A host of this name that was made for this launch and lives, or lived, is this very launch,
-    // whatever the settings say since: it is not started twice.
-    let made_for = again::made_for(world, &wanted);
-    if let Some(started) = again::repeated(world, &wanted.host, &made_for, &voice)? {
-        return Ok(started);
-    }
-    let (_, command, program) = made?;
-    prove(world, &wanted)?;
-    if let Some(look) = world.look(attempt) {
-        // As they are before it can have changed them.
-        let _ = hidden::changed(world, attempt, &look, &off_limits(world, &wanted));
-    }
-    let slot = world.wait_for_slot(attempt).map_err(|why| ("launch", why))?;
-    let descriptor = match &slot {
-        Some(slot) => Some(slot.share().map_err(|e| ("launch", chain(&e)))?),
-        None => None,
-    };
-    let spec = host_spec(world, &wanted, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
-    failpoint::hit("launch.before-start");
-    match host::start(&spec, &world.exe) {
-        Ok(address) => {
-            failpoint::hit("launch.started");
-            let facts = HostFacts {
-                id: wanted.host,
-                nonce: address.nonce,
-                host: Proc { pid: address.host.pid, start: address.host.start },
-                agent: Proc { pid: address.agent.pid, start: address.agent.start },
-            };
-            Ok(Started::Lives { facts, voice })
-        }
-        Err(error) => {
-            // Another start of this very host was on its way, or this one goes on in silence.
-            let taken = matches!(&error, StartError::Refused { failure } if failure.code == TAKEN);
-            let unknown = taken || matches!(error, StartError::Silent { .. });
-            let started = if unknown { again::repeated(world, &wanted.host, &made_for, &voice)? } else { None };
-            started.ok_or_else(|| ("launch", chain(&error)))
-        }
-    }
+    Ok((wanted, agent))
 }
 
 pub(super) struct Wanted {
@@ -229,6 +231,10 @@ fn prove(world: &World, wanted: &Wanted) -> Result<(), Wrong> {
     site.require_intact().map_err(|e| wrong(&e))?;
     let brief = brief_text(world, &wanted.spec).map_err(|e| ("launch", e))?;
     let dir = run_dir(&wanted.worktree).map_err(|e| wrong(&e))?;
+    if let Some(look) = world.look(wanted.attempt) {
+        // As they are before it can have changed them.
+        let _ = hidden::changed(world, wanted.attempt, &look, &off_limits(world, wanted));
+    }
     file::write_atomic(&dir.join("brief.md"), brief.as_bytes(), 0o644).map_err(|e| wrong(&e))
 }
 
