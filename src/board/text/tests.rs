@@ -382,7 +382,7 @@ fn shown(s: &crate::board::story::Story, minutes: i64) -> String {
             banners: Vec::new(),
         }),
         banners: Vec::new(),
-        holders: Vec::new(),
+        holders: Some(Vec::new()),
         home: None,
         now,
     };

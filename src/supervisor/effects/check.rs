@@ -1,6 +1,7 @@
 //! Running the checks of an attempt, bound to the bytes they ran on.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,7 +23,7 @@ use super::super::environment;
 use super::super::hosts::Ask;
 use super::super::world::{Look, World};
 use super::prepare::end_marked;
-use super::{blocking, chain};
+use super::{blocking, chain, hidden};
 
 /// How many paths that are off-limits are told: the first is one too many.
 const MAX_TOUCHED: usize = 100;
@@ -136,7 +137,7 @@ pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
         let touched = off_limits(&for_work, attempt, &look, found.as_ref().ok(), patterns);
         let mut seen = told(attempt, &look, found);
         seen.extend(touched);
-        seen.extend(strayed(&for_work, attempt, &look));
+        seen.extend(changed_while_planning(&for_work, attempt, &look));
         seen
     });
     for seen in seen.await {
@@ -162,14 +163,16 @@ fn off_limits(
     let changes = look.shadow.changed_paths(found?);
     let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot list what changed")).ok()?;
     let paths = changes.iter().flat_map(|c| std::iter::once(&c.path).chain(&c.from)).map(PathBuf::as_path);
-    let touched = matching(&patterns, paths);
+    let hidden = hidden::changed(world, attempt, look, &patterns);
+    let touched: BTreeSet<&Path> =
+        matching(&patterns, paths).into_iter().chain(hidden.iter().map(PathBuf::as_path)).collect();
     let paths = touched.into_iter().take(MAX_TOUCHED).map(|path| path.to_string_lossy().into_owned()).collect();
     // What was put off-limits meanwhile is looked for by whoever was told of it, and perhaps before.
     (patterns == world.off_limits(attempt)).then_some(Observation::OffLimits { paths })
 }
 
 /// What an attempt has changed that shall only plan; `None` where nothing is, or nobody can see. Blocks.
-fn strayed(world: &World, attempt: AttemptId, look: &Look) -> Option<Observation> {
+fn changed_while_planning(world: &World, attempt: AttemptId, look: &Look) -> Option<Observation> {
     let tree = world.plans_on(attempt)?;
     let now = look.shadow.stand().ok().filter(|now| now.mark.tree != tree)?;
     let mark = Mark { head: Some(look.base.clone()), tree };
@@ -177,7 +180,7 @@ fn strayed(world: &World, attempt: AttemptId, look: &Look) -> Option<Observation
     let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot tell what changed"));
     let path = |change: String| change.split_once(' ').map_or_else(|| change.clone(), |(_, path)| path.to_owned());
     let paths = changes.map(|changes| changes.paths.into_iter().map(path).collect()).unwrap_or_default();
-    Some(Observation::Strayed { paths })
+    Some(Observation::ChangedWhilePlanning { paths })
 }
 
 /// What differs in an attempt's worktree from its base, and whether its work lies on its branch,
