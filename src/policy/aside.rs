@@ -16,7 +16,7 @@ use crate::model::time::{Now, Span};
 use crate::model::verdict::{Verdict, VerdictOutcome};
 
 use super::turn::Turn;
-use super::{admission, lifecycle};
+use super::{admission, checks};
 
 /// How long files are at rest before they are checked: longer than between the parts of one edit,
 /// shorter than anybody waits to hear of it.
@@ -36,7 +36,7 @@ fn end(turn: &mut Turn<'_>, id: TaskId) -> bool {
     let Some((of, attempt)) = turn.newest(id) else { return false };
     let left = attempt.checking.as_ref().is_some_and(|c| c.on.is_some()) && attempt.host().is_none();
     if left {
-        lifecycle::drop_checks(turn, of, "its agent has ended");
+        checks::drop_checks(turn, of, "its agent has ended");
     }
     left
 }
@@ -56,7 +56,7 @@ fn begin(turn: &mut Turn<'_>, id: TaskId) -> bool {
     } else {
         return false;
     };
-    lifecycle::start_checks(turn, of, false, Some(on));
+    checks::start_checks(turn, of, false, Some(on));
     true
 }
 

@@ -16,7 +16,7 @@ use crate::model::text::nearest;
 
 use super::relist::{self, Fate};
 use super::turn::Turn;
-use super::{admission, again, answer, approval, lifecycle, messages, pause, plan, takeover};
+use super::{admission, again, answer, approval, checks, lifecycle, messages, pause, plan, takeover};
 
 pub(super) type Answer = Result<Reply, Refusal>;
 
@@ -410,8 +410,8 @@ fn verify(turn: &mut Turn<'_>, id: TaskId) -> Answer {
         let why = turn.surroundings().and_then(|s| s.untrusted.clone()).unwrap_or_default();
         return refuse(RefusalCode::Policy, format!("the checks may not run: {why}"), &["standup trust".into()]);
     }
-    lifecycle::drop_checks(turn, of, "they were asked for");
-    lifecycle::start_checks(turn, of, true, None);
+    checks::drop_checks(turn, of, "they were asked for");
+    checks::start_checks(turn, of, true, None);
     Ok(Reply::Attempt { attempt: of })
 }
 

@@ -11,7 +11,7 @@ use crate::model::task::Column;
 use crate::model::time::Span;
 
 use super::turn::Turn;
-use super::{admission, lifecycle, pause, room, takeover};
+use super::{admission, checks, lifecycle, pause, room, takeover};
 
 /// How long a message that the host would not write waits before the next try.
 pub(super) const RETRY: Span = Span::secs(2);
@@ -108,7 +108,7 @@ fn type_it(turn: &mut Turn<'_>, id: AttemptId, attempt: &Attempt, message: &Mess
     if !make_room(turn, id.task, message, column) {
         return false;
     }
-    lifecycle::drop_unasked_checks(turn, id, "there is something new to do");
+    checks::drop_unasked_checks(turn, id, "there is something new to do");
     let action = turn.next_action();
     turn.attempt_event(id, Event::MessageTyping { msg: message.id, action });
     let text = message.text.clone();

@@ -20,6 +20,7 @@ mod astray;
 mod attention;
 pub mod bases;
 mod checkin;
+mod checks;
 mod claim;
 mod command;
 mod fold;
