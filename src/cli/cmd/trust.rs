@@ -78,7 +78,7 @@ pub(super) fn ask(ctx: &Context, commands: &CommandSet) -> Result<bool, Failure>
     if ctx.ui.can_ask() && !ctx.ui.yes {
         return ctx.ui.confirm(&format!("{list}\n{question}"), "");
     }
-    ctx.ui.say(&list);
+    ctx.ui.tell(&list);
     let otherwise = format!("{} of agents.toml wait for your approval", counted(commands));
     ctx.ui
         .confirm(&question, &otherwise)
