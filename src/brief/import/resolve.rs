@@ -17,9 +17,9 @@ const GUESSES: usize = 5;
 pub(super) fn resolve(drafts: Vec<Draft>, faults: &mut Faults<'_>) -> Vec<Imported> {
     let names = Names::of(&drafts);
     let mut all: Vec<Imported> = Vec::with_capacity(drafts.len());
-    for Draft { key, brief, done, line, lenient, .. } in drafts {
-        let mut imported =
-            Imported { key, brief, needs: Vec::new(), needs_tasks: Vec::new(), done, line, notes: Vec::new() };
+    for Draft { key, brief, done, line, lenient, left_out, .. } in drafts {
+        let (needs, needs_tasks, notes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut imported = Imported { key, brief, needs, needs_tasks, done, line, notes, left_out };
         for found in &imported.brief.front.needs {
             match names.find(found) {
                 Some(Found::Here(key)) if !imported.needs.contains(&key) => imported.needs.push(key),
