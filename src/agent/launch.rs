@@ -307,7 +307,8 @@ pub fn launch(adapter: &Adapter, settings: &AgentSettings, request: &LaunchReque
 }
 
 /// What is written to its standard input, and whether that only names the brief's file. Its
-/// standard input is a terminal, which cuts a longer line than [`MAX_LINE_BYTES`].
+/// standard input is a terminal, which cuts a longer line than [`MAX_LINE_BYTES`] and takes control
+/// characters for keys: some end the agent, others edit the line (`termios(3)`, `c_cc` and `ICRNL`).
 fn stdin_prompt(
     adapter: &Adapter,
     request: &LaunchRequest<'_>,
@@ -315,7 +316,8 @@ fn stdin_prompt(
 ) -> Result<(Option<String>, bool), LaunchError> {
     let Some(prompt) = request.prompt.filter(|_| via == PromptVia::Stdin) else { return Ok((None, false)) };
     let longest = prompt.split('\n').map(str::len).max().unwrap_or_default();
-    if longest <= MAX_LINE_BYTES {
+    let is_key = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\t');
+    if longest <= MAX_LINE_BYTES && !prompt.contains(is_key) {
         return Ok((Some(prompt.to_owned()), false));
     }
     Ok((Some(file_prompt(adapter, request, "a line of the prompt", longest)?), true))

@@ -210,6 +210,21 @@ fn a_prompt_too_long_for_an_argument_names_the_brief_instead() {
     assert_eq!((launch.prompt_by_file, launch.stdin.as_deref()), (false, Some(many.as_str())));
 }
 
+/// A terminal takes such bytes for keys: it would end the agent, or edit what it is told.
+#[test]
+fn a_prompt_that_a_terminal_would_obey_names_the_brief_instead() {
+    let branch = branch();
+    let stdin = AgentSettings { prompt: Some(PromptVia::Stdin), ..settings(&["cat"], &[]) };
+    for c in (0..=0x9fu8).map(char::from).filter(|c| c.is_ascii() && *c != '\0') {
+        let text = format!("do{c}this");
+        let launch = run("generic", &stdin, &request(&branch, &text));
+        let by_file = c.is_control() && !matches!(c, '\n' | '\t');
+        assert_eq!((launch.prompt_by_file, launch.stdin.as_deref() == Some(&text)), (by_file, !by_file), "{c:?}");
+        let named = launch.stdin.expect("a prompt");
+        assert!(!by_file || named.contains("/w/T7/.standup/run/brief.md"), "{c:?}: {named}");
+    }
+}
+
 #[test]
 fn what_the_users_command_says_counts_like_his_arguments() {
     let branch = branch();
