@@ -7,6 +7,7 @@
 
 mod approvals;
 mod notify;
+mod own;
 mod server;
 
 use std::collections::BTreeMap;
@@ -19,11 +20,13 @@ use crate::model::name::BranchName;
 use crate::model::settings::{AgentSettings, Mode, PromptVia};
 
 pub use approvals::{plan_unenforced, unconfined};
-pub use notify::{own as own_notify, own_files as own_notify_files};
+pub use notify::own as own_notify;
+pub use own::{own_notify_files, own_settings_file};
 
 use super::adapter::{Adapter, HookRules, HookStyle, ModeRules, OscAnswer};
 use super::placeholder::{self, PlaceholderError};
 use super::{message, plain, quote};
+use own::{Own, is_file};
 
 /// The longest single argument that Linux passes to a program: 128 KiB less the closing zero.
 pub const MAX_ARG_BYTES: usize = 128 * 1024 - 1;
@@ -265,7 +268,9 @@ pub fn launch(adapter: &Adapter, settings: &AgentSettings, request: &LaunchReque
     let user: Vec<String> = command.iter().chain(&settings.args).cloned().collect();
     let via = prompt_via(adapter, settings, &user);
 
-    let mut argv: Vec<String> = command.iter().map(fill).collect::<Result<_, _>>()?;
+    let (mut own_command, mut args) = (command.clone(), settings.args.clone());
+    let own = Own::taken(adapter, request, &mut own_command, &mut args);
+    let mut argv: Vec<String> = own_command.iter().map(fill).collect::<Result<_, _>>()?;
     let resume: Vec<String> = resume_args(adapter, request)?;
     let (first, later) = if adapter.launch.resume_first { (resume, Vec::new()) } else { (Vec::new(), resume) };
     argv.extend(first);
@@ -275,8 +280,7 @@ pub fn launch(adapter: &Adapter, settings: &AgentSettings, request: &LaunchReque
     if adapter.approvals.find(&adapter.approvals.own, &user).is_none() {
         argv.extend(mode_args(adapter, request, &values)?);
     }
-    let mut args = settings.args.clone();
-    let hooks = extras(adapter, request, &mut args, &mut argv, &mut notes)?;
+    let hooks = extras(adapter, request, own, &mut argv, &mut notes)?;
     argv.extend(args.iter().map(fill).collect::<Result<Vec<_>, _>>()?);
     let unconfined = adapter.approvals.find(&adapter.approvals.unconfined, &argv);
     if let (PromptVia::Arg, Some(prompt)) = (via, &prompt) {
@@ -303,7 +307,8 @@ pub fn launch(adapter: &Adapter, settings: &AgentSettings, request: &LaunchReque
 }
 
 /// What is written to its standard input, and whether that only names the brief's file. Its
-/// standard input is a terminal, which cuts a longer line than [`MAX_LINE_BYTES`].
+/// standard input is a terminal, which cuts a longer line than [`MAX_LINE_BYTES`] and takes control
+/// characters for keys: some end the agent, others edit the line (`termios(3)`, `c_cc` and `ICRNL`).
 fn stdin_prompt(
     adapter: &Adapter,
     request: &LaunchRequest<'_>,
@@ -311,7 +316,8 @@ fn stdin_prompt(
 ) -> Result<(Option<String>, bool), LaunchError> {
     let Some(prompt) = request.prompt.filter(|_| via == PromptVia::Stdin) else { return Ok((None, false)) };
     let longest = prompt.split('\n').map(str::len).max().unwrap_or_default();
-    if longest <= MAX_LINE_BYTES {
+    let is_key = |c: char| c.is_ascii_control() && !matches!(c, '\n' | '\t');
+    if longest <= MAX_LINE_BYTES && !prompt.contains(is_key) {
         return Ok((Some(prompt.to_owned()), false));
     }
     Ok((Some(file_prompt(adapter, request, "a line of the prompt", longest)?), true))
@@ -415,12 +421,12 @@ fn mode_args(
     Ok(args)
 }
 
-/// Hooks, notify and MCP. Takes the user's own settings object out of `args` to join it with ours,
-/// because a CLI takes only one. Returns whether hooks were configured.
+/// Hooks, notify and MCP, joined with what the user wrote of them. Returns whether hooks were
+/// configured.
 fn extras(
     adapter: &Adapter,
     request: &LaunchRequest<'_>,
-    args: &mut Vec<String>,
+    own: Own,
     argv: &mut Vec<String>,
     notes: &mut Vec<String>,
 ) -> Result<bool, LaunchError> {
@@ -429,7 +435,7 @@ fn extras(
     if let Some(rules) = &adapter.hooks {
         hooked = match rules.style {
             HookStyle::SettingsJson => {
-                settings_json(rules, request, standup, args, argv)?;
+                settings_json(rules, request, standup, own.settings, argv)?;
                 request.hooks
             }
             HookStyle::ConfigToml => {
@@ -442,8 +448,7 @@ fn extras(
         };
     }
     if let Some(rules) = adapter.notify.as_ref().filter(|_| !hooked) {
-        let own = notify::given(&rules.key, &adapter.approvals.config_flags, args);
-        let own = own.unwrap_or_else(|| request.notify.to_vec());
+        let own = own.notify.unwrap_or_else(|| request.notify.to_vec());
         argv.extend(notify::args(rules, standup, &own)?);
         if let Some(program) = own.first() {
             notes.push(format!("its own notify program is called after ours: {}", plain::line(program, 200)));
@@ -455,26 +460,12 @@ fn extras(
     Ok(hooked)
 }
 
-/// The file of settings that the user's arguments name, where they do: what stands in it is joined
-/// with ours, because a CLI takes one object of settings only.
-#[must_use]
-pub fn own_settings_file(adapter: &Adapter, settings: &AgentSettings) -> Option<PathBuf> {
-    let rules = adapter.hooks.as_ref().filter(|rules| rules.style == HookStyle::SettingsJson)?;
-    let (_, own) = flag_value(&settings.args, &rules.flag)?;
-    is_file(&own).then(|| PathBuf::from(own))
-}
-
-/// Whether the value of a flag for settings names a file rather than holding them.
-fn is_file(value: &str) -> bool {
-    !value.trim_start().starts_with('{')
-}
-
 /// One settings object: the adapter's, the hooks, and over them the user's own.
 fn settings_json(
     rules: &HookRules,
     request: &LaunchRequest<'_>,
     standup: &str,
-    args: &mut Vec<String>,
+    own: Option<String>,
     argv: &mut Vec<String>,
 ) -> Result<(), LaunchError> {
     let base = rules.settings.as_deref().unwrap_or("{}");
@@ -496,12 +487,11 @@ fn settings_json(
         let events: Map<String, Value> = rules.events.iter().map(|e| (e.clone(), hook(e))).collect();
         join(&mut all, [("hooks".to_owned(), Value::Object(events))].into_iter().collect());
     }
-    if let Some((range, own)) = flag_value(args, &rules.flag) {
+    if let Some(own) = own {
         let own = match request.own_settings.filter(|_| is_file(&own)) {
             Some(text) => object(&format!("{} {own}", rules.flag), text)?,
             None => object(&rules.flag, &own)?,
         };
-        args.drain(range);
         join(&mut all, own);
     }
     if !all.is_empty() {
@@ -525,17 +515,6 @@ fn join(under: &mut Map<String, Value>, over: Map<String, Value>) {
             }
         }
     }
-}
-
-/// Where the last `flag VALUE` or `flag=VALUE` stands, and its value.
-fn flag_value(args: &[String], flag: &str) -> Option<(std::ops::Range<usize>, String)> {
-    (0..args.len()).rev().find_map(|i| {
-        if args[i] == flag {
-            return args.get(i + 1).map(|value| (i..i + 2, value.clone()));
-        }
-        let value = args[i].strip_prefix(flag)?.strip_prefix('=')?;
-        Some((i..i + 1, value.to_owned()))
-    })
 }
 
 fn config_toml(rules: &HookRules, standup: &str) -> Vec<String> {

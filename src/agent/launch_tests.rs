@@ -210,6 +210,62 @@ fn a_prompt_too_long_for_an_argument_names_the_brief_instead() {
     assert_eq!((launch.prompt_by_file, launch.stdin.as_deref()), (false, Some(many.as_str())));
 }
 
+/// A terminal takes such bytes for keys: it would end the agent, or edit what it is told.
+#[test]
+fn a_prompt_that_a_terminal_would_obey_names_the_brief_instead() {
+    let branch = branch();
+    let stdin = AgentSettings { prompt: Some(PromptVia::Stdin), ..settings(&["cat"], &[]) };
+    for c in (0..=0x9fu8).map(char::from).filter(|c| c.is_ascii() && *c != '\0') {
+        let text = format!("do{c}this");
+        let launch = run("generic", &stdin, &request(&branch, &text));
+        let by_file = c.is_control() && !matches!(c, '\n' | '\t');
+        assert_eq!((launch.prompt_by_file, launch.stdin.as_deref() == Some(&text)), (by_file, !by_file), "{c:?}");
+        let named = launch.stdin.expect("a prompt");
+        assert!(!by_file || named.contains("/w/T7/.standup/run/brief.md"), "{c:?}: {named}");
+    }
+}
+
+#[test]
+fn what_the_users_command_says_counts_like_his_arguments() {
+    let branch = branch();
+    let claude = |command: &[&str], args: &[&str]| {
+        let argv = run("claude", &settings(command, args), &request(&branch, "x")).argv;
+        assert_eq!(argv.iter().filter(|w| w.starts_with("--settings")).count(), 1, "{argv:?}");
+        let json: Value = serde_json::from_str(after(&argv, "--settings")).expect("JSON");
+        assert!(json["hooks"]["Stop"].is_array(), "{json}");
+        (argv[0].clone(), json["model"].clone())
+    };
+    let (a, b) = (r#"{"model":"a"}"#, r#"{"model":"b"}"#);
+    let joined = format!("--settings={a}");
+    assert_eq!(claude(&["wrap", "--settings", a], &[]), ("wrap".to_owned(), json!("a")));
+    assert_eq!(claude(&["npx", "--", "claude", &joined], &["-v"]).1, json!("a"));
+    assert_eq!(claude(&["claude", "--settings", a], &["--settings", b]).1, json!("b"), "the last one holds");
+    assert_eq!(claude(&[], &["--settings", a, "--settings", b]).1, json!("b"));
+
+    let file = settings(&["claude", "--settings=my/file.json"], &[]);
+    let adapter = builtin("claude").expect("claude");
+    assert_eq!(own_settings_file(&adapter, &file).as_deref(), Some(Path::new("my/file.json")));
+    let both = settings(&["claude", "--settings=my/file.json"], &["--settings", b]);
+    assert_eq!(own_settings_file(&adapter, &both), None, "the last one holds");
+
+    let codex = |command: &[&str], args: &[&str]| {
+        let request = LaunchRequest { hooks: false, ..request(&branch, "x") };
+        let argv = run("codex", &settings(command, args), &request).argv;
+        let given: Vec<String> = argv.iter().filter(|w| w.contains("notify=")).cloned().collect();
+        assert_eq!(given.len(), 1, "{argv:?}");
+        given[0].split_once("codex-notify\"").map(|(_, rest)| rest.to_owned()).expect("ours")
+    };
+    let own = r#"notify=["play","--soft"]"#;
+    for command in [&["codex", "-c", own][..], &["npx", "--", "codex", "-c", own], &["codex", "-m", "x", "-c", own]] {
+        assert_eq!(codex(command, &[]), r#","--then","play","--soft"]"#, "{command:?}");
+    }
+    assert_eq!(codex(&["codex", "-c", own], &["-c", r#"notify=["b"]"#]), r#","--then","b"]"#);
+    let rules = builtin("codex").expect("codex").notify.expect("rules");
+    let files = |command: &[&str], args: &[&str]| own_notify_files(&rules, &settings(command, args))[0].clone();
+    assert_eq!(files(&["npx", "--", "codex", "-p", "work"], &[]), "work.config.toml");
+    assert_eq!(files(&["codex", "-p", "work"], &["-p", "play"]), "play.config.toml");
+}
+
 #[test]
 fn a_generic_agent_gets_its_prompt_the_way_its_settings_say() {
     let branch = branch();

@@ -7,7 +7,7 @@ use crate::model::board::HoldKind;
 use crate::model::event::NeedKind;
 use crate::model::state::{RunKind, Source};
 use crate::model::task::{Column, Mode};
-use crate::model::text::{clean, clean_line};
+use crate::model::text::{clean, clean_line, shell_word};
 use crate::model::time::{Now, Span, Wall};
 use crate::model::verdict::{TestCounts, VerdictOutcome};
 
@@ -197,7 +197,7 @@ pub fn next_steps(task: &doc::Task, kind: NeedKind) -> Vec<String> {
     let is_heard = task.state.kind == RunKind::Waiting || task.hears;
     let answerable = is_heard && matches!(kind, NeedKind::Permission | NeedKind::Question);
     if let Some(option) = option.filter(|_| answerable && task.column != Column::Takeover) {
-        let answer = if option.answer.contains(' ') { "\"…\"" } else { &option.answer };
+        let answer = if option.answer.contains(' ') { "\"…\"".to_owned() } else { shell_word(&option.answer) };
         let answer = format!("standup answer {id} {answer}");
         return if has_ended(task) { vec![answer] } else { vec![answer, attach] };
     }

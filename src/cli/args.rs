@@ -168,14 +168,14 @@ verbs! {
 }
 
 impl Verb {
-    /// Refuses a person's verbs to an agent. Most are refused by the supervisor as well, which knows
-    /// its hosts' children whatever their environment says; those that need no supervisor look here.
+    /// Refuses a person's verbs to an agent. The supervisor refuses what it is asked as well; but
+    /// every verb may do or show something before that, or where no supervisor runs.
     fn require_scope(&self, ctx: &Context) -> Result<(), Failure> {
         if self.is_for_agents() {
             return Ok(());
         }
         let marked = scope::token(|name| std::env::var_os(name)).is_some();
-        if marked || self.is_local() && ctx.place().is_ok_and(|place| scope::is_agent(&place.layout)) {
+        if marked || ctx.place().is_ok_and(|place| scope::is_agent(&place.layout)) {
             return Err(only_reports().into());
         }
         Ok(())
@@ -186,12 +186,6 @@ impl Verb {
         matches!(self, Self::CheckIn(_) | Self::Ask(_) | Self::Done(_) | Self::Mcp(_) | Self::Brief(_) | Self::Hook(_))
             || matches!(self, Self::Lint(_) | Self::Host(_) | Self::Reset(_))
             || matches!(self, Self::Completions(_) | Self::Man(_) | Self::Help(_))
-    }
-
-    /// Whether it does something before a supervisor is asked, or without one.
-    fn is_local(&self) -> bool {
-        matches!(self, Self::Trust(_) | Self::Config(_) | Self::Init(_) | Self::Supervisor(_) | Self::Down(_))
-            || matches!(self, Self::Add(_) | Self::Import(_) | Self::Edit(_))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::model::id::TaskId;
 use crate::model::name::{AgentName, Pattern};
 use crate::model::settings::{CheckSettings, Mode, Priority, ReportFormat};
 use crate::model::task::{Criterion, TaskSpec, TextRef};
-use crate::model::text::clean;
+use crate::model::text::{clean, clean_line};
 use crate::model::time::Span;
 use crate::os::run::Run;
 use crate::os::{file, locate};
@@ -205,14 +205,21 @@ fn checks(brief: &Brief) -> Vec<CheckSettings> {
     (1..).zip(&brief.verification).map(check).collect()
 }
 
+/// Says which commands a task's brief has run as checks: whoever gives it approves them by that.
+pub(super) fn say_checks(ctx: &Context, whose: &str, checks: &[CheckSettings]) {
+    for check in checks {
+        ctx.ui.say(&format!("{} brings the check {}: {}", clean_line(whose), check.name, clean_line(&check.run)));
+    }
+}
+
 /// What the person should know of a brief before it is sent.
 pub(super) fn warn(ctx: &Context, brief: &Brief) {
     for warning in brief.warnings() {
-        ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&warning)));
+        ctx.ui.say(&format!("warning: {}", clean_line(&warning)));
     }
     if brief.criteria.iter().any(|criterion| criterion.check.is_some()) {
         for finding in brief::unknown_checks(brief, ctx.checks()) {
-            ctx.ui.say(&format!("warning: {}", crate::model::text::clean_line(&finding.text)));
+            ctx.ui.say(&format!("warning: {}", clean_line(&finding.text)));
         }
     }
 }

@@ -56,7 +56,10 @@ pub fn main() -> ExitCode {
         Err(_) => (args::ui_of(&args), Err(bug())),
     };
     let code = match done {
-        Ok(code) => code,
+        Ok(code) => {
+            ui.release();
+            code
+        }
         Err(failure) => {
             ui.fail(&failure);
             failure.code

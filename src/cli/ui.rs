@@ -1,9 +1,13 @@
 //! The two streams of a person's terminal: stdout is the answer, stderr the narration.
 //!
 //! A closed pipe ends the output silently. Colour only on a terminal, unless told otherwise.
+//!
+//! **Invariant:** a text that goes to stderr is cleaned here; and with `--json` a verb that fails
+//! leaves one document there and nothing else.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -11,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::board::text::{Paint, Tone};
 use crate::board::when;
+use crate::model::text::{clean_line, clean_lines};
 
 use super::error::{Code, Failure};
 
@@ -42,7 +47,12 @@ pub struct Ui {
     color_out: bool,
     color_err: bool,
     columns: usize,
+    /// What is said beside a document waits for how the verb ends.
+    held: Arc<Mutex<Vec<String>>>,
 }
+
+/// The most texts that wait beside a document; more are not said.
+const MAX_HELD: usize = 10_000;
 
 /// Columns where nobody tells: what goes into a pipe or a file is to be whole rather than neat.
 const COLUMNS: usize = 160;
@@ -69,6 +79,7 @@ impl Ui {
             color_out: wants(io::stdout().is_terminal()),
             color_err: wants(io::stderr().is_terminal()),
             columns: if columns == 0 { COLUMNS } else { columns },
+            held: Arc::default(),
         }
     }
 
@@ -126,36 +137,62 @@ impl Ui {
         }
     }
 
-    /// Something said beside the answer.
+    /// Something said beside the answer, whoever wrote it: shown is no more than text.
     pub fn say(&self, text: &str) {
-        if !self.quiet {
-            let _ = writeln!(io::stderr(), "{text}");
+        self.tell(&clean_lines(text));
+    }
+
+    /// The same of lines that were cleaned before they were painted.
+    pub fn tell(&self, painted: &str) {
+        if self.quiet {
+            return;
+        }
+        if !self.json {
+            let _ = writeln!(io::stderr(), "{painted}");
+        } else if let Ok(mut held) = self.held.lock()
+            && held.len() < MAX_HELD
+        {
+            held.push(painted.to_owned());
         }
     }
 
     /// What to do next, to paste.
     pub fn hint(&self, command: &str) {
-        self.say(&format!("{} {command}", paint(self.color_err, Tone::Dim, "hint:")));
+        self.tell(&self.hinted(command));
+    }
+
+    fn hinted(&self, command: &str) -> String {
+        format!("{} {}", paint(self.color_err, Tone::Dim, "hint:"), clean_line(command))
+    }
+
+    /// Says what was held back beside a document. What failed has one document on stderr, and
+    /// nothing before it.
+    pub fn release(&self) {
+        let held = self.held.lock().map(|mut held| std::mem::take(&mut *held)).unwrap_or_default();
+        let mut err = io::stderr().lock();
+        for text in held {
+            let _ = writeln!(err, "{text}");
+        }
     }
 
     /// A failure, the last thing said.
     pub fn fail(&self, failure: &Failure) {
-        if failure.is_silent() {
-            return;
-        }
         let mut err = io::stderr().lock();
-        if self.json {
-            let _ = writeln!(err, "{}", failure.to_json());
-            return;
-        }
-        let _ = writeln!(
-            err,
-            "{} {}",
-            paint(self.color_err, Tone::Bad, "error:"),
-            when::told_whole(&failure.text, &self.zone())
-        );
-        for hint in &failure.hints {
-            let _ = writeln!(err, "{} {hint}", paint(self.color_err, Tone::Dim, "hint:"));
+        match failure {
+            _ if self.json && failure.is_silent() && failure.code == Code::Interrupted => {
+                let _ = writeln!(err, "{}", Failure::new(failure.code, "interrupted").to_json());
+            }
+            _ if failure.is_silent() => {}
+            _ if self.json => {
+                let _ = writeln!(err, "{}", failure.to_json());
+            }
+            _ => {
+                let text = clean_lines(&when::told_whole(&failure.text, &self.zone()));
+                let _ = writeln!(err, "{} {text}", paint(self.color_err, Tone::Bad, "error:"));
+                for hint in &failure.hints {
+                    let _ = writeln!(err, "{}", self.hinted(hint));
+                }
+            }
         }
     }
 

@@ -31,10 +31,7 @@ pub fn is_agent(layout: &Layout) -> bool {
 }
 
 fn descends_from_host(layout: &Layout) -> bool {
-    let kin = process::ancestors(std::process::id());
-    let hosts = registry::list(&layout.hosts_dir()).unwrap_or_default();
-    let mut living = hosts.into_iter().filter(|host| host.alive).filter_map(|host| host.running);
-    living.any(|running| kin.contains(&running.host))
+    registry::is_any_alive(&layout.hosts_dir(), &process::ancestors(std::process::id()))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::name::BranchName;
+use crate::model::text::shell_word;
 use crate::os::file::FileError;
 use crate::os::run::RunError;
 
@@ -327,7 +328,7 @@ impl GitError {
             Self::InsideCheckout { .. } => {
                 "choose a folder outside the repository for [worktrees] root, or ignore it in .gitignore".to_owned()
             }
-            Self::OursIsTracked { path, .. } => format!("git rm -r --cached {path}"),
+            Self::OursIsTracked { path, .. } => format!("git rm -r --cached {}", shell_word(path)),
             Self::Alternates { missing } => {
                 format!("bring back {}, or look at objects/info/alternates, then: git fsck", missing.display())
             }
@@ -402,13 +403,7 @@ pub(super) fn chained(error: &GitError) -> String {
 
 /// A path as a shell reads it.
 fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let safe = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(safe) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    shell_word(&path.to_string_lossy())
 }
 
 /// Text of git's for a message: the last 2 KiB, one line of sentences, nothing a terminal obeys.

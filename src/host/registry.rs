@@ -9,6 +9,7 @@ use super::record::{self, ExitRecord, Running};
 use crate::model::name::HostId;
 use crate::os::file::FileError;
 use crate::os::lock;
+use crate::os::process::ProcessId;
 
 /// Folders looked at in one place.
 const MAX_HOSTS: usize = 100_000;
@@ -50,16 +51,32 @@ impl HostRecord {
 /// # Errors
 /// [`FileError::Io`]; a folder that does not exist has no hosts.
 pub fn list(hosts: &Path) -> Result<Vec<HostRecord>, FileError> {
-    let entries = match std::fs::read_dir(hosts) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(FileError::io("read", hosts, e)),
-    };
-    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let names = folders.take(MAX_HOSTS).filter_map(|entry| HostId::new(entry.file_name().to_str()?).ok());
-    let mut ids: Vec<HostId> = names.collect();
+    let mut ids: Vec<HostId> = names(hosts)?.collect();
     ids.sort();
     ids.into_iter().map(|id| find(&hosts.join(id.as_str()), id)).collect()
+}
+
+/// Whether one of these processes is a living host with a folder under `hosts`. A folder that says
+/// nothing speaks for itself alone: the others are looked at all the same.
+#[must_use]
+pub fn is_any_alive(hosts: &Path, processes: &[ProcessId]) -> bool {
+    let is = |id: HostId| {
+        let dir = hosts.join(id.as_str());
+        let named = record::read_running(&dir).is_some_and(|running| processes.contains(&running.host));
+        named && lock::is_held(&dir.join("lock")).unwrap_or(true)
+    };
+    !processes.is_empty() && names(hosts).is_ok_and(|mut names| names.any(is))
+}
+
+/// The names of the folders under `hosts`, in any order.
+fn names(hosts: &Path) -> Result<impl Iterator<Item = HostId>, FileError> {
+    let entries = match std::fs::read_dir(hosts) {
+        Ok(entries) => Some(entries),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(FileError::io("read", hosts, e)),
+    };
+    let folders = entries.into_iter().flatten().flatten().filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir()));
+    Ok(folders.take(MAX_HOSTS).filter_map(|entry| HostId::new(entry.file_name().to_str()?).ok()))
 }
 
 /// What the folder of one host says.
@@ -71,4 +88,41 @@ pub fn find(dir: &Path, id: HostId) -> Result<HostRecord, FileError> {
     // Read after the lock: a host that ends in between is reported as ended, with its record.
     let exit = if alive { None } else { record::read_exit(dir) };
     Ok(HostRecord { id, dir: dir.to_owned(), alive, running: record::read_running(dir), exit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Wall;
+    use crate::os::lock::Lock;
+
+    #[test]
+    fn a_process_is_a_living_host_while_its_folder_is_locked_whatever_lies_beside_it() {
+        let hosts = tempfile::tempdir().expect("a folder");
+        let (own, other) = (ProcessId::own(), ProcessId { pid: 1, start: 0 });
+        assert!(!is_any_alive(&hosts.path().join("none"), &[own]));
+        let dir = hosts.path().join("T1-1");
+        std::fs::create_dir(&dir).expect("a folder");
+        let running = Running {
+            schema: 1,
+            nonce: "n".into(),
+            host: own,
+            agent: other,
+            boot: crate::model::time::Boot(1),
+            socket: "/s".into(),
+            marker: "m".into(),
+            made_for: String::new(),
+            started_at: Wall::default(),
+        };
+        std::fs::write(dir.join("pid"), serde_json::to_vec(&running).expect("JSON")).expect("a record");
+        // What says nothing keeps nobody from reading on.
+        std::fs::create_dir_all(hosts.path().join("T0-1/pid")).expect("a folder");
+        assert!(!is_any_alive(hosts.path(), &[own]), "its lock is free");
+        let lock = Lock::try_take(&dir.join("lock")).expect("a lock").expect("free");
+        assert!(is_any_alive(hosts.path(), &[other, own]));
+        assert!(!is_any_alive(hosts.path(), &[other, ProcessId { start: own.start + 1, ..own }]));
+        assert!(!is_any_alive(hosts.path(), &[]));
+        drop(lock);
+        assert!(!is_any_alive(hosts.path(), &[own]));
+    }
 }

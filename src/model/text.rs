@@ -47,11 +47,13 @@ pub fn clean_line(text: &str) -> String {
     clean(text, usize::MAX)
 }
 
-/// A word as a shell would need it written.
+/// A word as a shell would need it written: pasted, it is that word and nothing runs.
 #[must_use]
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%{}".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    // `{a,b}` and `{1..3}` are several words, and `=ls` is a path to some shells.
+    let means_more = word.starts_with('=') || word.contains('{') && (word.contains(',') || word.contains(".."));
+    if !word.is_empty() && word.chars().all(plain) && !means_more {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', "'\\''"))
@@ -275,5 +277,24 @@ mod tests {
     #[test]
     fn several_lines_keep_their_breaks_and_tabs() {
         assert_eq!(clean_lines("a\tb\r\n\x1b[2Jc\n"), "a\tb\n\\x1b[2Jc\n");
+    }
+
+    #[test]
+    fn a_shell_word_that_is_pasted_is_that_word_and_nothing_runs() {
+        for plain in ["/a/b-c_d.lock", "{brief}", "--at={worktree}", "ü", "a,b"] {
+            assert_eq!(shell_word(plain), plain);
+        }
+        for (word, pasted) in [
+            ("$(id>pwn).lock", "'$(id>pwn).lock'"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("{a,b}.lock", "'{a,b}.lock'"),
+            ("x{1..3}", "'x{1..3}'"),
+            ("=ls", "'=ls'"),
+            ("~/x", "'~/x'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), pasted);
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::model::event::Event;
 use crate::model::id::{ActionId, AttemptId, TaskId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
 use crate::model::state::{Ask, RunKind};
+use crate::model::text::shell_word;
 use crate::model::time::Span;
 
 use super::command::{Answer, refuse, require_attempt, require_task, send, ways_on};
@@ -138,12 +139,19 @@ fn choose(turn: &mut Turn<'_>, id: TaskId, choices: &[Choice], wanted: &str) -> 
 
 fn hints(id: TaskId, options: &[Choice]) -> Vec<String> {
     let one = |c: &Choice| match (c.says, c.number) {
-        (Some(Says::Yes), _) => format!("standup answer {id} yes    # {}", c.text),
-        (Some(Says::No), _) => format!("standup answer {id} no    # {}", c.text),
-        (None, Some(n)) => format!("standup answer {id} {n}    # {}", c.text),
-        (None, None) => format!("standup answer {id} \"{}\"", c.text.replace(['"', '\\', '$', '`'], "")),
+        (Some(Says::Yes), _) => format!("standup answer {id} yes    # {}", remark(&c.text)),
+        (Some(Says::No), _) => format!("standup answer {id} no    # {}", remark(&c.text)),
+        (None, Some(n)) => format!("standup answer {id} {n}    # {}", remark(&c.text)),
+        (None, None) => format!("standup answer {id} {}", shell_word(&c.text)),
     };
     options.iter().map(one).collect()
+}
+
+/// Foreign text behind a `#`, which is a comment to some shells only: to zsh it is a word like others.
+fn remark(text: &str) -> String {
+    let text = text.replace('\'', "’");
+    let plain = |c: char| c.is_alphanumeric() || " ,.:-_/’…".contains(c);
+    if text.chars().all(plain) { text } else { shell_word(&text) }
 }
 
 /// The one option that was meant.
@@ -260,5 +268,31 @@ mod tests {
         let colours = options(&[("Red", None), ("Blue", None)]);
         assert!(resolve(&colours, "yes").is_err(), "a question of colours is not answered by yes");
         assert_eq!(resolve(&colours, "blu").map(|c| c.number), Ok(Some(2)));
+    }
+
+    /// An agent offers them: whatever stands in one, pasting the hint gives that answer and runs nothing,
+    /// also in a shell that takes `#` for a word.
+    #[test]
+    fn what_an_agent_offers_is_no_command() {
+        let choice = |text: &str, number, says| Choice { number, text: text.to_owned(), says };
+        let offered = [
+            choice("Keep it", None, None),
+            choice("$(id)", None, None),
+            choice("it's; rm -rf ~", None, None),
+            choice("Yes, and don't ask again", Some(2), None),
+            choice("Yes; rm -rf ~", Some(1), Some(Says::Yes)),
+            choice("No (`id`)", Some(3), Some(Says::No)),
+        ];
+        assert_eq!(
+            hints(TaskId::new(1).expect("a task"), &offered),
+            [
+                "standup answer T1 'Keep it'",
+                "standup answer T1 '$(id)'",
+                r"standup answer T1 'it'\''s; rm -rf ~'",
+                "standup answer T1 2    # Yes, and don’t ask again",
+                "standup answer T1 yes    # 'Yes; rm -rf ~'",
+                "standup answer T1 no    # 'No (`id`)'",
+            ]
+        );
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
 
+use crate::model::text::shell_word;
 use crate::os::file::FileError;
 use crate::os::socket;
 
@@ -100,8 +101,13 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Newer { .. } => Some("use the newer standup, or move the file away to start afresh".to_owned()),
-            Self::Damaged { path, .. } => Some(format!("mv {0} {0}.damaged", path.display())),
-            Self::Full { path, .. } => Some(format!("df {}", path.parent().unwrap_or(path).display())),
+            Self::Damaged { path, .. } => {
+                let path = path.to_string_lossy();
+                Some(format!("mv {} {}", shell_word(&path), shell_word(&format!("{path}.damaged"))))
+            }
+            Self::Full { path, .. } => {
+                Some(format!("df {}", shell_word(&path.parent().unwrap_or(path).to_string_lossy())))
+            }
             Self::ReadOnly { path, .. } => {
                 let dir = path.parent().unwrap_or(path).display().to_string();
                 Some(format!("make {dir} writable, or set STANDUP_HOME to a directory that is"))
@@ -166,4 +172,18 @@ fn no_room(kind: ErrorKind) -> bool {
 fn is_damage(failure: &ffi::Error) -> bool {
     matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
         || failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_pasted_names_one_file_whatever_it_is_called() {
+        let hint = |error: StoreError| error.hint().expect("a hint");
+        let path = PathBuf::from("/my home/$(id)/standup.db");
+        let damaged = hint(StoreError::Damaged { path: path.clone(), why: String::new() });
+        assert_eq!(damaged, "mv '/my home/$(id)/standup.db' '/my home/$(id)/standup.db.damaged'");
+        assert_eq!(hint(StoreError::Full { verb: "write", path }), "df '/my home/$(id)'");
+    }
 }

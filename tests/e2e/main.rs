@@ -1,6 +1,7 @@
 //! The binary from outside, and the instruments that are used for it.
 
 mod cli_agent_verbs;
+mod cli_guard;
 mod cli_hands;
 mod cli_run;
 mod cli_scope;

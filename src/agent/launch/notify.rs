@@ -19,8 +19,7 @@ const MAX_BYTES: usize = 16 << 10;
 
 /// The files of settings that may name the user's own, below the folder of his settings, the one
 /// that holds first.
-#[must_use]
-pub fn own_files(rules: &NotifyRules, args: &[String]) -> Vec<String> {
+pub(super) fn own_files(rules: &NotifyRules, args: &[String]) -> Vec<String> {
     let Some(own) = &rules.own else { return Vec::new() };
     let options = args.split(|arg| arg == "--").next().unwrap_or_default();
     let named = |i| rules.profile_flags.iter().find_map(|flag| super::approvals::given(flag, options, i));

@@ -4,7 +4,7 @@
 
 use super::{NARROWEST, Paint, Tone};
 use crate::board::doc;
-use crate::model::text::{clean, width};
+use crate::model::text::{clean, clean_line, width};
 
 /// Lines of text, with what stands out set off.
 pub(super) struct Lines<'a> {
@@ -38,7 +38,7 @@ impl<'a> Lines<'a> {
 
     pub(super) fn hint(&mut self, command: &str) {
         let hint = self.paint.paint(Tone::Dim, "hint:");
-        self.line(&format!("  {hint} {command}"));
+        self.line(&format!("  {hint} {}", clean_line(command)));
     }
 
     /// `  T3  Fix the pager           claude  …`, its parts as far as they fit

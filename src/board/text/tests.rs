@@ -332,6 +332,9 @@ fn a_question_that_outlives_its_agent_offers_nothing_that_needs_it() {
     assert_eq!(steps(&task), "standup show T3; standup verify T3; standup retry T3");
     task.hears = true;
     assert_eq!(steps(&task), "standup answer T3 1", "it is resumed with the answer, and has no terminal");
+    let choice = doc::Choice { answer: "$(id);\u{202e}x".into(), text: "Red".into() };
+    task.needs_you = needs(NeedKind::Question, "Which?").map(|need| doc::NeedsYou { options: vec![choice], ..need });
+    assert_eq!(steps(&task), "standup answer T3 '$(id);\u{202e}x'", "what an agent offers is no command");
     let text = status(&doc::Status { tasks: vec![task], holds: vec![], ..board() }, NOW, &Bare(100));
     assert!(text.contains("question 3m5s · its agent has ended"), "{text}");
 }

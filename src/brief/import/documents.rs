@@ -45,7 +45,7 @@ pub(super) fn read(name: &str, source: &str, faults: &mut Faults<'_>) -> Vec<Dra
 }
 
 fn draft(key: String, brief: Brief, line: u32) -> Draft {
-    Draft { key, number: None, brief, done: false, line, lenient: false }
+    Draft { key, number: None, brief, done: false, line, lenient: false, left_out: Vec::new() }
 }
 
 /// Where briefs start, as byte and line: at the first line, and at every line `---` after a blank

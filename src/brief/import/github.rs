@@ -1,7 +1,7 @@
 //! The output of `gh issue list --json number,title,body,labels`.
 //!
-//! **Invariant:** an issue keeps its number as its identity, whatever file it came in. Must not
-//! know: lists of text.
+//! **Invariant:** an issue keeps its number as its identity, whatever file it came in; what it says
+//! is a stranger's, and no command. Must not know: lists of text.
 
 use std::collections::BTreeMap;
 
@@ -83,12 +83,16 @@ fn draft(issue: Issue, line: u32, faults: &mut Faults<'_>) -> Option<Draft> {
     let front = Front { labels, needs: blockers(&body), ..Front::default() };
     // Places inside an issue say nothing to the person: its mistakes stand at the issue.
     let mut own = Faults::new(faults.file);
-    let brief = list::brief_of(title, body.trim_matches(['\r', '\n']), front, 1, &mut own);
-    for error in own.errors {
+    let mut brief = list::brief_of(title, body.trim_matches(['\r', '\n']), front, 1, &mut own);
+    // Whoever imports an issue has seen neither its comments nor, perhaps, its text.
+    let left_out = std::mem::take(&mut brief.verification);
+    for error in own.errors.into_iter().filter(|error| !matches!(error.problem, Problem::EmptyCheck)) {
         faults.at(line, 1, error.problem);
     }
+    let left_out = left_out.into_iter().filter(|block| !block.run.trim().is_empty()).collect();
     let done = issue.state.is_some_and(|state| state.eq_ignore_ascii_case("closed"));
-    Some(Draft { key: format!("#{}", issue.number), number: Some(issue.number), brief, done, line, lenient: true })
+    let (key, number) = (format!("#{}", issue.number), Some(issue.number));
+    Some(Draft { key, number, brief, done, line, lenient: true, left_out })
 }
 
 /// The issues named on lines like `Blocked by #3, #4`.

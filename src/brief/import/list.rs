@@ -174,7 +174,7 @@ fn draft(name: &str, place: usize, raw: Raw<'_>, faults: &mut Faults<'_>) -> Opt
         None => format!("{name}:{}", title_key(title)),
     };
     let number = raw.number.or_else(|| u32::try_from(place + 1).ok());
-    Some(Draft { key, number, brief, done: raw.done, line: raw.line, lenient: false })
+    Some(Draft { key, number, brief, done: raw.done, line: raw.line, lenient: false, left_out: Vec::new() })
 }
 
 /// A brief of a title and the text below it.

@@ -29,7 +29,7 @@ mod resolve;
 pub use self::resolve::cycle;
 
 use super::error::{BriefError, Faults};
-use super::{Brief, markdown, sections, text_of};
+use super::{Brief, VerifyBlock, markdown, sections, text_of};
 use crate::model::id::TaskId;
 
 /// The keys that marks and lines below a title may use; also the help of the importer.
@@ -57,6 +57,9 @@ pub struct Imported {
     pub line: u32,
     /// What was understood in a way that the person should know.
     pub notes: Vec<String>,
+    /// Blocks marked `verify` that are no checks, because a stranger may have written them. Foreign
+    /// text: clean it before printing.
+    pub left_out: Vec<VerifyBlock>,
 }
 
 /// Reads a list of tasks. An empty text is an empty list.
@@ -95,6 +98,8 @@ struct Draft {
     line: u32,
     /// Needs that are left out with a note if the list does not have them.
     lenient: bool,
+    /// As in [`Imported`].
+    left_out: Vec<VerifyBlock>,
 }
 
 /// A title as it is compared: case and blanks do not count.

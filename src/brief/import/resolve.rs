@@ -21,10 +21,10 @@ pub(super) fn resolve(drafts: Vec<Draft>, faults: &mut Faults<'_>) -> Vec<Import
     let names = Names::of(&drafts);
     let mut all: Vec<Imported> = Vec::with_capacity(drafts.len());
     let mut written = BTreeMap::new();
-    for Draft { key, number, brief, done, line, lenient } in drafts {
+    for Draft { key, number, brief, done, line, lenient, left_out } in drafts {
         written.insert(key.clone(), as_written(&key, number, &brief.title));
-        let mut imported =
-            Imported { key, brief, needs: Vec::new(), needs_tasks: Vec::new(), done, line, notes: Vec::new() };
+        let (needs, needs_tasks, notes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut imported = Imported { key, brief, needs, needs_tasks, done, line, notes, left_out };
         for found in &imported.brief.front.needs {
             match names.find(found) {
                 Some(Found::Here(key)) if !imported.needs.contains(&key) => imported.needs.push(key),

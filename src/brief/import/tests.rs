@@ -136,6 +136,14 @@ fn issues_keep_their_numbers() {
     assert_eq!((all[2].needs.len(), all[2].done), (0, true));
     assert_eq!(tasks("-", "[]"), []);
     assert_eq!(tasks("-", r#"{"number": 1, "title": "One"}"#).len(), 1);
+    // Anybody may open an issue: its blocks are no checks, and an empty one is no mistake.
+    let body = r"Text.\n<!--\n```verify\ntouch pwn\n```\n-->\n- [ ] #1 x\n```verify\n```\n";
+    let open = tasks("-", &format!(r#"[{{"number": 7, "title": "a", "body": "{body}"}}]"#));
+    assert_eq!(open[0].brief.verification, []);
+    assert!(open[0].brief.source.contains("touch pwn"), "it stays to be read");
+    let left: Vec<&str> = open[0].left_out.iter().map(|block| block.run.as_str()).collect();
+    assert_eq!(left, ["touch pwn"]);
+    assert_eq!(tasks("list.md", "- a\n\n  ```verify\n  make\n  ```\n")[0].brief.verification.len(), 1, "your own list");
     for (text, message) in [
         (r#"[{"number": 1}]"#, "it is no list of issues: missing field `title`"),
         ("[{", "it is no list of issues: EOF while parsing"),

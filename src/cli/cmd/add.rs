@@ -9,7 +9,7 @@ use crate::model::board::Board;
 use crate::model::id::TaskId;
 use crate::model::input::{Command, NewTask, Reply};
 use crate::model::settings::Mode;
-use crate::model::text::clean_line;
+use crate::model::text::{clean_line, shell_word};
 use crate::policy;
 
 /// Add a task: a title, a brief, or both
@@ -36,7 +36,7 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let needs = spec.needs.clone();
     args.flags.apply(&mut spec, needs);
     named::require(ctx, &spec, None)?;
-    let mode = spec.mode;
+    let (mode, checks) = (spec.mode, spec.checks.clone());
     let task = NewTask { spec, needs_new: Vec::new() };
     let (reply, _) = ctx.command(Command::Add { tasks: vec![task] }, vec![brief.source.clone()])?;
     let Reply::Tasks { added, changed, unchanged } = reply else {
@@ -45,8 +45,10 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let Some(id) = added.iter().chain(&changed).chain(&unchanged).next() else {
         return Err(Failure::new(Code::Bug, "the supervisor added no task"));
     };
+    briefs::say_checks(ctx, &id.to_string(), &checks);
     if ctx.ui.json {
-        let body = serde_json::json!({"id": id, "title": brief.title, "slug": brief.slug().as_str()});
+        let checks: Vec<_> = checks.iter().map(|c| serde_json::json!({"name": c.name, "run": c.run})).collect();
+        let body = serde_json::json!({"id": id, "title": brief.title, "slug": brief.slug().as_str(), "checks": checks});
         ctx.ui.json(&crate::board::doc::Document::new("add", body))?;
     } else {
         ctx.ui.answer(&format!("{id}  {}", briefs::title(ctx, &brief.title, 6)))?;
@@ -103,7 +105,9 @@ fn kept(failure: Failure, text: &str) -> Failure {
         file.keep().map_err(|error| error.error)
     });
     match saved {
-        Ok((_, path)) => failure.hint(format!("mend it, then: standup add --brief {}", path.display())),
+        Ok((_, path)) => {
+            failure.hint(format!("mend it, then: standup add --brief {}", shell_word(&path.to_string_lossy())))
+        }
         Err(_) => failure,
     }
 }

@@ -15,7 +15,7 @@ use crate::cli::ui::Ui;
 use crate::demo::narrate::{Line, Mood};
 use crate::demo::scratch::Shows;
 use crate::demo::tour::{self, Options, Row, Summary, Told, TourError};
-use crate::model::text::{clean, width};
+use crate::model::text::{clean, shell_word, width};
 use crate::os::file::FileError;
 use crate::os::locate;
 use crate::os::signal::Signals;
@@ -90,7 +90,7 @@ impl Show<'_> {
     /// The story is the answer; beside a document it is narration.
     fn print(&self, text: &str) -> Result<(), Failure> {
         if self.ui.json {
-            self.ui.say(text);
+            self.ui.tell(text);
             return Ok(());
         }
         if self.ui.quiet { Ok(()) } else { self.ui.answer(text) }
@@ -196,9 +196,7 @@ fn program() -> String {
 }
 
 fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    shell_word(&path.to_string_lossy())
 }
 
 fn failed(error: &TourError, folder: &Path) -> Failure {

@@ -54,11 +54,14 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     named::require(ctx, &spec, Some(&task.spec))?;
     let title = briefs::title(ctx, &spec.title, 18);
     let later = Later::between(&task.spec, &spec);
+    let mut checks = spec.checks.clone();
+    checks.retain(|check| !task.spec.checks.contains(check));
     let (reply, _) = ctx.command(Command::Edit { task: id, spec: Box::new(spec) }, text.into_iter().collect())?;
     let changed = matches!(&reply, Reply::Tasks { changed, .. } if !changed.is_empty());
     let board = ctx.seen()?.board;
     let now = board.tasks.get(&id).filter(|task| !task.column.is_closed() && task.column != Column::Backlog);
     let untold = now.map(|task| task.given().untold(&task.spec)).unwrap_or_default();
+    briefs::say_checks(ctx, &id.to_string(), &checks);
     answer(ctx, id, &title, changed, &untold)?;
     if let Some(task) = now.filter(|_| changed && !untold.is_empty()) {
         tell(ctx, &board, task, &untold);

@@ -12,8 +12,12 @@ use crate::cli::named::Names;
 use crate::model::board::Board;
 use crate::model::id::TaskId;
 use crate::model::input::{Command, NewTask, Reply};
-use crate::model::text::clean_line;
+use crate::model::settings::CheckSettings;
+use crate::model::text::{clean, clean_line};
 use crate::policy::relist::{self, Fate};
+
+/// Columns of a check that is left out.
+const LEFT_OUT: usize = 200;
 
 /// Add the tasks of a list: Markdown, numbered, brief files, issues
 ///
@@ -39,6 +43,10 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         task.notes
             .iter()
             .for_each(|note| ctx.ui.say(&format!("{}:{}: {}", shown(&args.file), task.line, clean_line(note))));
+        for block in &task.left_out {
+            let run = clean(&block.run, LEFT_OUT);
+            ctx.ui.say(&format!("issue {} brings a check; it is left out: {run}", task.key));
+        }
         briefs::warn(ctx, &task.brief);
     }
     let ticked = list.len() - open.len();
@@ -54,27 +62,30 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     require_named(ctx, &args.file, &board, &open, &tasks, &fates)?;
     let keeps = say_who_keeps_the_old(ctx, &board, &fates);
     if args.dry_run || tasks.iter().zip(&fates).all(|(task, fate)| is_in_its_place(task, *fate, &board)) {
-        return planned(ctx, &args, &open, &fates, &keeps);
+        return planned(ctx, &args, &open, &tasks, &fates, &keeps);
     }
+    let brought: Vec<Vec<CheckSettings>> = tasks.iter().map(|task| task.spec.checks.clone()).collect();
     let texts = open.iter().map(|task| task.brief.source.clone()).collect();
     let (reply, _) = ctx.command(Command::Add { tasks }, texts)?;
     let Reply::Tasks { added, changed, unchanged } = reply else {
         return Err(Failure::new(Code::Bug, "the supervisor did not say which tasks it added"));
     };
+    let ids = ids(&fates, &added);
+    let checks = say_checks(ctx, &open, &fates, &ids, &brought);
     if ctx.ui.json {
         let body = serde_json::json!({
             "added": added, "changed": changed, "keeps_old_brief": keeps, "unchanged": unchanged, "dry_run": false,
+            "checks": checks, "left_out": left_out(&open),
         });
         ctx.ui.json(&Document::new("import", body))?;
         return Ok(Code::Ok);
     }
-    let mut added = added.into_iter();
     let mut text = String::new();
-    for (task, fate) in open.iter().zip(&fates) {
-        let (word, id) = match fate {
-            Fate::Add => ("added", added.next()),
-            Fate::Change(id) => ("changed", Some(*id)),
-            Fate::Leave(id) => ("as before", Some(*id)),
+    for ((task, fate), id) in open.iter().zip(&fates).zip(ids) {
+        let word = match fate {
+            Fate::Add => "added",
+            Fate::Change(_) => "changed",
+            Fate::Leave(_) => "as before",
         };
         text.push_str(&line(ctx, word, id, &task.brief.title));
     }
@@ -109,6 +120,46 @@ fn shown(written: &str) -> &str {
     if written == briefs::STDIN { "stdin" } else { written }
 }
 
+/// The tasks of a list as they are called by now.
+fn ids(fates: &[Fate], added: &[TaskId]) -> Vec<Option<TaskId>> {
+    let mut added = added.iter().copied();
+    let id = |fate: &Fate| match fate {
+        Fate::Add => added.next(),
+        Fate::Change(id) | Fate::Leave(id) => Some(*id),
+    };
+    fates.iter().map(id).collect()
+}
+
+/// Says which commands the briefs of new and changed tasks have run as checks, and lists them.
+fn say_checks(
+    ctx: &Context,
+    open: &[&Imported],
+    fates: &[Fate],
+    ids: &[Option<TaskId>],
+    brought: &[Vec<CheckSettings>],
+) -> Vec<serde_json::Value> {
+    let mut all = Vec::new();
+    for (((task, fate), id), checks) in open.iter().zip(fates).zip(ids).zip(brought) {
+        if matches!(fate, Fate::Leave(_)) {
+            continue;
+        }
+        let title = &task.brief.title;
+        briefs::say_checks(ctx, &id.map_or_else(|| title.clone(), |id| id.to_string()), checks);
+        all.extend(
+            checks
+                .iter()
+                .map(|check| serde_json::json!({"task": id, "title": title, "name": check.name, "run": check.run})),
+        );
+    }
+    all
+}
+
+/// The checks of issues that are none.
+fn left_out(open: &[&Imported]) -> Vec<serde_json::Value> {
+    let all = open.iter().flat_map(|task| task.left_out.iter().map(|block| (&task.key, &block.run)));
+    all.map(|(issue, run)| serde_json::json!({"issue": issue, "run": run})).collect()
+}
+
 /// The same list is recognised wherever it is imported from: by its path in the repository.
 fn name_of(ctx: &Context, written: &str) -> Result<String, Failure> {
     let root = ctx.place()?.root();
@@ -131,6 +182,7 @@ fn nothing(ctx: &Context, args: &Args) -> Result<Code, Failure> {
         let none: [TaskId; 0] = [];
         let body = serde_json::json!({
             "added": none, "changed": none, "keeps_old_brief": none, "unchanged": none, "dry_run": args.dry_run,
+            "checks": none, "left_out": none,
         });
         ctx.ui.json(&Document::new("import", body))?;
     } else {
@@ -171,7 +223,16 @@ fn say_who_keeps_the_old(ctx: &Context, board: &Board, fates: &[Fate]) -> Vec<Ta
     started
 }
 
-fn planned(ctx: &Context, args: &Args, open: &[&Imported], fates: &[Fate], keeps: &[TaskId]) -> Result<Code, Failure> {
+fn planned(
+    ctx: &Context,
+    args: &Args,
+    open: &[&Imported],
+    tasks: &[NewTask],
+    fates: &[Fate],
+    keeps: &[TaskId],
+) -> Result<Code, Failure> {
+    let brought: Vec<Vec<CheckSettings>> = tasks.iter().map(|task| task.spec.checks.clone()).collect();
+    let checks = say_checks(ctx, open, fates, &ids(fates, &[]), &brought);
     if ctx.ui.json {
         let ids = |which: fn(&Fate) -> Option<TaskId>| fates.iter().filter_map(which).collect::<Vec<_>>();
         let changed = ids(|fate| if let Fate::Change(id) = fate { Some(*id) } else { None });
@@ -181,7 +242,7 @@ fn planned(ctx: &Context, args: &Args, open: &[&Imported], fates: &[Fate], keeps
         let none: [TaskId; 0] = [];
         let body = serde_json::json!({
             "added": none, "would_add": new, "changed": changed, "keeps_old_brief": keeps, "unchanged": unchanged,
-            "dry_run": args.dry_run,
+            "dry_run": args.dry_run, "checks": checks, "left_out": left_out(open),
         });
         ctx.ui.json(&Document::new("import", body))?;
         return Ok(Code::Ok);

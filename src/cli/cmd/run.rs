@@ -60,14 +60,18 @@ pub(in crate::cli) fn run(_: Args, ctx: &Context) -> Result<Code, Failure> {
         Err(failure) if failure.code == Code::Interrupted => {
             let alive = ctx.seen().map(|seen| alive(&seen.board)).unwrap_or(0);
             session.leave()?;
-            ctx.ui.say(&match alive {
+            let text = match alive {
                 0 => "interrupted".to_owned(),
                 1 => "interrupted; 1 agent goes on".to_owned(),
                 n => format!("interrupted; {n} agents go on"),
-            });
-            if alive > 0 {
-                ctx.ui.hint("standup down --all");
+            };
+            let hint = (alive > 0).then_some("standup down --all");
+            if ctx.ui.json {
+                let failure = Failure::new(Code::Interrupted, text);
+                return Err(hint.into_iter().fold(failure, Failure::hint));
             }
+            ctx.ui.say(&text);
+            hint.into_iter().for_each(|hint| ctx.ui.hint(hint));
             Err(Failure::silent(Code::Interrupted))
         }
         Err(failure) => {

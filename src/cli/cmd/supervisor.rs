@@ -5,6 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::board::doc::Document;
 use crate::board::text::Paint;
 use crate::board::when;
@@ -211,21 +213,56 @@ fn logs(ctx: &Context, follow: bool, lines: usize) -> Result<Code, Failure> {
     (&mut file).take(MAX_TAIL).read_to_end(&mut bytes).map_err(wrong)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let from = text.lines().count().saturating_sub(lines);
-    let last: Vec<&str> = text.lines().skip(from).collect();
-    if !last.is_empty() {
-        ctx.ui.answer(&clean_lines(&last.join("\n")))?;
-    }
+    let mut last: Vec<&str> = text.lines().skip(from).collect();
+    // The end of a line that is being written comes with what follows.
+    let begun = last.pop_if(|_| follow && !text.ends_with('\n')).map(str::to_owned);
+    print_log(ctx, &last)?;
     if !follow {
         return Ok(Code::Ok);
     }
+    let mut begun = begun.unwrap_or_default().into_bytes();
     loop {
         thread::sleep(FOLLOW_TICK);
         file = reopened(file, &path)?;
-        bytes.clear();
-        (&mut file).take(MAX_TAIL).read_to_end(&mut bytes).map_err(wrong)?;
-        if !bytes.is_empty() {
-            ctx.ui.answer(&clean_lines(&String::from_utf8_lossy(&bytes)))?;
-        }
+        (&mut file).take(MAX_TAIL).read_to_end(&mut begun).map_err(wrong)?;
+        let Some(end) = begun.iter().rposition(|&byte| byte == b'\n') else { continue };
+        let rest = begun.split_off(end + 1);
+        print_log(ctx, &String::from_utf8_lossy(&begun).lines().collect::<Vec<_>>())?;
+        begun = rest;
+    }
+}
+
+/// Lines of the log; as JSON, each is an object of its own.
+fn print_log(ctx: &Context, lines: &[&str]) -> Result<(), Failure> {
+    if ctx.ui.json {
+        return lines.iter().try_for_each(|line| ctx.ui.json(&Document::new("supervisor-log", LogLine::of(line))));
+    }
+    if lines.is_empty() { Ok(()) } else { ctx.ui.answer(&clean_lines(&lines.join("\n"))) }
+}
+
+/// A line of the log. Not all begin with a time: how one that did not start failed, and a panic.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct LogLine<'a> {
+    at: Option<&'a str>,
+    level: Option<String>,
+    /// The part of the program.
+    from: Option<&'a str>,
+    text: &'a str,
+}
+
+impl<'a> LogLine<'a> {
+    /// `2026-11-02T10:00:00.123456Z  WARN standup::os: what is wrong`
+    fn of(line: &'a str) -> Self {
+        Self::read(line).unwrap_or(Self { at: None, level: None, from: None, text: line })
+    }
+
+    fn read(line: &'a str) -> Option<Self> {
+        let (at, rest) = line.split_once(' ')?;
+        at.parse::<jiff::Timestamp>().ok()?;
+        let (level, rest) = rest.trim_start().split_once(' ')?;
+        let known = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].contains(&level);
+        let (from, text) = rest.split_once(": ")?;
+        known.then(|| Self { at: Some(at), level: Some(level.to_lowercase()), from: Some(from), text })
     }
 }
 

@@ -6,13 +6,14 @@ use crate::board::doc::Document;
 use crate::board::text::{Paint, Tone};
 use crate::cli::context::Context;
 use crate::cli::error::{Code, Failure};
+use crate::client::scope;
 use crate::config::CommandSet;
 use crate::model::text::{clean_line, width};
 use crate::model::time::Wall;
 use crate::store::approvals::{Approval, Approvals};
 use crate::supervisor::place::Place;
 use crate::supervisor::surroundings;
-use crate::wire::control::Request;
+use crate::wire::control::{Request, only_reports};
 
 /// Show what agents.toml can make run, and approve exactly this set
 #[derive(Debug, clap::Args)]
@@ -78,15 +79,19 @@ pub(super) fn ask(ctx: &Context, commands: &CommandSet) -> Result<bool, Failure>
     if ctx.ui.can_ask() && !ctx.ui.yes {
         return ctx.ui.confirm(&format!("{list}\n{question}"), "");
     }
-    ctx.ui.say(&list);
+    ctx.ui.tell(&list);
     let otherwise = format!("{} of agents.toml wait for your approval", counted(commands));
     ctx.ui
         .confirm(&question, &otherwise)
         .map_err(|failure| Failure { hints: Vec::new(), ..failure }.hint("standup trust --yes"))
 }
 
-/// Approves a set, and has a running supervisor read it.
+/// Approves a set, and has a running supervisor read it. Whatever verb it comes from: an agent
+/// approves nothing.
 pub(super) fn approve(ctx: &Context, place: &Place, commands: &CommandSet) -> Result<(), Failure> {
+    if scope::is_agent(&place.layout) {
+        return Err(only_reports().into());
+    }
     let what = commands.lines().iter().map(|line| format!("{}: {}", line.what, line.command)).collect();
     let (repo, digest) = (place.layout.key(), commands.digest());
     Approvals::at(&place.layout.approvals()).approve(Approval { repo, digest, at: ctx.now().wall, what })?;

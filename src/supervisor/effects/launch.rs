@@ -294,7 +294,7 @@ fn notify_of(world: &World, wanted: &Wanted, found: &FoundAgent) -> Vec<String> 
     let root = rules.own.as_ref().and_then(|own| status_file::root(own, &text_env(&env)));
     let read = |file: String| file::read_bounded(&root.as_ref()?.join(file), SETTINGS_MAX).ok();
     let named = |text: Vec<u8>| own_notify(rules, &String::from_utf8_lossy(&text));
-    let files = own_notify_files(rules, &found.settings.args);
+    let files = own_notify_files(rules, &found.settings);
     files.into_iter().find_map(|file| read(file).and_then(named)).unwrap_or_default()
 }
 

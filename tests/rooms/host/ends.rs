@@ -1,8 +1,16 @@
 //! How agents and hosts end.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use standup::agent::adapter;
+use standup::agent::launch::{LaunchRequest, launch};
 use standup::host::{kill_leftovers, raise_fence};
+use standup::model::id::{AttemptNo, TaskId};
+use standup::model::name::BranchName;
+use standup::model::settings::{AgentSettings, Limit, Mode, PromptVia};
 use standup::os::process::{self, ProcessId};
-use standup::wire::host::{Fence, FromHost, Role};
+use standup::wire::host::{Bytes, Fence, FromHost, Role};
 
 use super::{Bench, wait_until};
 
@@ -214,6 +222,53 @@ fn text_for_standard_input_is_typed_with_its_end() {
     assert_eq!(bench.ended().code, Some(0));
     let output = String::from_utf8(bench.output()).expect("text");
     assert!(output.ends_with("do this\r\nand that\r\nover\r\n"), "{output:?}");
+}
+
+/// What a terminal takes for keys never reaches it from a brief; all else arrives byte for byte.
+#[test]
+fn no_byte_of_a_prompt_ends_its_agent_or_edits_what_it_is_told() {
+    let branch = BranchName::new("standup/T7/1-x").expect("branch");
+    let settings = AgentSettings {
+        adapter: "generic".into(),
+        command: vec!["cat".into()],
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        max: Limit::of(2),
+        prompt: Some(PromptVia::Stdin),
+    };
+    let told = |prompt: &str| {
+        let request = LaunchRequest {
+            task: TaskId::new(7).expect("task"),
+            attempt: AttemptNo::FIRST,
+            worktree: Path::new("/w"),
+            branch: &branch,
+            brief: Path::new("/w/brief.md"),
+            prompt: Some(prompt),
+            mode: Mode::Delegate,
+            plan_approved: false,
+            session: None,
+            resume: None,
+            standup: Path::new("/standup"),
+            writable_roots: &[],
+            hooks: true,
+            notify: &[],
+            own_settings: None,
+            mcp: false,
+        };
+        let launch = launch(&adapter::builtin("generic").expect("generic"), &settings, &request).expect("a launch");
+        let mut bench = Bench::sh("stty -echo; cat; echo over");
+        bench.spec.stdin = Some(Bytes(launch.stdin.expect("a prompt").into_bytes()));
+        bench.start();
+        assert_eq!(bench.ended().code, Some(0), "{prompt:?}");
+        String::from_utf8(bench.output()).expect("text")
+    };
+    // In the middle, and where each would begin a line.
+    for key in ["\x03", "\x04", "\x0f", "\x11", "\x12", "\x13", "\x15", "\x16", "\x17", "\x1a", "\x1c", "\x7f", "\r"] {
+        let output = told(&format!("first{key}\n{key}second"));
+        assert!(output.contains("/w/brief.md") && output.ends_with("over\r\n"), "{key:?}: {output:?}");
+    }
+    let output = told("a\tb $(c) é 日本\nlast");
+    assert!(output.ends_with("a\tb $(c) é 日本\r\nlast\r\nover\r\n"), "{output:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rustix::process::{PidfdFlags, Resource};
 
 use crate::cli::error::chain;
 use crate::model::name::HostId;
+use crate::model::text::shell_word;
 use crate::os::locate::Dirs;
 use crate::os::socket;
 use crate::store::layout::Layout;
@@ -115,7 +116,7 @@ fn sockets(dirs: &Dirs, layout: Option<&Layout>) -> Check {
         Some(named) if !dirs.runtime.starts_with(&named) => Check::warn(
             "sockets",
             format!("{shown}, because XDG_RUNTIME_DIR ({}) is not a folder of yours alone", named.display()),
-            format!("it must be yours and have mode 0700: ls -ld {}", named.display()),
+            format!("it must be yours and have mode 0700: ls -ld {}", shell_word(&named.to_string_lossy())),
         ),
         Some(_) => Check::ok("sockets", format!("{shown} (paths of at most {} bytes)", socket::MAX_PATH)),
         None => Check::ok("sockets", format!("{shown}; XDG_RUNTIME_DIR is not set")),

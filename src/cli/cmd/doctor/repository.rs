@@ -9,6 +9,7 @@ use crate::git::{Git, GitError};
 use crate::model::name::AgentName;
 use crate::model::rhythm::LimitName;
 use crate::model::settings::Limits;
+use crate::model::text::shell_word;
 use crate::model::usage::Told;
 use crate::os::file::FileError;
 use crate::policy::untold;
@@ -122,7 +123,7 @@ fn peculiar(place: &Place) -> Vec<Check> {
 fn unread(error: &LoadError) -> Check {
     let fix = match error {
         LoadError::File(FileError::Unsafe { path, .. }) => {
-            format!("look whose it is and who may write it: ls -l {}", path.display())
+            format!("look whose it is and who may write it: ls -l {}", shell_word(&path.to_string_lossy()))
         }
         _ => error.hints().into_iter().next().unwrap_or_else(|| "mend the file, then: standup config show".to_owned()),
     };
@@ -186,6 +187,7 @@ fn agent(name: &AgentName, found: &FoundAgent, loaded: &Loaded) -> Vec<Check> {
     let mut checks = Vec::new();
     match &found.program {
         Ok(program) => {
+            let word = shell_word(&program.to_string_lossy());
             let program = program.display();
             checks.push(match (&found.version, &found.unknown_version) {
                 (_, Some(version)) => Check::warn(
@@ -200,7 +202,7 @@ fn agent(name: &AgentName, found: &FoundAgent, loaded: &Loaded) -> Vec<Check> {
                 (None, None) if found.adapter.version.is_some() => Check::warn(
                     "agent",
                     format!("{name}: {program} did not say a version of {}", found.adapter.name),
-                    format!("look at what it is: {program} --version"),
+                    format!("look at what it is: {word} --version"),
                 ),
                 (None, None) => Check::ok("agent", format!("{name}: {program}")),
             });

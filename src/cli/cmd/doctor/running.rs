@@ -7,6 +7,7 @@ use crate::cli::error::chain;
 use crate::client::control::{Client, ClientError};
 use crate::git::{Site, locks};
 use crate::host::registry;
+use crate::model::text::shell_word;
 use crate::os::file;
 use crate::os::{lock, process};
 use crate::store::slots::Slots;
@@ -115,16 +116,23 @@ fn stale_locks(place: &Place) -> Vec<Check> {
     }
     let entries = std::fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten();
     sites.extend(entries.take(MAX_WORKTREES).filter_map(|entry| site(common, &entry.path())));
-    let stale: Vec<_> = sites.iter().flat_map(|site| locks::stale_locks(site, None)).collect();
+    // A worktree's entry lies in the git folder of the main checkout; what works there is told by the
+    // worktree's own look.
+    let is_own = |site: &Site, path: &Path| {
+        let nearer = |other: &Site| other.admin_dir != site.admin_dir && other.admin_dir.starts_with(&site.admin_dir);
+        !sites.iter().any(|other| nearer(other) && path.starts_with(&other.admin_dir))
+    };
+    let stale = sites
+        .iter()
+        .flat_map(|site| locks::stale_locks(site, None).into_iter().filter(move |found| is_own(site, &found.path)));
     stale
-        .into_iter()
         .map(|found| {
             let age = found.age.map(|age| format!(", {} s old", age.as_secs())).unwrap_or_default();
-            let path = found.path.display();
+            let (path, word) = (found.path.display(), shell_word(&found.path.to_string_lossy()));
             Check::warn(
                 "locks",
                 format!("{path} is held by nobody{age}"),
-                format!("if no git is at work there: rm {path}"),
+                format!("if no git is at work there: rm {word}"),
             )
         })
         .collect()
