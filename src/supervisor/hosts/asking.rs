@@ -29,6 +29,10 @@ use crate::wire::host::{Bytes, KeyRequest, ToHost};
 /// the hook came up.
 const UNSEEN: Duration = Duration::from_secs(5);
 
+/// How long a hook waits at least: what its agent reported before the hook came up may be heard after
+/// it, and looks as if the dialog were over.
+const SETTLES: Duration = Duration::from_secs(1);
+
 /// How long after an agent was seen to wait its screen is asked for: a dialog that looks like the one
 /// before is not shown to us by itself.
 const LOOK: Duration = Duration::from_millis(200);
@@ -56,6 +60,13 @@ struct Waiter {
     /// Whether its agent was seen to wait since.
     seen: bool,
     no: u64,
+}
+
+impl Waiter {
+    /// How long after it came it may be let go, where its agent waits in no dialog.
+    fn patience(&self) -> Duration {
+        if self.seen { SETTLES } else { UNSEEN }
+    }
 }
 
 /// What is known of the dialog.
@@ -115,7 +126,9 @@ impl Asking {
 
     /// When a hook that waits for nothing is to be let go.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.waiting.iter().filter(|w| !w.seen).map(|w| w.since + UNSEEN).chain(self.look).min()
+        // In a dialog that stands, those that were seen to wait in it wait on.
+        let waits = self.waiting.iter().filter(|w| !w.seen || self.current.is_none());
+        waits.map(|w| w.since + w.patience()).chain(self.look).min()
     }
 
     /// Whether the host is to be asked for its screen now.
@@ -136,7 +149,7 @@ impl Asking {
         let now = Instant::now();
         let (over, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|w: &Waiter| w.seen || now.saturating_duration_since(w.since) >= UNSEEN);
+            .partition(|w: &Waiter| now.saturating_duration_since(w.since) >= w.patience());
         self.waiting = waiting;
         for waiter in over {
             let _ = waiter.decide.send(Decision::Nothing);
@@ -374,6 +387,7 @@ mod tests {
         let (a, b) = (prompt("touch a"), prompt("touch b"));
         let with_screen = asking.follow(&waits, Some(&a)).expect("both");
         assert_eq!((with_screen.no, with_screen.hook, with_screen.options.len()), (by_hook.no, true, 2));
+        asking.waiting[0].since -= SETTLES;
         assert!(asking.follow(&state(RunKind::Working), Some(&a)).is_none());
         assert_eq!(told.try_recv(), Ok(Decision::Nothing), "the hook is let go");
         // The old screen is no news of the next dialog.
@@ -403,6 +417,21 @@ mod tests {
         drop(first);
         let next = asking.follow(&state(RunKind::Waiting), Some(&prompt("touch a"))).expect("the second's");
         assert_ne!(next.no, dialog.no);
+    }
+
+    #[tokio::test]
+    async fn a_hook_is_not_let_go_by_a_report_that_is_older_than_its_dialog() {
+        let mut asking = Asking::new();
+        let mut told = waiter(&mut asking, "Bash");
+        asking.follow(&state(RunKind::Waiting), None).expect("the hook tells");
+        asking.follow(&state(RunKind::Working), None);
+        assert!(told.try_recv().is_err(), "it came up a moment ago");
+        assert!(asking.wake_at().is_some(), "it is let go by itself");
+        assert!(asking.follow(&state(RunKind::Waiting), None).is_some_and(|dialog| dialog.hook));
+        assert_eq!(asking.wake_at(), asking.look, "it waits as long as its dialog stands");
+        asking.waiting[0].since -= SETTLES;
+        asking.follow(&state(RunKind::Working), None);
+        assert_eq!(told.try_recv(), Ok(Decision::Nothing));
     }
 
     #[tokio::test]
