@@ -21,8 +21,10 @@ use crate::model::name::{BranchName, Oid};
 use crate::model::time::Wall;
 
 mod since;
+mod trial;
 
 pub use since::Stand;
+pub use trial::Trial;
 
 /// Differences between two trees, with renames looked for.
 const DIFF_LIMIT: Duration = Duration::from_secs(120);
@@ -42,6 +44,7 @@ pub struct Shadow {
 struct State {
     memory: Memory,
     counted: Option<Counted>,
+    trials: trial::Trials,
 }
 
 #[derive(Debug, Clone)]
@@ -303,6 +306,7 @@ impl Shadow {
         let hash = self.hasher(&self.site.admin_dir.join("index")).hash(&mut state.memory, &start)?;
         // Whoever changed the links meanwhile does not get the hash of another folder believed.
         self.site.require_intact()?;
+        self.witness(state, &hash);
         Ok(hash)
     }
 

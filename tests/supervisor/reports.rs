@@ -85,6 +85,48 @@ fn a_check_in_has_the_checks_run_while_it_works_and_the_end_of_its_work_ends_the
     assert_eq!((judged.verdict.outcome, judged.on), (VerdictOutcome::Green, None));
 }
 
+/// What a check has read is not what stands there once it has ended.
+#[test]
+fn a_file_that_is_put_back_before_its_check_ends_proves_nothing() {
+    let script =
+        format!("{READY} echo bad > f; report ready all; while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done");
+    let until = |name: &str| format!("until [ -e .standup/run/{name} ]; do sleep 0.05; done");
+    let run = format!(
+        "touch .standup/run/began; {}; grep -q good f; r=$?; touch .standup/run/read; {}; exit $r",
+        until("go"),
+        until("end")
+    );
+    let mut scene = Scene::new(&(scripted(&script) + &format!("[[verify.check]]\nname = \"test\"\nrun = \"{run}\"\n")));
+    scene.start();
+    scene.start_tasks(1);
+    let tree = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.tree.clone());
+    let there = |name: &str| scene.run_dir(1).join(name).exists();
+    scene.until("the attempt", |b| tree(b).is_some());
+    poll("the check", || there("began"));
+    let file = scene.attempt(1).worktree.join("f");
+    let is_seen = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.diff).is_some_and(|d| d.files == 1);
+    let bad = tree(&scene.until("its tree", is_seen)).expect("a tree");
+    std::fs::write(&file, "good\n").expect("write");
+    scene.until("the other tree", |b| tree(b).is_some_and(|tree| tree != bad));
+    scene.signal_file(1, "go");
+    poll("the look at the file", || there("read"));
+    std::fs::write(&file, "bad\n").expect("write");
+    scene.until("the tree of before", |b| tree(b).as_ref() == Some(&bad));
+    scene.signal_file(1, "end");
+    let verdicts = || -> Vec<_> {
+        let verdict = |event| match event {
+            Event::VerdictReached { verdict, .. } => Some(verdict),
+            _ => None,
+        };
+        scene.events(1).into_iter().filter_map(verdict).collect()
+    };
+    poll("a verdict", || !verdicts().is_empty());
+    let verdict = verdicts().remove(0);
+    assert_eq!((verdict.outcome, verdict.tree), (VerdictOutcome::Stale, Some(bad)));
+    let why = verdict.why;
+    assert!(why.starts_with("f changed while the check test ran, and was put back"), "{why}");
+}
+
 #[test]
 fn files_at_rest_are_checked_while_their_agent_works() {
     let script = "echo x > other.txt; while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done";

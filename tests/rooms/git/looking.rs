@@ -310,6 +310,51 @@ fn a_split_index_is_read() {
 }
 
 #[test]
+fn a_file_that_any_look_found_otherwise_is_remembered_though_it_was_put_back() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = made.site.worktree.clone();
+    write(&path.join("new.txt"), "untracked\n");
+    type Step = (&'static str, fn(&Path), fn(&Path), Option<&'static str>);
+    let steps: [Step; 5] = [
+        ("comes and goes", |w| write(&w.join("tmp/x"), "x"), |w| fs::remove_dir_all(w.join("tmp")).expect("rm"), None),
+        (
+            "changed",
+            |w| write(&w.join("a.txt"), "x\n"),
+            |w| write(&w.join("a.txt"), "one\ntwo\nthree\n"),
+            Some("a.txt"),
+        ),
+        (
+            "gone",
+            |w| fs::remove_file(w.join("src/lib.rs")).expect("rm"),
+            |w| write(&w.join("src/lib.rs"), "fn f() {}\n"),
+            Some("src/lib.rs"),
+        ),
+        (
+            "renamed",
+            |w| fs::rename(w.join("new.txt"), w.join("newer.txt")).expect("mv"),
+            |w| fs::rename(w.join("newer.txt"), w.join("new.txt")).expect("mv"),
+            Some("new.txt"),
+        ),
+        (
+            "another mode",
+            |w| fs::set_permissions(w.join("a.txt"), fs::Permissions::from_mode(0o755)).expect("chmod"),
+            |w| fs::set_permissions(w.join("a.txt"), fs::Permissions::from_mode(0o644)).expect("chmod"),
+            Some("a.txt"),
+        ),
+    ];
+    for (what, change, put_back, moved) in steps {
+        let trial = made.shadow.trial();
+        let start = trial.tree().expect("hash");
+        change(&path);
+        made.shadow.status(&world.against(&made.base_oid)).expect("a look for somebody else");
+        put_back(&path);
+        assert_eq!(trial.tree().expect("hash"), start, "{what}");
+        assert_eq!(trial.moved().as_deref(), moved, "{what}");
+    }
+}
+
+#[test]
 fn an_unreadable_file_is_an_error_and_not_a_deletion() {
     if rustix::process::geteuid().is_root() {
         return;
