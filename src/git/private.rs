@@ -194,6 +194,8 @@ fn config(repo: &Repository, approved: &[FilterDriver]) -> Vec<u8> {
     set(&mut text, "core.bare", OsStr::new("false"));
     // Lets git see that a file which was left out of a sparse checkout is there after all.
     set(&mut text, "core.sparsecheckout", OsStr::new("true"));
+    // An index of ours is whole, so that it hangs on no part of theirs.
+    set(&mut text, "core.splitindex", OsStr::new("false"));
     set(&mut text, "lfs.storage", repo.common_dir().join("lfs").as_os_str());
     for setting in repo.own().filter(|setting| is_data(&setting.key)) {
         let value = setting.value.as_deref().unwrap_or(OsStr::new("true"));

@@ -35,6 +35,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A file that is written while it is hashed makes git stop; this often it is tried again.
 const TRIES: usize = 3;
 
+/// The start of the name of an index's shared part.
+const SHARED: &[u8] = b"sharedindex.";
+
 /// Untracked repositories inside the worktree that are recorded; more are left out.
 const MAX_NESTED: usize = 32;
 
@@ -81,7 +84,11 @@ impl Hasher<'_> {
 
     /// Takes the agent's index as ours. Only right before the agent has been there.
     pub(super) fn trust_index(&self) -> Result<(), GitError> {
-        copy_index(self.their_index, &self.index())
+        copy_index(self.their_index, &self.index())?;
+        if shared(self.private.dir()).is_empty() {
+            return Ok(());
+        }
+        self.call(&["update-index", "--no-split-index"]).read().map(|_| ())
     }
 
     /// Hashes the worktree; `start` is the tree to begin with where our index is lost.
@@ -111,7 +118,8 @@ impl Hasher<'_> {
     /// Drops our index: the next hash reads every file.
     fn forget(&self, memory: &mut Memory) -> Result<(), GitError> {
         *memory = Memory::default();
-        self.remove(&["index", "index.lock", "theirs.lock"])
+        self.remove(&["index", "index.lock", "theirs.lock"])?;
+        keep_shared(self.private.dir(), &BTreeSet::new())
     }
 
     /// Removes files of ours.
@@ -324,17 +332,35 @@ fn look(index: &Path) -> Option<Seen> {
     Some(Seen { dev: meta.dev(), ino: meta.ino(), size: meta.size(), changed })
 }
 
-/// Copies an index, and the shared part that a split index refers to.
+/// Copies an index, and the shared part that a split index refers to. Shared parts that the
+/// original has no more are removed.
 pub(super) fn copy_index(from: &Path, to: &Path) -> Result<(), GitError> {
     let read = |path: &Path| read_plain(path, MAX_INDEX).map_err(|e| GitError::io("read", path, e));
     let write = |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(|e| GitError::io("write", path, e));
     write(to, &read(from)?)?;
     let (Some(their_dir), Some(our_dir)) = (from.parent(), to.parent()) else { return Ok(()) };
-    let Ok(names) = fs::read_dir(their_dir) else { return Ok(()) };
-    for name in names.flatten().map(|entry| entry.file_name()) {
-        if name.as_bytes().starts_with(b"sharedindex.") && !our_dir.join(&name).exists() {
-            write(&our_dir.join(&name), &read(&their_dir.join(&name))?)?;
-        }
+    let theirs = shared(their_dir);
+    keep_shared(our_dir, &theirs)?;
+    for name in theirs.iter().filter(|name| !our_dir.join(name).exists()) {
+        // Its name says what is in it, and it is never written again, so it is there whole or not.
+        let half = our_dir.join("sharedindex-half");
+        write(&half, &read(&their_dir.join(name))?)?;
+        let path = our_dir.join(name);
+        fs::rename(&half, &path).map_err(|e| GitError::io("write", &path, e))?;
+    }
+    Ok(())
+}
+
+/// The shared parts of indexes that lie in a folder.
+fn shared(dir: &Path) -> BTreeSet<OsString> {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.filter(|name| name.as_bytes().starts_with(SHARED)).collect()
+}
+
+/// Removes all shared parts from a folder of ours but these.
+fn keep_shared(dir: &Path, kept: &BTreeSet<OsString>) -> Result<(), GitError> {
+    for path in shared(dir).difference(kept).map(|name| dir.join(name)) {
+        fs::remove_file(&path).map_err(|e| GitError::io("remove", &path, e))?;
     }
     Ok(())
 }

@@ -309,6 +309,37 @@ fn a_split_index_is_read() {
     assert_eq!(stat.files, 1);
 }
 
+/// As a full disk leaves it: the name is there, the bytes are not.
+#[test]
+fn a_cut_copy_of_a_split_index_is_no_obstacle() {
+    let world = World::new();
+    let plan = world.plan(1);
+    let made = world.create_by(&plan);
+    let path = &made.site.worktree;
+    world.run(path, &["config", "core.splitIndex", "true"]);
+    world.run(path, &["config", "splitIndex.sharedIndexExpire", "now"]);
+    write(&path.join(".env"), "x");
+    world.run(path, &["add", "-f", ".env"]);
+    world.run(path, &["update-index", "--split-index"]);
+    let shared = |dir: &Path| -> Vec<PathBuf> {
+        let all = fs::read_dir(dir).expect("a folder").flatten().map(|entry| entry.path());
+        all.filter(|p| p.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"sharedindex."))).collect()
+    };
+    let theirs = shared(&made.site.admin_dir).pop().expect("git splits it");
+    let bytes = fs::read(&theirs).expect("read");
+    fs::write(plan.shadow_dir.join(theirs.file_name().expect("a name")), &bytes[..bytes.len() / 2]).expect("cut");
+    let stat = || made.shadow.status(&world.against(&made.base_oid)).expect("status");
+    assert_eq!(stat().files, 1);
+    // One after the other, as commits make them: the copy of one that git took away goes too.
+    for n in 0..3 {
+        write(&path.join("b.log"), &format!("{n}"));
+        world.run(path, &["add", "-f", "b.log"]);
+        world.run(path, &["update-index", "--split-index"]);
+        assert_eq!(stat().files, 2);
+    }
+    assert_eq!(shared(&plan.shadow_dir).len(), 1);
+}
+
 #[test]
 fn a_file_that_any_look_found_otherwise_is_remembered_though_it_was_put_back() {
     let world = World::new();
