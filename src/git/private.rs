@@ -139,6 +139,13 @@ impl Private {
         fs::read_dir(self.dir.join("objects/17")).is_ok_and(|entries| entries.count() > IN_ONE_FOLDER)
     }
 
+    /// How many bytes the objects take that it holds itself, loose and in packs.
+    pub(super) fn held_bytes(&self) -> u64 {
+        let list = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+        let files = list(&self.dir.join("objects")).flat_map(|folder| list(&folder.path()));
+        files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
+    }
+
     /// Drops the objects it holds itself.
     pub(super) fn drop_objects(&self) -> Result<(), GitError> {
         let objects = self.dir.join("objects");

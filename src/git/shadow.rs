@@ -236,6 +236,16 @@ impl Shadow {
         self.tree_under(&mut self.state(), head.oid.as_ref())
     }
 
+    /// Drops what looks have gathered, of a worktree that is hardly looked into any more. The next
+    /// look reads every file.
+    ///
+    /// # Errors
+    /// [`GitError::Io`] where it cannot be removed.
+    pub fn let_go(&self) -> Result<(), GitError> {
+        let mut state = self.state();
+        self.hasher(&self.site.admin_dir.join("index")).let_go(&mut state.memory)
+    }
+
     /// How much was changed, and how it lies to the base.
     ///
     /// # Errors

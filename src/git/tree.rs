@@ -35,6 +35,10 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A file that is written while it is hashed makes git stop; this often it is tried again.
 const TRIES: usize = 3;
 
+/// Objects of our own take at most this many bytes and what one look adds, or twice what a look
+/// needs where that is more: reading everything anew must stay rare.
+const MAX_HELD: u64 = 256 << 20;
+
 /// The start of the name of an index's shared part.
 const SHARED: &[u8] = b"sharedindex.";
 
@@ -56,6 +60,23 @@ pub(super) struct Memory {
     seen: Option<Seen>,
     /// Paths that our index has and the agent's has not: untracked files, as they were found.
     extra: BTreeSet<Vec<u8>>,
+    weight: Weight,
+}
+
+/// How much room the objects of our own may take by now.
+#[derive(Debug, Default)]
+struct Weight {
+    /// What they took right after they were last begun anew: the least that one look needs.
+    needed: u64,
+    /// Bytes of files that were added since they were measured; `None` where they never were.
+    added: Option<u64>,
+}
+
+impl Memory {
+    /// Forgets all that is known of our index.
+    fn reset(&mut self) {
+        (self.seen, self.extra) = (None, BTreeSet::new());
+    }
 }
 
 /// Everything that is needed to hash one worktree.
@@ -97,12 +118,13 @@ impl Hasher<'_> {
         let _lock = Lock::take(&self.private.dir().join("look"))?;
         self.remove(&["index.lock", "theirs.lock"])?;
         self.private.copy_rules()?;
-        if self.private.is_crowded() {
+        let anew = self.private.is_crowded() || self.is_heavy(&mut memory.weight);
+        if anew {
             self.private.drop_objects()?;
             self.forget(memory)?;
         }
         let mut tries = 0;
-        loop {
+        let outcome = loop {
             tries += 1;
             match self.hash_once(memory, start) {
                 Err(GitError::Failed { .. }) if tries < TRIES => {
@@ -110,14 +132,38 @@ impl Hasher<'_> {
                         self.forget(memory)?;
                     }
                 }
-                outcome => return outcome,
+                outcome => break outcome,
             }
+        };
+        if anew && outcome.is_ok() {
+            memory.weight = Weight { needed: self.private.held_bytes(), added: Some(0) };
         }
+        outcome
+    }
+
+    /// Drops what looks have gathered: the next one reads every file.
+    pub(super) fn let_go(&self, memory: &mut Memory) -> Result<(), GitError> {
+        let _lock = Lock::take(&self.private.dir().join("look"))?;
+        self.private.drop_objects()?;
+        memory.weight = Weight::default();
+        self.forget(memory)
+    }
+
+    /// Whether the objects take so much more room than a look needs that starting anew is due.
+    /// They are measured only where what was added since can have brought them there.
+    fn is_heavy(&self, weight: &mut Weight) -> bool {
+        let room = MAX_HELD.max(weight.needed.saturating_mul(2));
+        if weight.added.is_some_and(|added| weight.needed.saturating_add(added) <= room) {
+            return false;
+        }
+        let held = self.private.held_bytes();
+        weight.added = Some(held.saturating_sub(weight.needed));
+        held > room
     }
 
     /// Drops our index: the next hash reads every file.
     fn forget(&self, memory: &mut Memory) -> Result<(), GitError> {
-        *memory = Memory::default();
+        memory.reset();
         self.remove(&["index", "index.lock", "theirs.lock"])?;
         keep_shared(self.private.dir(), &BTreeSet::new())
     }
@@ -135,7 +181,7 @@ impl Hasher<'_> {
 
     fn hash_once(&self, memory: &mut Memory, start: &Oid) -> Result<Oid, GitError> {
         if !self.index().exists() {
-            *memory = Memory::default();
+            memory.reset();
             self.call(&["read-tree", start.as_str()]).read()?;
         }
         self.take_tracked(memory)?;
@@ -164,18 +210,22 @@ impl Hasher<'_> {
         let lines = listed.split(|&b| b == 0).filter(|line| line.len() > 2);
         let paths: BTreeMap<&[u8], bool> =
             lines.map(|line| (&line[2..], line[0] == b'?')).filter(|(path, _)| !is_ours(path)).collect();
-        let (mut gone, mut there, mut nested) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut gone, mut there, mut nested, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (path, is_untracked) in paths {
             if is_untracked {
                 memory.extra.insert(path.strip_suffix(b"/").unwrap_or(path).to_vec());
             }
             match self.kind(path.strip_suffix(b"/").unwrap_or(path)) {
-                Kind::File => there.push(path),
+                Kind::File(size) => {
+                    bytes = u64::saturating_add(bytes, size);
+                    there.push(path);
+                }
                 Kind::Folder if path.ends_with(b"/") => nested.push(&path[..path.len() - 1]),
                 Kind::Folder => there.push(path),
                 Kind::Nothing => gone.push(path),
             }
         }
+        memory.weight.added = memory.weight.added.map(|added| added.saturating_add(bytes));
         self.drop_paths(&gone)?;
         if !there.is_empty() {
             let args = ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"];
@@ -212,7 +262,7 @@ impl Hasher<'_> {
             return Kind::Nothing;
         }
         match fs::symlink_metadata(self.worktree.join(path)) {
-            Ok(meta) if meta.is_file() || meta.is_symlink() => Kind::File,
+            Ok(meta) if meta.is_file() || meta.is_symlink() => Kind::File(meta.len()),
             Ok(meta) if meta.is_dir() => Kind::Folder,
             _ => Kind::Nothing,
         }
@@ -296,8 +346,8 @@ impl Hasher<'_> {
 
 /// What stands at a path.
 enum Kind {
-    /// A regular file or a link: something git can keep.
-    File,
+    /// A regular file or a link, something git can keep, of so many bytes.
+    File(u64),
     /// A folder, which git keeps only as another repository.
     Folder,
     /// Nothing, or nothing that git can keep.
