@@ -7,8 +7,9 @@
 //! were changed is reported as [`GitError::Broken`] and not described. Must not know: tasks,
 //! checks, landing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::cli::Git;
@@ -244,6 +245,13 @@ impl Shadow {
     pub fn let_go(&self) -> Result<(), GitError> {
         let mut state = self.state();
         self.hasher(&self.site.admin_dir.join("index")).let_go(&mut state.memory)
+    }
+
+    /// Tracked files that a rule ignores all the same, relative to the worktree, as the last look
+    /// found them. Rules that lie outside of the worktree are seen to change with the next commit.
+    #[must_use]
+    pub fn kept(&self) -> Arc<BTreeSet<PathBuf>> {
+        self.state().memory.kept()
     }
 
     /// How much was changed, and how it lies to the base.

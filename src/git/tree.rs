@@ -14,6 +14,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cli::{Call, Git};
@@ -42,6 +43,10 @@ const MAX_HELD: u64 = 256 << 20;
 /// The start of the name of an index's shared part.
 const SHARED: &[u8] = b"sharedindex.";
 
+/// Tracked files that a rule ignores and that are watched for changes; more are looked at only when
+/// something else changes.
+const MAX_KEPT: usize = 20_000;
+
 /// Untracked repositories inside the worktree that are recorded; more are left out.
 const MAX_NESTED: usize = 32;
 
@@ -60,6 +65,8 @@ pub(super) struct Memory {
     seen: Option<Seen>,
     /// Paths that our index has and the agent's has not: untracked files, as they were found.
     extra: BTreeSet<Vec<u8>>,
+    /// Tracked files that a rule ignores; `None` where it is to be found out.
+    kept: Option<Arc<BTreeSet<PathBuf>>>,
     weight: Weight,
 }
 
@@ -75,7 +82,12 @@ struct Weight {
 impl Memory {
     /// Forgets all that is known of our index.
     fn reset(&mut self) {
-        (self.seen, self.extra) = (None, BTreeSet::new());
+        (self.seen, self.extra, self.kept) = (None, BTreeSet::new(), None);
+    }
+
+    /// Tracked files that a rule ignores all the same, as the last hash found them.
+    pub(super) fn kept(&self) -> Arc<BTreeSet<PathBuf>> {
+        self.kept.clone().unwrap_or_default()
     }
 }
 
@@ -194,6 +206,9 @@ impl Hasher<'_> {
         let ours = format!("--exclude=/{OURS}/");
         let listed = self.call(&["ls-files", "-z", "-t", "-m", "-o", "--exclude-standard", &ours]).read()?;
         self.record(&listed, memory)?;
+        if memory.kept.is_none() {
+            memory.kept = Some(Arc::new(self.kept()?));
+        }
         let text = self.call(&["write-tree"]).text()?;
         Oid::new(text.trim())
             .map_err(|_| GitError::Unexpected { command: "git write-tree".into(), answer: plain(text.as_bytes()) })
@@ -212,6 +227,9 @@ impl Hasher<'_> {
             lines.map(|line| (&line[2..], line[0] == b'?')).filter(|(path, _)| !is_ours(path)).collect();
         let (mut gone, mut there, mut nested, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (path, is_untracked) in paths {
+            if path.ends_with(b".gitignore") {
+                memory.kept = None;
+            }
             if is_untracked {
                 memory.extra.insert(path.strip_suffix(b"/").unwrap_or(path).to_vec());
             }
@@ -282,6 +300,7 @@ impl Hasher<'_> {
             theirs = self.call(&list).index(&copy).read()?;
         }
         let ours = self.call(&list).read()?;
+        memory.kept = None;
         memory.extra = self.follow(&entries(&theirs), &entries(&ours))?;
         memory.seen = now;
         Ok(())
@@ -327,6 +346,17 @@ impl Hasher<'_> {
             return Ok(());
         }
         self.call(&["update-index", "-z", flag, "--stdin"]).stdin(zero_ended(&paths)).read().map(|_| ())
+    }
+
+    /// Which tracked paths a rule ignores.
+    fn kept(&self) -> Result<BTreeSet<PathBuf>, GitError> {
+        let listed = self.call(&["ls-files", "-z", "-c", "-i", "--exclude-standard"]).read()?;
+        let paths: BTreeSet<PathBuf> =
+            listed.split(|&b| b == 0).filter(|path| !path.is_empty()).take(MAX_KEPT).map(path_of).collect();
+        if paths.len() == MAX_KEPT {
+            tracing::warn!(worktree = %self.worktree.display(), "so many tracked files are ignored that not all are watched");
+        }
+        Ok(paths)
     }
 
     /// Which of these paths git ignores.

@@ -8,7 +8,7 @@ use standup::model::settings::VerifyOn;
 use standup::model::task::Column;
 use standup::model::verdict::VerdictOutcome;
 
-use crate::scene::{Scene, id, poll, resting, scripted};
+use crate::scene::{Scene, git, id, poll, resting, scripted};
 
 /// Writes a check-in as an agent without any tool does.
 const READY: &str = r#"
@@ -125,6 +125,47 @@ fn a_file_that_is_put_back_before_its_check_ends_proves_nothing() {
     assert_eq!((verdict.outcome, verdict.tree), (VerdictOutcome::Stale, Some(bad)));
     let why = verdict.why;
     assert!(why.starts_with("f changed while the check test ran, and was put back"), "{why}");
+}
+
+/// A rule that ignores a file says nothing of one that is tracked all the same.
+#[test]
+fn a_tracked_file_that_a_rule_ignores_makes_a_verdict_stale_too() {
+    let mut scene = Scene::new(&(scripted("echo x > done.txt") + CHECK));
+    let repo = scene.repo();
+    for (path, text) in [(".gitignore", "dist/\n*.log\n"), ("dist/deep/er/t", "1\n"), ("keep.log", "1\n")] {
+        std::fs::create_dir_all(repo.join(path).parent().expect("a folder")).expect("mkdir");
+        std::fs::write(repo.join(path), text).expect("write");
+        git(&repo, &["add", "-f", path]);
+    }
+    git(&repo, &["commit", "-qm", "built files are part of it"]);
+    scene.start();
+    scene.start_tasks(1);
+    let of = |b: &Board| b.tasks[&id(1)].attempt().cloned();
+    let board = scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
+    let judged = of(&board).expect("an attempt");
+    assert!(judged.is_judged() && !judged.is_stale());
+    let mut known = judged.tree;
+    let worktree = scene.attempt(1).worktree;
+    let changed = |path: &str| {
+        std::fs::create_dir_all(worktree.join(path).parent().expect("a folder")).expect("mkdir");
+        std::fs::write(worktree.join(path), "2\n").expect("write");
+    };
+    for path in ["dist/deep/er/t", "keep.log", "seen.txt", "dist/other/u"] {
+        if path == "seen.txt" {
+            // What git is told to track is known from the next look on.
+            std::fs::create_dir(worktree.join("dist/other")).expect("mkdir");
+            std::fs::write(worktree.join("dist/other/u"), "1\n").expect("write");
+            git(&worktree, &["add", "-f", "dist/other/u"]);
+        }
+        if path == "dist/other/u" {
+            // A folder of another number in the place of the one that was watched.
+            std::fs::remove_dir_all(worktree.join("dist/other")).expect("rm");
+        }
+        changed(path);
+        let board = scene.until(path, |b| of(b).is_some_and(|a| a.tree != known));
+        assert!(of(&board).is_some_and(|a| a.is_stale()), "{path}");
+        known = of(&board).and_then(|a| a.tree);
+    }
 }
 
 #[test]

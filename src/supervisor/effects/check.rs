@@ -132,6 +132,9 @@ pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
         let Some(look) = for_work.look(attempt) else { return Vec::new() };
         let patterns = for_work.off_limits(attempt);
         let found = find(&for_work, &look);
+        if let Some(watcher) = &for_work.watcher {
+            watcher.keep(attempt, look.shadow.kept());
+        }
         let touched = off_limits(&for_work, attempt, &look, found.as_ref().ok(), patterns);
         let mut seen = told(attempt, &look, found);
         seen.extend(touched);
