@@ -139,6 +139,13 @@ impl Private {
         fs::read_dir(self.dir.join("objects/17")).is_ok_and(|entries| entries.count() > IN_ONE_FOLDER)
     }
 
+    /// How many bytes the objects take that it holds itself, loose and in packs.
+    pub(super) fn held_bytes(&self) -> u64 {
+        let list = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+        let files = list(&self.dir.join("objects")).flat_map(|folder| list(&folder.path()));
+        files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
+    }
+
     /// Drops the objects it holds itself.
     pub(super) fn drop_objects(&self) -> Result<(), GitError> {
         let objects = self.dir.join("objects");
@@ -194,6 +201,8 @@ fn config(repo: &Repository, approved: &[FilterDriver]) -> Vec<u8> {
     set(&mut text, "core.bare", OsStr::new("false"));
     // Lets git see that a file which was left out of a sparse checkout is there after all.
     set(&mut text, "core.sparsecheckout", OsStr::new("true"));
+    // An index of ours is whole, so that it hangs on no part of theirs.
+    set(&mut text, "core.splitindex", OsStr::new("false"));
     set(&mut text, "lfs.storage", repo.common_dir().join("lfs").as_os_str());
     for setting in repo.own().filter(|setting| is_data(&setting.key)) {
         let value = setting.value.as_deref().unwrap_or(OsStr::new("true"));

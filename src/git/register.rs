@@ -94,7 +94,9 @@ pub(super) fn register(
     made: &mut Made<'_>,
 ) -> Result<Site, GitError> {
     removal::sweep(repo.common_dir(), &[ASIDE]);
-    removal::sweep(worktree.parent().unwrap_or(worktree), &[]);
+    for dir in [worktree, &plan.shadow_dir] {
+        removal::sweep(dir.parent().unwrap_or(dir), &[]);
+    }
     let admin_dir = match repo.ref_format() {
         RefFormat::Files => {
             // Where nothing can be made here, no branch could be taken back either.

@@ -17,6 +17,7 @@ use super::error::{GitError, chained};
 use super::repo::Repository;
 use super::site::HEADS;
 use crate::model::name::{BranchName, Oid};
+use crate::os::failpoint;
 
 /// What is being removed has this name, beside where it was.
 const GONE: &str = ".standup-gone-";
@@ -150,7 +151,9 @@ impl<'a> Made<'a> {
             if let Err(error) = folder.remove() {
                 remains.push(format!("{} ({})", folder.path.display(), chained(&error)));
             }
+            failpoint::hit("removal.folder");
         }
+        failpoint::hit("removal.branch");
         if let Some((branch, oid)) = self.branch.take() {
             match delete_branch(self.git, self.repo, &branch, &oid) {
                 Ok(()) => {}

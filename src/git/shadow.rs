@@ -7,8 +7,9 @@
 //! were changed is reported as [`GitError::Broken`] and not described. Must not know: tasks,
 //! checks, landing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::cli::Git;
@@ -21,9 +22,11 @@ use crate::model::name::{BranchName, Oid};
 use crate::model::time::Wall;
 
 mod since;
+mod trial;
 mod unseen;
 
 pub use since::Stand;
+pub use trial::Trial;
 
 /// Differences between two trees, with renames looked for.
 const DIFF_LIMIT: Duration = Duration::from_secs(120);
@@ -43,6 +46,7 @@ pub struct Shadow {
 struct State {
     memory: Memory,
     counted: Option<Counted>,
+    trials: trial::Trials,
 }
 
 #[derive(Debug, Clone)]
@@ -234,6 +238,23 @@ impl Shadow {
         self.tree_under(&mut self.state(), head.oid.as_ref())
     }
 
+    /// Drops what looks have gathered, of a worktree that is hardly looked into any more. The next
+    /// look reads every file.
+    ///
+    /// # Errors
+    /// [`GitError::Io`] where it cannot be removed.
+    pub fn let_go(&self) -> Result<(), GitError> {
+        let mut state = self.state();
+        self.hasher(&self.site.admin_dir.join("index")).let_go(&mut state.memory)
+    }
+
+    /// Tracked files that a rule ignores all the same, relative to the worktree, as the last look
+    /// found them. Rules that lie outside of the worktree are seen to change with the next commit.
+    #[must_use]
+    pub fn kept(&self) -> Arc<BTreeSet<PathBuf>> {
+        self.state().memory.kept()
+    }
+
     /// How much was changed, and how it lies to the base.
     ///
     /// # Errors
@@ -304,6 +325,7 @@ impl Shadow {
         let hash = self.hasher(&self.site.admin_dir.join("index")).hash(&mut state.memory, &start)?;
         // Whoever changed the links meanwhile does not get the hash of another folder believed.
         self.site.require_intact()?;
+        self.witness(state, &hash);
         Ok(hash)
     }
 

@@ -14,6 +14,7 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cli::{Call, Git};
@@ -35,6 +36,17 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A file that is written while it is hashed makes git stop; this often it is tried again.
 const TRIES: usize = 3;
 
+/// Objects of our own take at most this many bytes and what one look adds, or twice what a look
+/// needs where that is more: reading everything anew must stay rare.
+const MAX_HELD: u64 = 256 << 20;
+
+/// The start of the name of an index's shared part.
+const SHARED: &[u8] = b"sharedindex.";
+
+/// Tracked files that a rule ignores and that are watched for changes; more are looked at only when
+/// something else changes.
+const MAX_KEPT: usize = 20_000;
+
 /// Untracked repositories inside the worktree that are recorded; more are left out.
 const MAX_NESTED: usize = 32;
 
@@ -53,6 +65,30 @@ pub(super) struct Memory {
     seen: Option<Seen>,
     /// Paths that our index has and the agent's has not: untracked files, as they were found.
     extra: BTreeSet<Vec<u8>>,
+    /// Tracked files that a rule ignores; `None` where it is to be found out.
+    kept: Option<Arc<BTreeSet<PathBuf>>>,
+    weight: Weight,
+}
+
+/// How much room the objects of our own may take by now.
+#[derive(Debug, Default)]
+struct Weight {
+    /// What they took right after they were last begun anew: the least that one look needs.
+    needed: u64,
+    /// Bytes of files that were added since they were measured; `None` where they never were.
+    added: Option<u64>,
+}
+
+impl Memory {
+    /// Forgets all that is known of our index.
+    fn reset(&mut self) {
+        (self.seen, self.extra, self.kept) = (None, BTreeSet::new(), None);
+    }
+
+    /// Tracked files that a rule ignores all the same, as the last hash found them.
+    pub(super) fn kept(&self) -> Arc<BTreeSet<PathBuf>> {
+        self.kept.clone().unwrap_or_default()
+    }
 }
 
 /// Everything that is needed to hash one worktree.
@@ -81,7 +117,11 @@ impl Hasher<'_> {
 
     /// Takes the agent's index as ours. Only right before the agent has been there.
     pub(super) fn trust_index(&self) -> Result<(), GitError> {
-        copy_index(self.their_index, &self.index())
+        copy_index(self.their_index, &self.index())?;
+        if shared(self.private.dir()).is_empty() {
+            return Ok(());
+        }
+        self.call(&["update-index", "--no-split-index"]).read().map(|_| ())
     }
 
     /// Hashes the worktree; `start` is the tree to begin with where our index is lost.
@@ -90,12 +130,13 @@ impl Hasher<'_> {
         let _lock = Lock::take(&self.private.dir().join("look"))?;
         self.remove(&["index.lock", "theirs.lock"])?;
         self.private.copy_rules()?;
-        if self.private.is_crowded() {
+        let anew = self.private.is_crowded() || self.is_heavy(&mut memory.weight);
+        if anew {
             self.private.drop_objects()?;
             self.forget(memory)?;
         }
         let mut tries = 0;
-        loop {
+        let outcome = loop {
             tries += 1;
             match self.hash_once(memory, start) {
                 Err(GitError::Failed { .. }) if tries < TRIES => {
@@ -103,15 +144,40 @@ impl Hasher<'_> {
                         self.forget(memory)?;
                     }
                 }
-                outcome => return outcome,
+                outcome => break outcome,
             }
+        };
+        if anew && outcome.is_ok() {
+            memory.weight = Weight { needed: self.private.held_bytes(), added: Some(0) };
         }
+        outcome
+    }
+
+    /// Drops what looks have gathered: the next one reads every file.
+    pub(super) fn let_go(&self, memory: &mut Memory) -> Result<(), GitError> {
+        let _lock = Lock::take(&self.private.dir().join("look"))?;
+        self.private.drop_objects()?;
+        memory.weight = Weight::default();
+        self.forget(memory)
+    }
+
+    /// Whether the objects take so much more room than a look needs that starting anew is due.
+    /// They are measured only where what was added since can have brought them there.
+    fn is_heavy(&self, weight: &mut Weight) -> bool {
+        let room = MAX_HELD.max(weight.needed.saturating_mul(2));
+        if weight.added.is_some_and(|added| weight.needed.saturating_add(added) <= room) {
+            return false;
+        }
+        let held = self.private.held_bytes();
+        weight.added = Some(held.saturating_sub(weight.needed));
+        held > room
     }
 
     /// Drops our index: the next hash reads every file.
     fn forget(&self, memory: &mut Memory) -> Result<(), GitError> {
-        *memory = Memory::default();
-        self.remove(&["index", "index.lock", "theirs.lock"])
+        memory.reset();
+        self.remove(&["index", "index.lock", "theirs.lock"])?;
+        keep_shared(self.private.dir(), &BTreeSet::new())
     }
 
     /// Removes files of ours.
@@ -127,7 +193,7 @@ impl Hasher<'_> {
 
     fn hash_once(&self, memory: &mut Memory, start: &Oid) -> Result<Oid, GitError> {
         if !self.index().exists() {
-            *memory = Memory::default();
+            memory.reset();
             self.call(&["read-tree", start.as_str()]).read()?;
         }
         self.take_tracked(memory)?;
@@ -140,6 +206,9 @@ impl Hasher<'_> {
         let ours = format!("--exclude=/{OURS}/");
         let listed = self.call(&["ls-files", "-z", "-t", "-m", "-o", "--exclude-standard", &ours]).read()?;
         self.record(&listed, memory)?;
+        if memory.kept.is_none() {
+            memory.kept = Some(Arc::new(self.kept()?));
+        }
         let text = self.call(&["write-tree"]).text()?;
         Oid::new(text.trim())
             .map_err(|_| GitError::Unexpected { command: "git write-tree".into(), answer: plain(text.as_bytes()) })
@@ -156,18 +225,25 @@ impl Hasher<'_> {
         let lines = listed.split(|&b| b == 0).filter(|line| line.len() > 2);
         let paths: BTreeMap<&[u8], bool> =
             lines.map(|line| (&line[2..], line[0] == b'?')).filter(|(path, _)| !is_ours(path)).collect();
-        let (mut gone, mut there, mut nested) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut gone, mut there, mut nested, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (path, is_untracked) in paths {
+            if path.ends_with(b".gitignore") {
+                memory.kept = None;
+            }
             if is_untracked {
                 memory.extra.insert(path.strip_suffix(b"/").unwrap_or(path).to_vec());
             }
             match self.kind(path.strip_suffix(b"/").unwrap_or(path)) {
-                Kind::File => there.push(path),
+                Kind::File(size) => {
+                    bytes = u64::saturating_add(bytes, size);
+                    there.push(path);
+                }
                 Kind::Folder if path.ends_with(b"/") => nested.push(&path[..path.len() - 1]),
                 Kind::Folder => there.push(path),
                 Kind::Nothing => gone.push(path),
             }
         }
+        memory.weight.added = memory.weight.added.map(|added| added.saturating_add(bytes));
         self.drop_paths(&gone)?;
         if !there.is_empty() {
             let args = ["update-index", "--add", "--remove", "--replace", "-z", "--stdin"];
@@ -204,7 +280,7 @@ impl Hasher<'_> {
             return Kind::Nothing;
         }
         match fs::symlink_metadata(self.worktree.join(path)) {
-            Ok(meta) if meta.is_file() || meta.is_symlink() => Kind::File,
+            Ok(meta) if meta.is_file() || meta.is_symlink() => Kind::File(meta.len()),
             Ok(meta) if meta.is_dir() => Kind::Folder,
             _ => Kind::Nothing,
         }
@@ -224,6 +300,7 @@ impl Hasher<'_> {
             theirs = self.call(&list).index(&copy).read()?;
         }
         let ours = self.call(&list).read()?;
+        memory.kept = None;
         memory.extra = self.follow(&entries(&theirs), &entries(&ours))?;
         memory.seen = now;
         Ok(())
@@ -271,6 +348,17 @@ impl Hasher<'_> {
         self.call(&["update-index", "-z", flag, "--stdin"]).stdin(zero_ended(&paths)).read().map(|_| ())
     }
 
+    /// Which tracked paths a rule ignores.
+    fn kept(&self) -> Result<BTreeSet<PathBuf>, GitError> {
+        let listed = self.call(&["ls-files", "-z", "-c", "-i", "--exclude-standard"]).read()?;
+        let paths: BTreeSet<PathBuf> =
+            listed.split(|&b| b == 0).filter(|path| !path.is_empty()).take(MAX_KEPT).map(path_of).collect();
+        if paths.len() == MAX_KEPT {
+            tracing::warn!(worktree = %self.worktree.display(), "so many tracked files are ignored that not all are watched");
+        }
+        Ok(paths)
+    }
+
     /// Which of these paths git ignores.
     fn ignored(&self, paths: &[&[u8]]) -> Result<Vec<Vec<u8>>, GitError> {
         if paths.is_empty() {
@@ -288,8 +376,8 @@ impl Hasher<'_> {
 
 /// What stands at a path.
 enum Kind {
-    /// A regular file or a link: something git can keep.
-    File,
+    /// A regular file or a link, something git can keep, of so many bytes.
+    File(u64),
     /// A folder, which git keeps only as another repository.
     Folder,
     /// Nothing, or nothing that git can keep.
@@ -324,17 +412,35 @@ fn look(index: &Path) -> Option<Seen> {
     Some(Seen { dev: meta.dev(), ino: meta.ino(), size: meta.size(), changed })
 }
 
-/// Copies an index, and the shared part that a split index refers to.
+/// Copies an index, and the shared part that a split index refers to. Shared parts that the
+/// original has no more are removed.
 pub(super) fn copy_index(from: &Path, to: &Path) -> Result<(), GitError> {
     let read = |path: &Path| read_plain(path, MAX_INDEX).map_err(|e| GitError::io("read", path, e));
     let write = |path: &Path, bytes: &[u8]| fs::write(path, bytes).map_err(|e| GitError::io("write", path, e));
     write(to, &read(from)?)?;
     let (Some(their_dir), Some(our_dir)) = (from.parent(), to.parent()) else { return Ok(()) };
-    let Ok(names) = fs::read_dir(their_dir) else { return Ok(()) };
-    for name in names.flatten().map(|entry| entry.file_name()) {
-        if name.as_bytes().starts_with(b"sharedindex.") && !our_dir.join(&name).exists() {
-            write(&our_dir.join(&name), &read(&their_dir.join(&name))?)?;
-        }
+    let theirs = shared(their_dir);
+    keep_shared(our_dir, &theirs)?;
+    for name in theirs.iter().filter(|name| !our_dir.join(name).exists()) {
+        // Its name says what is in it, and it is never written again, so it is there whole or not.
+        let half = our_dir.join("sharedindex-half");
+        write(&half, &read(&their_dir.join(name))?)?;
+        let path = our_dir.join(name);
+        fs::rename(&half, &path).map_err(|e| GitError::io("write", &path, e))?;
+    }
+    Ok(())
+}
+
+/// The shared parts of indexes that lie in a folder.
+fn shared(dir: &Path) -> BTreeSet<OsString> {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.filter(|name| name.as_bytes().starts_with(SHARED)).collect()
+}
+
+/// Removes all shared parts from a folder of ours but these.
+fn keep_shared(dir: &Path, kept: &BTreeSet<OsString>) -> Result<(), GitError> {
+    for path in shared(dir).difference(kept).map(|name| dir.join(name)) {
+        fs::remove_file(&path).map_err(|e| GitError::io("remove", &path, e))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::carry;
 use super::cli::Git;
-use super::error::{GitError, plain};
+use super::error::{GitError, chained, plain};
 use super::private::Private;
 use super::register::{self, Entry};
 use super::removal::{Folder, Made};
@@ -27,6 +27,9 @@ const CHECKOUT_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// Stands in the shadow's folder, where no agent can write, once a worktree is whole: whose it is,
 /// then what was to be said about it, a line each.
 const MARK: &str = "whole";
+
+/// Stands there while the worktree is taken back: whose it is, then why, as it was said.
+const GOING: &str = "going";
 
 /// A mark is read no further.
 const MAX_MARK: u64 = 1 << 20;
@@ -161,6 +164,11 @@ pub fn site_of(repo: &Repository, planned: &Path) -> Site {
 pub enum Recovered {
     /// The worktree is whole.
     Whole(Box<Created>),
+    /// [`discard`] was at it, and what was left to do is done.
+    TakenBack {
+        /// What `discard` was told, and what is left all the same.
+        why: String,
+    },
     /// There is nothing, or what there was has been taken back.
     Nothing,
 }
@@ -191,7 +199,7 @@ fn begun(git: &Git, repo: &Repository, plan: &Plan) -> Result<Option<Begun>, Git
 }
 
 /// Finishes the story of a creation that may have been killed: a whole worktree is proven and
-/// returned, a part of one is taken back. The branch is made first and removed last, so its log
+/// returned, a part of one is taken back, and so is what was being discarded. The branch is made first and removed last, so its log
 /// tells of everything between; where it does not name this very plan, nothing is touched, and
 /// nothing in which an agent may have worked ever is.
 ///
@@ -200,13 +208,17 @@ fn begun(git: &Git, repo: &Repository, plan: &Plan) -> Result<Option<Begun>, Git
 /// [`GitError::WouldLose`] where it may hold work; what git says. Nothing is removed then.
 pub fn recover(git: &Git, repo: &Repository, plan: &Plan) -> Result<Recovered, GitError> {
     let _lock = register::lock(repo, &plan.lock_dir)?;
-    let path = plan.path.canonicalize().unwrap_or_else(|_| plan.path.clone());
+    let path = site_of(repo, &plan.path).worktree;
     let reason = register::one_line(&plan.reason);
     let is_ours = |entry: &Entry| {
         entry.worktree == path && read_line(&entry.admin_dir.join("locked")).is_ok_and(|line| line == reason.as_bytes())
     };
     let entry = register::entries(repo).into_iter().find(is_ours);
-    if let Some(notes) = marked(plan).filter(|_| entry.is_some() || path.exists()) {
+    if let Some(why) = mark_of(plan, GOING) {
+        return take_back(git, repo, plan, &path, entry).map(|rest| Recovered::TakenBack { why: why + &rest });
+    }
+    let notes = mark_of(plan, MARK).map(|text| text.lines().map(str::to_owned).collect());
+    if let Some(notes) = notes.filter(|_| entry.is_some() || path.exists()) {
         let admin_dir = entry.map_or_else(PathBuf::new, |entry| entry.admin_dir);
         let site = Site { worktree: path, admin_dir, common_dir: repo.common_dir().to_owned() };
         return take_up(git, repo, plan, site, notes).map(|created| Recovered::Whole(Box::new(created)));
@@ -234,13 +246,12 @@ pub fn recover(git: &Git, repo: &Repository, plan: &Plan) -> Result<Recovered, G
     }
 }
 
-/// What was to be said about the worktree that this very plan made whole; `None` where it did not.
-fn marked(plan: &Plan) -> Option<Vec<String>> {
-    let bytes = read_plain(&plan.shadow_dir.join(MARK), MAX_MARK).ok()?;
+/// What this very plan wrote into a mark; `None` where it wrote none.
+fn mark_of(plan: &Plan, name: &str) -> Option<String> {
+    let bytes = read_plain(&plan.shadow_dir.join(name), MAX_MARK).ok()?;
     let text = String::from_utf8(bytes).ok()?;
-    let mut lines = text.lines().map(str::to_owned);
-    lines.next().filter(|owner| *owner == plan.owner)?;
-    Some(lines.collect())
+    let (owner, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    (owner == plan.owner).then(|| rest.to_owned())
 }
 
 /// Takes up a worktree that was whole.
@@ -255,12 +266,28 @@ fn take_up(git: &Git, repo: &Repository, plan: &Plan, site: Site, notes: Vec<Str
 }
 
 /// Takes back a worktree in which nobody has worked: for an attempt that failed before its agent
-/// started. Ignored files are not counted as work; they were copied or set up.
+/// started. Ignored files are not counted as work; they were copied or set up. `why` is what
+/// [`recover`] says of it, should this be cut short.
 ///
 /// # Errors
 /// [`GitError::WouldLose`] where the branch moved or a file differs; nothing is removed then. What
 /// could not be removed is named; the rest is gone.
-pub fn discard(git: &Git, repo: &Repository, plan: &Plan, shadow: &Shadow) -> Result<(), GitError> {
+pub fn discard(git: &Git, repo: &Repository, plan: &Plan, shadow: &Shadow, why: &str) -> Result<(), GitError> {
+    require_untouched(plan, shadow)?;
+    let _lock = register::lock(repo, &plan.lock_dir)?;
+    let site = shadow.site();
+    let folders = vec![Folder::at(&site.admin_dir)?, Folder::at(&site.worktree)?];
+    let mark = plan.shadow_dir.join(GOING);
+    if let Err(error) = file::write_atomic(&mark, format!("{}\n{why}", plan.owner).as_bytes(), 0o600) {
+        // On a full disk it is all the more to go.
+        tracing::warn!(%error, "a worktree is taken back without a mark that says so");
+    }
+    failpoint::hit("discard.marked");
+    remove(git, repo, plan, Some(plan.base.clone()), folders)
+}
+
+/// Refuses a worktree in which anything was done.
+fn require_untouched(plan: &Plan, shadow: &Shadow) -> Result<(), GitError> {
     let site = shadow.site();
     let kept = |why: &str| GitError::WouldLose { path: site.worktree.clone(), why: why.to_owned() };
     let head = shadow.head()?;
@@ -273,13 +300,47 @@ pub fn discard(git: &Git, repo: &Repository, plan: &Plan, shadow: &Shadow) -> Re
     if shadow.tree_hash()? != shadow.clean_tree(&plan.base)? {
         return Err(kept("it holds changes"));
     }
-    let _lock = register::lock(repo, &plan.lock_dir)?;
-    let mut made = Made::new(git, repo);
-    made.branch = Some((plan.branch.clone(), plan.base.clone()));
-    for folder in [&plan.shadow_dir, &site.admin_dir, &site.worktree] {
-        made.folders.push(Folder::at(folder)?);
+    Ok(())
+}
+
+/// Does what is left to do of [`discard`], and returns what is to be said about it. The worktree
+/// goes before its entry: a folder without one is somebody else's.
+fn take_back(git: &Git, repo: &Repository, plan: &Plan, path: &Path, entry: Option<Entry>) -> Result<String, GitError> {
+    let mut folders = Vec::new();
+    if let Some(Entry { admin_dir, .. }) = entry {
+        folders.push(Folder::at(&admin_dir)?);
+        if path.exists() {
+            let site = Site { worktree: path.to_owned(), admin_dir, common_dir: repo.common_dir().to_owned() };
+            // Time has passed, in which a person may have been there.
+            require_untouched(plan, &Shadow::open(git, repo, &site, &plan.shadow_dir, &plan.filters)?)?;
+            folders.push(Folder::at(path)?);
+        }
     }
-    made.undo()
+    let branch = begun(git, repo, plan)?.filter(|begun| !begun.moved).map(|begun| begun.at);
+    match remove(git, repo, plan, branch, folders) {
+        Ok(()) => Ok(String::new()),
+        Err(error @ (GitError::Remains { .. } | GitError::BranchHeld { .. })) => Ok(format!("\n{}", chained(&error))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes these folders, the last one first, and the branch where it stands at `branch`; then the
+/// shadow's folder, in which it is marked that all of it is to go.
+fn remove(
+    git: &Git,
+    repo: &Repository,
+    plan: &Plan,
+    branch: Option<Oid>,
+    folders: Vec<Folder>,
+) -> Result<(), GitError> {
+    let mut made = Made::new(git, repo);
+    made.branch = branch.map(|at| (plan.branch.clone(), at));
+    made.folders = folders;
+    let undone = made.undo();
+    failpoint::hit("discard.bare");
+    let mut last = Made::new(git, repo);
+    last.folders.push(Folder::at(&plan.shadow_dir)?);
+    undone.and(last.undo())
 }
 
 /// Proves that git, run in the worktree as an agent would run it, finds this worktree, on the

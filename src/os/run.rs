@@ -2,17 +2,20 @@
 //!
 //! **Invariant:** when [`Run::output`] or [`Run::stream`] returns, the program and its process
 //! group are gone. What left the group is the caller's to find (see [`super::process::marked`]).
+//! The program is reaped only after the last signal to its group: until then its number, which is
+//! the group's, is not given out again.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::exec;
 
@@ -32,6 +35,9 @@ const CHUNK: usize = 64 << 10;
 /// What a program can have written before it ended and we have not seen: both pipes (64 KiB by
 /// default on Linux, at most 1 MiB), the queue and the readers' buffers. More is another's.
 const IN_FLIGHT: usize = (2 << 20) + (QUEUE + 2) * CHUNK;
+
+/// How long a group that was killed is waited for before it is killed once more.
+const KILL_AGAIN: Duration = Duration::from_millis(20);
 
 /// How often a program that runs without output is looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -226,7 +232,7 @@ impl Run {
 
     /// Like [`Run::stream`]; `at_end` is called once the program itself has ended and before the
     /// rest of its process group is killed, with the number of that group. There it can be seen
-    /// what the program left behind.
+    /// what the program left behind; the program itself is there still, as one that has ended.
     ///
     /// # Errors
     /// [`RunError`].
@@ -245,41 +251,36 @@ impl Run {
 
         let deadline = self.timeout.map(|limit| began + limit);
         let (mut timed_out, mut aborted) = (false, false);
-        let mut ended: Option<ExitStatus> = None;
+        let mut ended = false;
         let (mut late, mut idle) = (0, Duration::ZERO);
         loop {
-            let tick = if ended.is_some() { Duration::from_millis(20) } else { TICK };
+            let tick = if ended { Duration::from_millis(20) } else { TICK };
             let wait = deadline.map_or(tick, |d| tick.min(d.saturating_duration_since(Instant::now())));
             let asked = Instant::now();
             let next = rx.recv_timeout(wait.max(Duration::from_millis(1)));
-            idle += if ended.is_some() { asked.elapsed() } else { Duration::ZERO };
+            idle += if ended { asked.elapsed() } else { Duration::ZERO };
             match next {
                 Ok((stream, chunk)) => {
-                    late += if ended.is_some() { chunk.len() } else { 0 };
+                    late += if ended { chunk.len() } else { 0 };
                     aborted |= !sink(stream, &chunk);
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => aborted |= !sink(Stream::Out, &[]),
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
             }
-            if ended.is_none() {
-                ended = self.try_wait(&mut child)?;
-            }
-            timed_out |= ended.is_none() && deadline.is_some_and(|d| Instant::now() >= d);
+            ended = ended || self.has_ended(group)?;
+            timed_out |= !ended && deadline.is_some_and(|d| Instant::now() >= d);
             if timed_out || aborted || late > IN_FLIGHT || idle > DRAIN {
                 break;
             }
         }
-        let status = match ended {
-            Some(status) => status,
-            None if timed_out || aborted => self.end(&mut child, group)?,
-            None => {
-                let status = self.wait_silent(&mut child, group, deadline, || sink(Stream::Out, &[]))?;
-                (timed_out, aborted) = (status.1, status.2);
-                status.0
-            }
-        };
+        if !ended && (timed_out || aborted) {
+            self.end(group)?;
+        } else if !ended {
+            (timed_out, aborted) = self.wait_silent(group, deadline, || sink(Stream::Out, &[]))?;
+        }
         at_end(group.as_raw_nonzero().get().unsigned_abs());
         let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        let status = child.wait().map_err(|source| self.lost(source))?;
         let duration = began.elapsed();
         Ok(Ended { code: status.code(), signal: status.signal(), timed_out, aborted, duration })
     }
@@ -292,15 +293,15 @@ impl Run {
     /// [`RunError`].
     pub fn foreground(&self) -> Result<Ended, RunError> {
         let began = Instant::now();
-        let lost = |source| RunError::Wait { program: self.program.clone(), source };
-        let _interrupts = super::signal::Signals::catch(&[Signal::INT, Signal::QUIT]).map_err(lost)?;
+        let _interrupts =
+            super::signal::Signals::catch(&[Signal::INT, Signal::QUIT]).map_err(|source| self.lost(source))?;
         let mut command = self.command();
         if !self.stdin.is_empty() {
             command.stdin(Stdio::piped());
         }
         let mut child = command.spawn().map_err(|error| self.not_spawned(error))?;
         feed(child.stdin.take(), self.stdin.clone());
-        let status = child.wait().map_err(lost)?;
+        let status = child.wait().map_err(|source| self.lost(source))?;
         let (code, signal) = (status.code(), status.signal());
         Ok(Ended { code, signal, timed_out: false, aborted: false, duration: began.elapsed() })
     }
@@ -336,46 +337,54 @@ impl Run {
         command
     }
 
-    fn try_wait(&self, child: &mut Child) -> Result<Option<ExitStatus>, RunError> {
-        child.try_wait().map_err(|source| RunError::Wait { program: self.program.clone(), source })
+    fn lost(&self, source: io::Error) -> RunError {
+        RunError::Wait { program: self.program.clone(), source }
     }
 
-    /// Both streams are closed; the program itself may go on without them. Returns its status,
-    /// and whether the time limit or `go_on` ended it.
+    /// Whether the program itself has ended. It is not reaped by that.
+    fn has_ended(&self, child: Pid) -> Result<bool, RunError> {
+        let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        loop {
+            match rustix::process::waitid(WaitId::Pid(child), how) {
+                Ok(ended) => return Ok(ended.is_some()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(self.lost(error.into())),
+            }
+        }
+    }
+
+    /// Both streams are closed; the program itself may go on without them. Returns whether the
+    /// time limit or `go_on` ended it.
     fn wait_silent(
         &self,
-        child: &mut Child,
         group: Pid,
         deadline: Option<Instant>,
         mut go_on: impl FnMut() -> bool,
-    ) -> Result<(ExitStatus, bool, bool), RunError> {
+    ) -> Result<(bool, bool), RunError> {
         let ending = Ending::of(group);
-        loop {
-            if let Some(status) = self.try_wait(child)? {
-                return Ok((status, false, false));
-            }
-            if deadline.is_some_and(|d| Instant::now() >= d) {
-                return Ok((self.end(child, group)?, true, false));
-            }
-            if !go_on() {
-                return Ok((self.end(child, group)?, false, true));
+        while !self.has_ended(group)? {
+            let timed_out = deadline.is_some_and(|d| Instant::now() >= d);
+            if timed_out || !go_on() {
+                return self.end(group).map(|()| (timed_out, !timed_out));
             }
             ending.wait(deadline.map_or(TICK, |d| TICK.min(d.saturating_duration_since(Instant::now()))));
         }
+        Ok((false, false))
     }
 
-    fn end(&self, child: &mut Child, group: Pid) -> Result<ExitStatus, RunError> {
+    /// Has the program end, by force after a while.
+    fn end(&self, group: Pid) -> Result<(), RunError> {
         let _ = rustix::process::kill_process_group(group, Signal::TERM);
         let until = Instant::now() + TERM_GRACE;
         let ending = Ending::of(group);
-        while Instant::now() < until {
-            if let Some(status) = self.try_wait(child)? {
-                return Ok(status);
+        while !self.has_ended(group)? {
+            if Instant::now() >= until {
+                let _ = rustix::process::kill_process_group(group, Signal::KILL);
             }
-            ending.wait(until.saturating_duration_since(Instant::now()));
+            // What sleeps in the kernel ends when it wakes.
+            ending.wait(until.saturating_duration_since(Instant::now()).max(KILL_AGAIN));
         }
-        let _ = rustix::process::kill_process_group(group, Signal::KILL);
-        child.wait().map_err(|source| RunError::Wait { program: self.program.clone(), source })
+        Ok(())
     }
 }
 
@@ -508,7 +517,7 @@ mod tests {
             |group| {
                 let stat = crate::os::process::Stat::read;
                 left = crate::os::process::all();
-                left.retain(|&pid| stat(pid).is_some_and(|s| s.group == group));
+                left.retain(|&pid| pid != group && stat(pid).is_some_and(|s| s.group == group));
             },
         );
         assert!(ended.expect("runs").is_success());

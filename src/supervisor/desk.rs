@@ -456,6 +456,7 @@ impl Desk {
                 watcher.remove(id);
             }
             self.watched.remove(&id);
+            let_go(&self.world, id);
         }
         let checking: BTreeSet<_> = newest(board).filter_map(|(_, a)| a.checking.as_ref().map(|c| c.action)).collect();
         effects::cancel_unwanted(&self.world, |action| checking.contains(&action));
@@ -529,6 +530,16 @@ fn begin_watching(world: &World, id: AttemptId, attempt: &Attempt) -> bool {
         watcher.add(id, &attempt.worktree, &layout::outbox(&attempt.worktree));
     }
     true
+}
+
+/// Nobody works in its worktree any more: what looks into it gathered is not needed between two.
+fn let_go(world: &World, attempt: AttemptId) {
+    let Some(look) = world.look(attempt) else { return };
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = look.shadow.let_go() {
+            tracing::info!(%attempt, %error, "cannot drop what looks into the worktree gathered");
+        }
+    });
 }
 
 fn signal(view: crate::agent::signal::SignalView) -> Signal {

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use super::Files;
 use crate::model::name::Oid;
 use crate::model::settings::ReportFormat;
 use crate::model::time::Span;
@@ -23,19 +24,22 @@ const NOT_FOUND: i32 = 127;
 pub(super) const MOVED: &str = "files changed while it ran";
 
 /// Takes the results of all checks together. `before` is the tree they started on, `after` the
-/// first one that differs from it, or the last: what could not be read is the reason instead.
+/// first files that are not still the same, or the last: what could not be read is the reason
+/// instead.
 #[must_use]
-pub fn combine(checks: Vec<CheckResult>, before: Result<Oid, String>, after: Result<Oid, String>) -> Verdict {
+pub fn combine(checks: Vec<CheckResult>, before: Result<Oid, String>, after: Result<Files, String>) -> Verdict {
     let any = |wanted: &[CheckOutcome]| checks.iter().any(|check| wanted.contains(&check.outcome));
     let (outcome, why) = match (&before, &after) {
         _ if checks.is_empty() => (VerdictOutcome::None, String::new()),
         (Err(why), _) | (_, Err(why)) => (VerdictOutcome::Error, format!("the files cannot be read: {why}")),
-        (Ok(before), Ok(after)) if before != after => {
-            let during = match checks.iter().find(|check| check.notes.iter().any(|note| note == MOVED)) {
-                Some(check) => format!("the check {} ran", check.name),
-                None => "the checks ran".to_owned(),
-            };
+        (Ok(before), Ok(after)) if *before != after.tree => {
+            let during = during(&checks);
             let why = format!("files changed while {during} (what a check writes itself, git should ignore)");
+            (VerdictOutcome::Stale, why)
+        }
+        (_, Ok(Files { moved: Some(file), .. })) => {
+            let during = during(&checks);
+            let why = format!("{file} changed while {during}, and was put back (a check must not do that itself)");
             (VerdictOutcome::Stale, why)
         }
         _ if any(&[CheckOutcome::Fail, CheckOutcome::Timeout]) => (VerdictOutcome::Red, String::new()),
@@ -43,6 +47,14 @@ pub fn combine(checks: Vec<CheckResult>, before: Result<Oid, String>, after: Res
         _ => (VerdictOutcome::Green, String::new()),
     };
     Verdict { outcome, tree: before.ok(), checks, why }
+}
+
+/// When the files moved, for people.
+fn during(checks: &[CheckResult]) -> String {
+    match checks.iter().find(|check| check.notes.iter().any(|note| note == MOVED)) {
+        Some(check) => format!("the check {} ran", check.name),
+        None => "the checks ran".to_owned(),
+    }
 }
 
 /// A fingerprint of what fails: equal for two red verdicts where the same checks and the same

@@ -1,7 +1,8 @@
 //! Runs checks in a worktree and turns what they show into a verdict.
 //!
 //! A verdict speaks of one tree: its hash is taken before the first check and after each one, and
-//! a tree that moved makes the verdict stale, whatever the checks said. **Invariant:** only a check
+//! a tree that moved makes the verdict stale, whatever the checks said, also where it was put back
+//! in the meantime. **Invariant:** only a check
 //! that ran to its end, exited with 0, reported nothing to the contrary and, where tests are
 //! counted, ran one, passes; when [`run`] returns, no process that carries its marker is alive.
 //! Must not know: tasks, git, how a tree is hashed.
@@ -39,6 +40,22 @@ pub struct Job {
     pub marker: (String, String),
 }
 
+/// The worktree's files after a check, or before the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The hash of them, tracked and untracked.
+    pub tree: Oid,
+    /// One that was seen to be otherwise since the run began, though it may be as before now.
+    pub moved: Option<String>,
+}
+
+impl From<Oid> for Files {
+    /// Files that nobody saw otherwise.
+    fn from(tree: Oid) -> Self {
+        Self { tree, moved: None }
+    }
+}
+
 /// What happens during a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Progress<'a> {
@@ -55,17 +72,18 @@ pub enum Progress<'a> {
     Finished(&'a CheckResult),
 }
 
-/// Runs all checks, one after the other, and blocks until the last has ended. `tree` hashes the
-/// worktree's files, tracked and untracked. `cancel` is looked at twice a second, and before every
+/// Runs all checks, one after the other, and blocks until the last has ended. `files` looks at the
+/// worktree's. `cancel` is looked at twice a second, and before every
 /// check; what it interrupts is an error, never a pass.
 pub fn run(
     job: &Job,
-    tree: &dyn Fn() -> Result<Oid, String>,
+    files: &dyn Fn() -> Result<Files, String>,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Verdict {
-    let before = tree();
-    let mut after = before.clone();
+    let before = files().map(|files| files.tree);
+    let mut after = before.clone().map(Files::from);
+    let mut is_still = true;
     let mut results = Vec::with_capacity(job.checks.len());
     for (index, check) in job.checks.iter().enumerate() {
         let result = if before.is_err() {
@@ -75,9 +93,10 @@ pub fn run(
         } else {
             progress(Progress::Started { name: &check.name, index, of: job.checks.len() });
             let mut result = check::run(job, check, cancel);
-            if after == before && result.outcome != CheckOutcome::Error {
-                after = tree();
-                if after != before {
+            if is_still && result.outcome != CheckOutcome::Error {
+                after = files();
+                is_still = after == before.clone().map(Files::from);
+                if !is_still {
                     result.notes.push(judge::MOVED.into());
                 }
             }

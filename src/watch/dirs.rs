@@ -42,6 +42,8 @@ pub(super) enum Role {
     Root,
     /// Its files and folders.
     Content,
+    /// Git ignores it, but keeps files in it or further down.
+    Kept,
     /// Git ignores it, but the outbox lies further down.
     Passage,
     /// The outbox itself.
@@ -49,9 +51,14 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// Whether what lies in it is the worktree's content.
+    /// Whether what lies in it is the worktree's content, but for what git ignores.
     pub(super) fn is_content(self) -> bool {
         matches!(self, Self::Root | Self::Content)
+    }
+
+    /// Whether any file in it may be the worktree's content.
+    pub(super) fn has_content(self) -> bool {
+        self.is_content() || self == Self::Kept
     }
 }
 

@@ -24,7 +24,7 @@ use crate::os::clock;
 use super::beneath::Node;
 use super::debounce::{Debounce, GAP};
 use super::dirs::{Dir, Dirs, Wd};
-use super::ignores::{Cache, Rules};
+use super::ignores::{Cache, Kept, Rules};
 use super::poll::{self, Poll};
 use super::source::{self, Refused, Source};
 use super::walk::{Ground, Start, Stopped};
@@ -70,12 +70,16 @@ struct Tree {
     /// Which directory the root is.
     identity: Option<Node>,
     rules: Rules,
+    /// What git keeps although they ignore it.
+    kept: Kept,
     /// `None` while it is watched properly.
     poll: Option<Poll>,
     /// Counts walks, so that what the last one did not find can be told.
     round: u8,
     /// Its rules changed: a chore is to walk again.
     rules_changed: bool,
+    /// So did what is kept, perhaps together with what it says: a chore is to tell that, too.
+    kept_changed: bool,
     /// Something went from the root, perhaps the root itself: a chore is to look.
     root_in_doubt: bool,
     /// Its watch ended though it is still there: a chore is to walk again, and to say so.
@@ -166,6 +170,16 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
                 Wish::Add { root, outbox } => self.add(key, root, &outbox),
             }
         }
+        for (key, paths) in self.shared.take_kept() {
+            self.keep(key, Kept::new(paths));
+        }
+    }
+
+    fn keep(&mut self, key: AttemptId, kept: Kept) {
+        let Some(tree) = self.trees.values_mut().find(|tree| tree.key == key && tree.kept != kept) else { return };
+        tree.kept = kept;
+        tree.kept_changed = true;
+        self.chores_soon();
     }
 
     fn add(&mut self, key: AttemptId, root: PathBuf, outbox: &Path) {
@@ -186,9 +200,11 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             identity: Node::at(&root),
             outbox: inside.unwrap_or_default(),
             rules: Rules::default(),
+            kept: Kept::default(),
             poll: None,
             round: 0,
             rules_changed: false,
+            kept_changed: false,
             root_in_doubt: false,
             missed: false,
             letters: 0,
@@ -288,8 +304,8 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             wants_files,
             harvest: Harvest::default(),
         };
-        let mut ground =
-            Ground { root: &tree.root, outbox: &tree.outbox, rules: &mut tree.rules, cache: &mut self.cache };
+        let Tree { root, outbox, kept, rules, .. } = tree;
+        let mut ground = Ground { root, outbox, kept, rules, cache: &mut self.cache };
         let walked = ground.walk(start, &mut planter);
         let harvest = planter.harvest;
         for &other in &harvest.displaced {
@@ -338,8 +354,8 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
         }
         let began = clock::now().mono;
         tree.rules = Rules::outside(&tree.root, &mut self.cache);
-        let mut ground =
-            Ground { root: &tree.root, outbox: &tree.outbox, rules: &mut tree.rules, cache: &mut self.cache };
+        let Tree { root, outbox, kept, rules, .. } = tree;
+        let mut ground = Ground { root, outbox, kept, rules, cache: &mut self.cache };
         let look = match poll::look(&mut ground) {
             Ok(look) => look,
             Err(Stopped::Gone) => return Err(Stopped::Gone),
@@ -401,11 +417,12 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             let (rules_changed, in_doubt) =
                 (std::mem::take(&mut tree.rules_changed), std::mem::take(&mut tree.root_in_doubt));
             let missed = std::mem::take(&mut tree.missed) || dropped;
+            let kept_changed = std::mem::take(&mut tree.kept_changed);
             if (in_doubt || missed) && Node::at(&tree.root) != tree.identity {
                 self.gone(id);
                 continue;
             }
-            if !is_watched || !(missed || rules_changed) {
+            if !is_watched || !(missed || rules_changed || kept_changed) {
                 continue;
             }
             self.plant(id, |engine, _| {
@@ -413,6 +430,9 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
                     // What was pending is part of what was missed.
                     engine.debounce.forget(key);
                     (engine.sink)(WatchEvent::Overflow { key });
+                } else if kept_changed {
+                    // What was written before they were watched was told by nobody.
+                    engine.debounce.note(key, clock::now(), || None);
                 }
             });
         }

@@ -1,12 +1,13 @@
 //! What git ignores in a worktree, as far as watching needs to know.
 //!
-//! `.gitignore` files, the repository's `info/exclude` and the user's excludes file; a file that is
-//! tracked although a rule ignores it counts as ignored here.
+//! `.gitignore` files, the repository's `info/exclude` and the user's excludes file. Which files are
+//! tracked although a rule ignores them, only git can tell; it is told to [`Kept`].
 //! **Invariant:** rules are read from regular files of bounded size, never through a link, as git
 //! does; equal files are compiled once, since worktrees of one repository hold the same ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Bound;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -41,6 +42,29 @@ pub(super) struct Rules {
     own: BTreeMap<PathBuf, Arc<Gitignore>>,
     /// `info/exclude`, then the user's.
     shared: Vec<Arc<Gitignore>>,
+}
+
+/// Files that are tracked although a rule ignores them, relative to the root.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Kept(Arc<BTreeSet<PathBuf>>);
+
+impl Kept {
+    /// These.
+    pub(super) fn new(paths: Arc<BTreeSet<PathBuf>>) -> Self {
+        Self(paths)
+    }
+
+    /// Whether `rel` is one of them.
+    pub(super) fn contains(&self, rel: &Path) -> bool {
+        self.0.contains(rel)
+    }
+
+    /// Whether one of them lies in the directory `rel` or further down.
+    pub(super) fn lies_below(&self, rel: &Path) -> bool {
+        // Paths are compared part by part, so what lies below follows at once.
+        let next = self.0.range::<Path, _>((Bound::Excluded(rel), Bound::Unbounded)).next();
+        next.is_some_and(|path| path.starts_with(rel))
+    }
 }
 
 impl Cache {
@@ -173,6 +197,17 @@ mod tests {
         ] {
             assert_eq!(rules.ignore(Path::new(path), is_dir), ignored, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_with_the_directories_on_the_way() {
+        let paths = ["a/b/c", "a-b", "ab/c"].map(PathBuf::from);
+        let kept = Kept::new(Arc::new(paths.into_iter().collect()));
+        let below = ["a", "a/b", "ab"];
+        for path in ["a", "a/b", "a/b/c", "a/b/c/d", "a/c", "a-b", "ab", "ab/c", "b", ""] {
+            assert_eq!(kept.lies_below(Path::new(path)), below.contains(&path) || path.is_empty(), "{path}");
+        }
+        assert!(kept.contains(Path::new("a-b")) && !kept.contains(Path::new("a/b")));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What changes in worktrees: told as it happens, without looking again and again.
 //!
 //! One thread watches all attempts, by the events of another that is the library's. Directories
-//! that git does not ignore are watched one by one; writes in them come out as
+//! that git does not ignore, or keeps files in, are watched one by one; writes in them come out as
 //! [`WatchEvent::Changed`], at most a few a second for each attempt. An attempt's outbox is watched
 //! wherever git stands on it.
 //! **Invariant:** at rest nothing runs: no timer, no look at a file. What may have been missed is
@@ -19,7 +19,7 @@ mod poll;
 mod source;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
@@ -42,7 +42,7 @@ pub enum WatchEvent {
         /// How many directories are watched for it.
         directories: usize,
     },
-    /// Files changed that git does not ignore.
+    /// Files changed that git does not ignore, or keeps all the same.
     Changed {
         /// Which attempt.
         key: AttemptId,
@@ -107,6 +107,8 @@ struct Shared {
     /// The latest wish for each attempt. Bounded by the number of attempts, and never waited on,
     /// so that a sink may call back.
     wishes: Mutex<BTreeMap<AttemptId, Wish>>,
+    /// What is kept in each, as was said last.
+    kept: Mutex<BTreeMap<AttemptId, Arc<BTreeSet<PathBuf>>>>,
     stop: AtomicBool,
     wake: UnixStream,
 }
@@ -128,7 +130,8 @@ impl Watcher {
         let (wake, woken) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
-        let shared = Arc::new(Shared { wishes: Mutex::default(), stop: AtomicBool::new(false), wake });
+        let shared =
+            Arc::new(Shared { wishes: Mutex::default(), kept: Mutex::default(), stop: AtomicBool::new(false), wake });
         let engine = engine::Engine::new(Arc::clone(&shared), woken, sink);
         thread::Builder::new().name("watch".to_owned()).spawn(move || engine.run())?;
         Ok(Self { shared })
@@ -138,6 +141,13 @@ impl Watcher {
     /// inside of `root` and need not exist yet. [`WatchEvent::Ready`] says when it has begun.
     pub fn add(&self, key: AttemptId, root: &Path, outbox: &Path) {
         self.shared.wish(key, Wish::Add { root: root.to_owned(), outbox: outbox.to_owned() });
+    }
+
+    /// Says which files of a worktree git keeps although a rule ignores them, relative to its root.
+    /// They are watched as well, which is told as a change. Nothing where it is not watched.
+    pub fn keep(&self, key: AttemptId, paths: Arc<BTreeSet<PathBuf>>) {
+        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key, paths);
+        self.shared.wake();
     }
 
     /// Watches it no longer. An event that was on its way may still come.
@@ -161,6 +171,10 @@ impl Shared {
 
     fn take_wishes(&self) -> BTreeMap<AttemptId, Wish> {
         std::mem::take(&mut *self.wishes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take_kept(&self) -> BTreeMap<AttemptId, Arc<BTreeSet<PathBuf>>> {
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A full pipe is a thread that is being woken already.

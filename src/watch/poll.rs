@@ -74,7 +74,7 @@ impl Visit for Looker {
     }
 
     fn wants(&self, role: Role) -> bool {
-        role == Role::Outbox || (role.is_content() && self.count < MAX_ENTRIES)
+        role == Role::Outbox || (role.has_content() && self.count < MAX_ENTRIES)
     }
 
     fn file(&mut self, dir: BorrowedFd<'_>, role: Role, rel: PathBuf) {

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::beneath;
 use super::dirs::{Role, Wd};
-use super::ignores::{self, Cache, Rules};
+use super::ignores::{self, Cache, Kept, Rules};
 use super::source::Refused;
 
 /// The most directories that one walk enters. Far above any known source tree, and below what one
@@ -31,6 +31,8 @@ pub(super) struct Ground<'a> {
     pub(super) root: &'a Path,
     /// Relative to the root; empty where there is none.
     pub(super) outbox: &'a Path,
+    /// What git keeps although a rule ignores it.
+    pub(super) kept: &'a Kept,
     pub(super) rules: &'a mut Rules,
     pub(super) cache: &'a mut Cache,
 }
@@ -53,8 +55,8 @@ pub(super) trait Visit {
     /// Whether files of directories in this role are wanted.
     fn wants(&self, role: Role) -> bool;
 
-    /// A file (or link, or anything else that is no directory) that git does not ignore, or any in
-    /// the outbox.
+    /// A file (or link, or anything else that is no directory) that git does not ignore, or keeps
+    /// all the same, or any in the outbox.
     fn file(&mut self, dir: BorrowedFd<'_>, role: Role, rel: PathBuf);
 }
 
@@ -87,17 +89,25 @@ impl Start {
 }
 
 /// What the directory `rel`, found in one of role `parent`, is watched for; `None` where it is not.
-pub(super) fn role_of(rel: &Path, parent: Role, outbox: &Path, rules: &Rules) -> Option<Role> {
+pub(super) fn role_of(rel: &Path, parent: Role, outbox: &Path, kept: &Kept, rules: &Rules) -> Option<Role> {
     if rel.file_name().is_none_or(|name| name == ".git") || parent == Role::Outbox {
         return None;
     }
     if rel == outbox {
         return Some(Role::Outbox);
     }
-    if parent != Role::Passage && !rules.ignore(rel, true) {
+    if parent.is_content() && !rules.ignore(rel, true) {
         return Some(Role::Content);
     }
+    if kept.lies_below(rel) {
+        return Some(Role::Kept);
+    }
     outbox.starts_with(rel).then_some(Role::Passage)
+}
+
+/// Whether the file `rel`, found in a directory of role `parent`, is the worktree's content.
+pub(super) fn is_content(rel: &Path, parent: Role, kept: &Kept, rules: &Rules) -> bool {
+    (parent.is_content() && !rules.ignore(rel, false)) || (parent.has_content() && kept.contains(rel))
 }
 
 impl Ground<'_> {
@@ -131,13 +141,13 @@ impl Ground<'_> {
             }
             for name in entries.files {
                 let rel = rel.join(name);
-                if role == Role::Outbox || (role.is_content() && !self.rules.ignore(&rel, false)) {
+                if role == Role::Outbox || is_content(&rel, role, self.kept, self.rules) {
                     visit.file(fd.as_fd(), role, rel);
                 }
             }
             for name in entries.directories {
                 let rel = rel.join(name);
-                if let Some(role) = role_of(&rel, role, self.outbox, self.rules) {
+                if let Some(role) = role_of(&rel, role, self.outbox, self.kept, self.rules) {
                     pending.push(Start { rel, role, parent: wd });
                 }
             }

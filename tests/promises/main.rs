@@ -15,6 +15,7 @@ mod p05_the_end_is_never_lost;
 mod p06_no_client_slows_an_agent;
 mod p07_floods_are_bounded;
 mod p08_a_full_disk_degrades;
+mod p10_never_an_innocent;
 mod p11_a_host_dies_alone;
 mod p12_a_vanished_client;
 mod p13_fifty_at_once;

@@ -281,3 +281,28 @@ fn a_root_for_worktrees_that_cannot_be_is_refused_with_its_line() {
     let failed = |end: Option<&End>| matches!(end, Some(End::Failed { .. }));
     assert!(scene.board().tasks.values().all(|t| !failed(t.attempt().and_then(|a| a.end()))));
 }
+
+/// Whatever was gone by then, the next supervisor takes the rest away and still says why.
+#[test]
+fn a_failed_setup_whose_undoing_a_crash_cut_short_is_undone_and_said() {
+    let setup = "echo no such tool here; exit 3";
+    for at in ["removal.folder", "removal.branch", "discard.marked", "discard.bare"] {
+        let mut scene = Scene::new(&with_setup("echo work > done", setup));
+        scene.start_with(&[("STANDUP_FAILPOINT", &format!("{at}:abort"))]);
+        scene.start_tasks(1);
+        scene.wait_dead();
+        scene.start();
+        let ended = |b: &Board| b.tasks[&id(1)].attempts.first().is_some_and(|a| a.end().is_some());
+        let board = scene.until(at, ended);
+        let attempt = &board.tasks[&id(1)].attempts[0];
+        let Some(End::Failed { stage, error }) = attempt.end() else { panic!("{at}: {:?}", attempt.end()) };
+        assert_eq!(stage, "setup", "{at}: {error}");
+        assert!(error.contains("no such tool here") && !error.contains("kept"), "{at}: {error}");
+        assert!(!attempt.worktree.exists(), "{at}");
+        assert_eq!(git(&scene.repo(), &["branch", "--list", "standup/*"]), "", "{at}");
+        let entries = git(&scene.repo(), &["worktree", "list", "--porcelain"]);
+        assert_eq!(entries.matches("worktree ").count(), 1, "{at}: {entries}");
+        let shadow = scene.place.layout.shadow_dir("T1/1".parse().expect("an attempt"));
+        assert!(!shadow.exists(), "{at}");
+    }
+}

@@ -8,7 +8,7 @@ use standup::model::settings::VerifyOn;
 use standup::model::task::Column;
 use standup::model::verdict::VerdictOutcome;
 
-use crate::scene::{Scene, id, poll, resting, scripted};
+use crate::scene::{Scene, git, id, poll, resting, scripted};
 
 /// Writes a check-in as an agent without any tool does.
 const READY: &str = r#"
@@ -83,6 +83,89 @@ fn a_check_in_has_the_checks_run_while_it_works_and_the_end_of_its_work_ends_the
     let board = scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
     let judged = of(&board).and_then(|a| a.judged).expect("a verdict");
     assert_eq!((judged.verdict.outcome, judged.on), (VerdictOutcome::Green, None));
+}
+
+/// What a check has read is not what stands there once it has ended.
+#[test]
+fn a_file_that_is_put_back_before_its_check_ends_proves_nothing() {
+    let script =
+        format!("{READY} echo bad > f; report ready all; while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done");
+    let until = |name: &str| format!("until [ -e .standup/run/{name} ]; do sleep 0.05; done");
+    let run = format!(
+        "touch .standup/run/began; {}; grep -q good f; r=$?; touch .standup/run/read; {}; exit $r",
+        until("go"),
+        until("end")
+    );
+    let mut scene = Scene::new(&(scripted(&script) + &format!("[[verify.check]]\nname = \"test\"\nrun = \"{run}\"\n")));
+    scene.start();
+    scene.start_tasks(1);
+    let tree = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.tree.clone());
+    let there = |name: &str| scene.run_dir(1).join(name).exists();
+    scene.until("the attempt", |b| tree(b).is_some());
+    poll("the check", || there("began"));
+    let file = scene.attempt(1).worktree.join("f");
+    let is_seen = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.diff).is_some_and(|d| d.files == 1);
+    let bad = tree(&scene.until("its tree", is_seen)).expect("a tree");
+    std::fs::write(&file, "good\n").expect("write");
+    scene.until("the other tree", |b| tree(b).is_some_and(|tree| tree != bad));
+    scene.signal_file(1, "go");
+    poll("the look at the file", || there("read"));
+    std::fs::write(&file, "bad\n").expect("write");
+    scene.until("the tree of before", |b| tree(b).as_ref() == Some(&bad));
+    scene.signal_file(1, "end");
+    let verdicts = || -> Vec<_> {
+        let verdict = |event| match event {
+            Event::VerdictReached { verdict, .. } => Some(verdict),
+            _ => None,
+        };
+        scene.events(1).into_iter().filter_map(verdict).collect()
+    };
+    poll("a verdict", || !verdicts().is_empty());
+    let verdict = verdicts().remove(0);
+    assert_eq!((verdict.outcome, verdict.tree), (VerdictOutcome::Stale, Some(bad)));
+    let why = verdict.why;
+    assert!(why.starts_with("f changed while the check test ran, and was put back"), "{why}");
+}
+
+/// A rule that ignores a file says nothing of one that is tracked all the same.
+#[test]
+fn a_tracked_file_that_a_rule_ignores_makes_a_verdict_stale_too() {
+    let mut scene = Scene::new(&(scripted("echo x > done.txt") + CHECK));
+    let repo = scene.repo();
+    for (path, text) in [(".gitignore", "dist/\n*.log\n"), ("dist/deep/er/t", "1\n"), ("keep.log", "1\n")] {
+        std::fs::create_dir_all(repo.join(path).parent().expect("a folder")).expect("mkdir");
+        std::fs::write(repo.join(path), text).expect("write");
+        git(&repo, &["add", "-f", path]);
+    }
+    git(&repo, &["commit", "-qm", "built files are part of it"]);
+    scene.start();
+    scene.start_tasks(1);
+    let of = |b: &Board| b.tasks[&id(1)].attempt().cloned();
+    let board = scene.until("review", |b| b.tasks[&id(1)].column == Column::Review);
+    let judged = of(&board).expect("an attempt");
+    assert!(judged.is_judged() && !judged.is_stale());
+    let mut known = judged.tree;
+    let worktree = scene.attempt(1).worktree;
+    let changed = |path: &str| {
+        std::fs::create_dir_all(worktree.join(path).parent().expect("a folder")).expect("mkdir");
+        std::fs::write(worktree.join(path), "2\n").expect("write");
+    };
+    for path in ["dist/deep/er/t", "keep.log", "seen.txt", "dist/other/u"] {
+        if path == "seen.txt" {
+            // What git is told to track is known from the next look on.
+            std::fs::create_dir(worktree.join("dist/other")).expect("mkdir");
+            std::fs::write(worktree.join("dist/other/u"), "1\n").expect("write");
+            git(&worktree, &["add", "-f", "dist/other/u"]);
+        }
+        if path == "dist/other/u" {
+            // A folder of another number in the place of the one that was watched.
+            std::fs::remove_dir_all(worktree.join("dist/other")).expect("rm");
+        }
+        changed(path);
+        let board = scene.until(path, |b| of(b).is_some_and(|a| a.tree != known));
+        assert!(of(&board).is_some_and(|a| a.is_stale()), "{path}");
+        known = of(&board).and_then(|a| a.tree);
+    }
 }
 
 #[test]

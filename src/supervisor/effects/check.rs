@@ -17,7 +17,7 @@ use crate::model::lease::Mark;
 use crate::model::name::{Pattern, matching};
 use crate::model::settings::CheckSettings;
 use crate::model::verdict::{CheckOutcome, Verdict, VerdictOutcome};
-use crate::verify::{self, Job};
+use crate::verify::{self, Files, Job};
 
 use super::super::environment;
 use super::super::hosts::Ask;
@@ -71,8 +71,12 @@ pub(super) async fn check(world: &Arc<World>, attempt: AttemptId, action: Action
         end_marked(&job.marker);
         forget_old(&for_work, attempt);
         let shadow = look.shadow.clone();
-        let tree = move || shadow.tree_hash().map_err(|e| chain(&e));
-        let verdict = verify::run(&job, &tree, &cancel, &mut |_| {});
+        let trial = shadow.trial();
+        let files = || match trial.tree() {
+            Ok(tree) => Ok(Files { tree, moved: trial.moved() }),
+            Err(error) => Err(chain(&error)),
+        };
+        let verdict = verify::run(&job, &files, &cancel, &mut |_| {});
         let feedback = if verdict.outcome == VerdictOutcome::Red { feedback(&verdict, &checks) } else { String::new() };
         (verdict, feedback)
     })
@@ -134,6 +138,9 @@ pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
         let Some(look) = for_work.look(attempt) else { return Vec::new() };
         let patterns = for_work.off_limits(attempt);
         let found = find(&for_work, &look);
+        if let Some(watcher) = &for_work.watcher {
+            watcher.keep(attempt, look.shadow.kept());
+        }
         let touched = off_limits(&for_work, attempt, &look, found.as_ref().ok(), patterns);
         let mut seen = told(attempt, &look, found);
         seen.extend(touched);

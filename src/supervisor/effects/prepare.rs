@@ -58,7 +58,11 @@ pub(super) fn prepare(world: &World, attempt: AttemptId, action: Action) -> Outc
         shadow_dir: world.place.layout.shadow_dir(attempt),
     };
     let created = match make(world, &repo, attempt, &mut plan) {
-        Ok(created) => created,
+        Ok(Begun::Whole(created)) => created,
+        Ok(Begun::TakenBack { why }) => {
+            let (stage, why) = why.split_once('\n').unwrap_or(("worktree", &why));
+            return failed(stage, why);
+        }
         Err(error @ GitError::BranchExists { .. }) => return Outcome::BranchTaken { error: chain(&error) },
         Err(error) => return git_failed(attempt.task, &error),
     };
@@ -102,9 +106,18 @@ fn fence_for(world: &World, attempt: AttemptId) -> Result<(), crate::store::Stor
     fence::raise(&world.place.layout.fence(attempt.task), attempt.no).map(|_| ())
 }
 
+/// What there is of a worktree.
+enum Begun {
+    Whole(Box<Created>),
+    /// It failed earlier, by the name of the stage in the first line.
+    TakenBack {
+        why: String,
+    },
+}
+
 /// What a killed try left under these names is taken up if it is whole, and taken back if not.
 /// It stays where it began, though the base may have moved since.
-fn make(world: &World, repo: &Repository, attempt: AttemptId, plan: &mut Plan) -> Result<Created, GitError> {
+fn make(world: &World, repo: &Repository, attempt: AttemptId, plan: &mut Plan) -> Result<Begun, GitError> {
     commands::end_left(world, attempt);
     let git = &world.place.git;
     let base = plan.base.clone();
@@ -112,10 +125,11 @@ fn make(world: &World, repo: &Repository, attempt: AttemptId, plan: &mut Plan) -
         plan.base = begun;
     }
     match worktree::recover(git, repo, plan)? {
-        Recovered::Whole(created) => Ok(*created),
+        Recovered::Whole(created) => Ok(Begun::Whole(created)),
+        Recovered::TakenBack { why } => Ok(Begun::TakenBack { why }),
         Recovered::Nothing => {
             plan.base = base;
-            worktree::create(git, repo, plan)
+            worktree::create(git, repo, plan).map(|created| Begun::Whole(Box::new(created)))
         }
     }
 }
@@ -130,7 +144,7 @@ pub(super) fn end_marked((name, value): &(impl AsRef<OsStr>, impl AsRef<OsStr>))
 }
 
 fn undo(world: &World, repo: &Repository, plan: &Plan, created: &Created, stage: &str, why: &str) -> Outcome {
-    match worktree::discard(&world.place.git, repo, plan, &created.shadow) {
+    match worktree::discard(&world.place.git, repo, plan, &created.shadow, &format!("{stage}\n{why}")) {
         Ok(()) => failed(stage, why),
         Err(error @ (GitError::Remains { .. } | GitError::BranchHeld { .. })) => {
             failed(stage, &format!("{why}\n{}", chain(&error)))

@@ -130,7 +130,7 @@ fn the_worst_check_decides() {
         (vec![Error, Fail, Pass], VerdictOutcome::Red),
         (vec![Error, Timeout], VerdictOutcome::Red),
     ] {
-        let verdict = combine(checks.iter().copied().map(result).collect(), oid('a'), oid('a'));
+        let verdict = combine(checks.iter().copied().map(result).collect(), oid('a'), oid('a').map(Files::from));
         assert_eq!(verdict.outcome, outcome, "{checks:?}");
         assert_eq!((verdict.tree, verdict.checks.len()), (oid('a').ok(), checks.len()));
     }
@@ -139,11 +139,15 @@ fn the_worst_check_decides() {
 #[test]
 fn a_tree_that_moved_or_cannot_be_read_is_never_green() {
     for outcome in [CheckOutcome::Pass, CheckOutcome::Fail, CheckOutcome::Error] {
-        let moved = combine(vec![result(outcome)], oid('a'), oid('b'));
+        let moved = combine(vec![result(outcome)], oid('a'), oid('b').map(Files::from));
         assert_eq!((moved.outcome, moved.tree), (VerdictOutcome::Stale, oid('a').ok()));
         assert!(moved.why.starts_with("files changed while the checks ran"), "{}", moved.why);
+        let after = oid('a').map(|tree| Files { tree, moved: Some("a b".into()) });
+        let put_back = combine(vec![result(outcome)], oid('a'), after);
+        assert_eq!((put_back.outcome, put_back.tree), (VerdictOutcome::Stale, oid('a').ok()));
+        assert!(put_back.why.starts_with("a b changed while the checks ran, and was put back"), "{}", put_back.why);
         for (before, after) in [(oid('a'), Err("gone".into())), (Err("gone".into()), oid('a'))] {
-            let unread = combine(vec![result(outcome)], before, after);
+            let unread = combine(vec![result(outcome)], before, after.map(Files::from));
             assert_eq!(unread.outcome, VerdictOutcome::Error);
             assert_eq!(unread.why, "the files cannot be read: gone");
         }
@@ -155,7 +159,8 @@ fn the_same_failure_has_the_same_key() {
     let red = |edit: &dyn Fn(&mut CheckResult)| {
         let mut check = result(CheckOutcome::Fail);
         edit(&mut check);
-        failure_key(&combine(vec![result(CheckOutcome::Pass), check], oid('a'), oid('a'))).expect("red")
+        failure_key(&combine(vec![result(CheckOutcome::Pass), check], oid('a'), oid('a').map(Files::from)))
+            .expect("red")
     };
     let failures = |names: &[&str], message: &str| {
         names.iter().map(|name| Failure { test: (*name).into(), message: message.into() }).collect::<Vec<_>>()
@@ -170,7 +175,7 @@ fn the_same_failure_has_the_same_key() {
     assert_eq!(lint, red(&|check| check.tail = "finished in 12.05s\nsrc/a.rs:7: unused x".into()));
     assert_ne!(lint, red(&|check| check.tail = "src/b.rs:10: unused x\nfinished in 0.31s".into()));
 
-    let green = combine(vec![result(CheckOutcome::Pass)], oid('a'), oid('a'));
-    let stale = combine(vec![result(CheckOutcome::Fail)], oid('a'), oid('b'));
+    let green = combine(vec![result(CheckOutcome::Pass)], oid('a'), oid('a').map(Files::from));
+    let stale = combine(vec![result(CheckOutcome::Fail)], oid('a'), oid('b').map(Files::from));
     assert_eq!((failure_key(&green), failure_key(&stale)), (None, None));
 }

@@ -85,7 +85,7 @@ impl Visit for Planter<'_> {
     }
 
     fn wants(&self, role: Role) -> bool {
-        role == Role::Outbox || (self.wants_files && role.is_content() && self.harvest.files.len() < SAMPLE)
+        role == Role::Outbox || (self.wants_files && role.has_content() && self.harvest.files.len() < SAMPLE)
     }
 
     fn file(&mut self, _dir: BorrowedFd<'_>, role: Role, rel: PathBuf) {

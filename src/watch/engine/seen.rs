@@ -9,7 +9,7 @@ use crate::os::clock;
 use super::super::beneath::Node;
 use super::super::dirs::{Dir, Role, Spot, Wd};
 use super::super::source::{Seen, What};
-use super::super::walk::{Start, Stopped, role_of};
+use super::super::walk::{Start, Stopped, is_content, role_of};
 use super::super::{WatchEvent, ignores, outbox};
 use super::Engine;
 use super::plant::unwatch;
@@ -82,7 +82,7 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             What::MovedOut | What::Deleted => {
                 // The files in one that was deleted were told one by one.
                 let tells = what == What::MovedOut
-                    && known.and_then(|wd| self.dirs.get(wd)).is_some_and(|dir| dir.role.is_content());
+                    && known.and_then(|wd| self.dirs.get(wd)).is_some_and(|dir| dir.role.has_content());
                 self.forget(known);
                 if tells {
                     self.note(id, rel.clone());
@@ -102,7 +102,7 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
     fn appeared(&mut self, id: u32, (parent, parent_role): (Wd, Role), known: Option<Wd>, rel: PathBuf) {
         self.forget(known);
         let Some(tree) = self.trees.get(&id) else { return };
-        let Some(role) = role_of(&rel, parent_role, &tree.outbox, &tree.rules) else { return };
+        let Some(role) = role_of(&rel, parent_role, &tree.outbox, &tree.kept, &tree.rules) else { return };
         match self.grow(id, Start { rel, role, parent }, true) {
             Ok(harvest) => {
                 for file in harvest.files {
@@ -116,11 +116,11 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
     }
 
     fn file(&mut self, id: u32, parent: Wd, role: Role, what: What, name: &OsStr) {
-        if !role.is_content() {
+        if !role.has_content() {
             return;
         }
         let Some(tree) = self.trees.get_mut(&id) else { return };
-        if name == ignores::FILE && what != What::Attributes {
+        if name == ignores::FILE && role.is_content() && what != What::Attributes {
             tree.rules_changed = true;
             self.chores_soon();
         }
@@ -131,7 +131,7 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
         let known = known.is_some();
         let Some(rel) = self.dirs.path(parent).map(|path| path.join(name)) else { return };
         if !known {
-            let ignored = self.trees.get(&id).is_some_and(|tree| tree.rules.ignore(&rel, false));
+            let ignored = self.trees.get(&id).is_some_and(|tree| !is_content(&rel, role, &tree.kept, &tree.rules));
             self.last = Some((parent, name.to_owned(), ignored));
             if ignored {
                 return;

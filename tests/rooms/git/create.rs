@@ -338,7 +338,7 @@ fn a_branch_that_a_checkout_is_on_is_never_taken_back() {
         let plan = world.plan(2);
         let made = world.create_by(&plan);
         world.run(&world.main(), &["checkout", "-q", "--ignore-other-worktrees", branch(2).as_str()]);
-        let error = worktree::discard(&world.git, &world.repository(), &plan, &made.shadow).expect_err("held");
+        let error = worktree::discard(&world.git, &world.repository(), &plan, &made.shadow, "why").expect_err("held");
         assert!(matches!(&error, GitError::BranchHeld { worktree, .. } if *worktree == world.main()), "{error}");
         assert_eq!(world.head(&world.main()), plan.base);
     }
@@ -370,7 +370,7 @@ fn an_unused_worktree_is_discarded_and_a_used_one_kept() {
     let repo = world.repository();
     for (what, undo) in [("a.txt", "one\ntwo\nthree\n"), ("new.txt", "")] {
         write(&made.site.worktree.join(what), "work\n");
-        let error = worktree::discard(&world.git, &repo, &plan, &made.shadow).expect_err("kept");
+        let error = worktree::discard(&world.git, &repo, &plan, &made.shadow, "why").expect_err("kept");
         assert!(error.to_string().contains("it holds changes"), "{error}");
         assert!(made.site.worktree.join(what).exists());
         if undo.is_empty() {
@@ -380,7 +380,7 @@ fn an_unused_worktree_is_discarded_and_a_used_one_kept() {
         }
     }
     write(&made.site.worktree.join("target/setup.log"), "ignored");
-    worktree::discard(&world.git, &repo, &plan, &made.shadow).expect("discarded");
+    worktree::discard(&world.git, &repo, &plan, &made.shadow, "why").expect("discarded");
     let mut after = world.traces();
     after.remove(&world.root().join("w").display().to_string());
     assert_eq!(after, before);
@@ -388,6 +388,6 @@ fn an_unused_worktree_is_discarded_and_a_used_one_kept() {
     let made = world.create_by(&plan);
     write(&made.site.worktree.join("new"), "x");
     world.commit_all(&made.site.worktree, "work");
-    let error = worktree::discard(&world.git, &repo, &plan, &made.shadow).expect_err("kept");
+    let error = worktree::discard(&world.git, &repo, &plan, &made.shadow, "why").expect_err("kept");
     assert!(error.to_string().contains("its branch has moved"), "{error}");
 }

@@ -66,7 +66,7 @@ fn reftable() {
     assert!(matches!(world.refuse(&again), GitError::BranchExists { .. }));
     let plan = world.plan(2);
     let made = world.create_by(&plan);
-    worktree::discard(&world.git, &world.repository(), &plan, &made.shadow).expect("discarded");
+    worktree::discard(&world.git, &world.repository(), &plan, &made.shadow, "why").expect("discarded");
     assert!(!plan.path.exists() && !made.site.admin_dir.exists());
 }
 

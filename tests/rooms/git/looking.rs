@@ -309,6 +309,156 @@ fn a_split_index_is_read() {
     assert_eq!(stat.files, 1);
 }
 
+/// As a full disk leaves it: the name is there, the bytes are not.
+#[test]
+fn a_cut_copy_of_a_split_index_is_no_obstacle() {
+    let world = World::new();
+    let plan = world.plan(1);
+    let made = world.create_by(&plan);
+    let path = &made.site.worktree;
+    world.run(path, &["config", "core.splitIndex", "true"]);
+    world.run(path, &["config", "splitIndex.sharedIndexExpire", "now"]);
+    write(&path.join(".env"), "x");
+    world.run(path, &["add", "-f", ".env"]);
+    world.run(path, &["update-index", "--split-index"]);
+    let shared = |dir: &Path| -> Vec<PathBuf> {
+        let all = fs::read_dir(dir).expect("a folder").flatten().map(|entry| entry.path());
+        all.filter(|p| p.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"sharedindex."))).collect()
+    };
+    let theirs = shared(&made.site.admin_dir).pop().expect("git splits it");
+    let bytes = fs::read(&theirs).expect("read");
+    fs::write(plan.shadow_dir.join(theirs.file_name().expect("a name")), &bytes[..bytes.len() / 2]).expect("cut");
+    let stat = || made.shadow.status(&world.against(&made.base_oid)).expect("status");
+    assert_eq!(stat().files, 1);
+    // One after the other, as commits make them: the copy of one that git took away goes too.
+    for n in 0..3 {
+        write(&path.join("b.log"), &format!("{n}"));
+        world.run(path, &["add", "-f", "b.log"]);
+        world.run(path, &["update-index", "--split-index"]);
+        assert_eq!(stat().files, 2);
+    }
+    assert_eq!(shared(&plan.shadow_dir).len(), 1);
+}
+
+/// Bytes of all files below a folder.
+fn held(dir: &Path) -> u64 {
+    let all = fs::read_dir(dir).expect("a folder").flatten();
+    all.map(|entry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => held(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    })
+    .sum()
+}
+
+#[test]
+fn a_large_file_that_is_written_again_and_again_does_not_fill_the_disk() {
+    const MIB: usize = 1 << 20;
+    let world = World::new();
+    // In a pack of its own, where nobody counts loose objects.
+    world.run(&world.main(), &["config", "core.bigFileThreshold", "1m"]);
+    world.run(&world.main(), &["config", "core.compression", "0"]);
+    let plan = world.plan(1);
+    let made = world.create_by(&plan);
+    let file = made.site.worktree.join("data.bin");
+    let objects = plan.shadow_dir.join("objects");
+    let mut bytes = vec![0; 64 * MIB];
+    let mut most = 0;
+    for n in 0..7_u8 {
+        bytes[..MIB].fill(n);
+        fs::write(&file, &bytes).expect("write");
+        let found = made.shadow.status(&world.against(&made.base_oid)).expect("status");
+        assert_eq!(made.shadow.changed_paths(&found).expect("paths").len(), 1, "what was just found is there");
+        most = most.max(held(&objects));
+    }
+    // A quarter of a gibibyte, and what the look adds that goes beyond it.
+    assert!(most <= 330 * MIB as u64, "{} MiB", most / MIB as u64);
+}
+
+#[test]
+fn what_needs_much_room_at_once_is_not_hashed_again_at_every_look() {
+    const MIB: usize = 1 << 20;
+    let world = World::new();
+    world.run(&world.main(), &["config", "core.compression", "0"]);
+    let plan = world.plan(1);
+    let made = world.create_by(&plan);
+    // Each an object of its own.
+    for n in 0..9_u8 {
+        fs::write(made.site.worktree.join(format!("{n}.bin")), vec![n; 32 * MIB]).expect("write");
+    }
+    let objects = plan.shadow_dir.join("objects");
+    let born = || fs::metadata(&objects).and_then(|meta| meta.created()).expect("a birth");
+    made.shadow.tree_hash().expect("hash");
+    made.shadow.tree_hash().expect("hash");
+    let before = born();
+    for n in 0..3 {
+        write(&made.site.worktree.join("small"), &format!("{n}"));
+        made.shadow.tree_hash().expect("hash");
+    }
+    assert_eq!(born(), before, "what is held is what is needed");
+}
+
+#[test]
+fn what_looks_have_gathered_can_go_and_they_go_on() {
+    let world = World::new();
+    let plan = world.plan(1);
+    let made = world.create_by(&plan);
+    write(&made.site.worktree.join("a.txt"), "changed\n");
+    let hash = made.shadow.tree_hash().expect("hash");
+    made.shadow.let_go().expect("gone");
+    let objects = plan.shadow_dir.join("objects");
+    let lent = fs::metadata(objects.join("info/alternates")).expect("the repository's are lent").len();
+    assert_eq!(held(&objects), lent, "nothing else is there");
+    assert_eq!(made.shadow.tree_hash().expect("hash"), hash);
+    let found = made.shadow.status(&world.against(&made.base_oid)).expect("status");
+    assert_eq!(made.shadow.changed_paths(&found).expect("paths").len(), 1);
+}
+
+#[test]
+fn a_file_that_any_look_found_otherwise_is_remembered_though_it_was_put_back() {
+    let world = World::new();
+    let made = world.create(1);
+    let path = made.site.worktree.clone();
+    write(&path.join("new.txt"), "untracked\n");
+    type Step = (&'static str, fn(&Path), fn(&Path), Option<&'static str>);
+    let steps: [Step; 5] = [
+        ("comes and goes", |w| write(&w.join("tmp/x"), "x"), |w| fs::remove_dir_all(w.join("tmp")).expect("rm"), None),
+        (
+            "changed",
+            |w| write(&w.join("a.txt"), "x\n"),
+            |w| write(&w.join("a.txt"), "one\ntwo\nthree\n"),
+            Some("a.txt"),
+        ),
+        (
+            "gone",
+            |w| fs::remove_file(w.join("src/lib.rs")).expect("rm"),
+            |w| write(&w.join("src/lib.rs"), "fn f() {}\n"),
+            Some("src/lib.rs"),
+        ),
+        (
+            "renamed",
+            |w| fs::rename(w.join("new.txt"), w.join("newer.txt")).expect("mv"),
+            |w| fs::rename(w.join("newer.txt"), w.join("new.txt")).expect("mv"),
+            Some("new.txt"),
+        ),
+        (
+            "another mode",
+            |w| fs::set_permissions(w.join("a.txt"), fs::Permissions::from_mode(0o755)).expect("chmod"),
+            |w| fs::set_permissions(w.join("a.txt"), fs::Permissions::from_mode(0o644)).expect("chmod"),
+            Some("a.txt"),
+        ),
+    ];
+    for (what, change, put_back, moved) in steps {
+        let trial = made.shadow.trial();
+        let start = trial.tree().expect("hash");
+        change(&path);
+        made.shadow.status(&world.against(&made.base_oid)).expect("a look for somebody else");
+        put_back(&path);
+        assert_eq!(trial.tree().expect("hash"), start, "{what}");
+        assert_eq!(trial.moved().as_deref(), moved, "{what}");
+    }
+}
+
 #[test]
 fn an_unreadable_file_is_an_error_and_not_a_deletion() {
     if rustix::process::geteuid().is_root() {

@@ -15,7 +15,7 @@ use standup::model::time::Span;
 use standup::model::verdict::{CheckOutcome, CheckResult, Verdict, VerdictOutcome};
 use standup::os::run::Run;
 use standup::os::{locate, process};
-use standup::verify::{self, Job, Progress};
+use standup::verify::{self, Files, Job, Progress};
 
 /// No test here takes longer; one that does has found a bug.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ impl Place {
     /// Runs to the end and proves that nothing is left.
     fn run_job(&self, job: &Job, cancel: &AtomicBool) -> Verdict {
         let began = Instant::now();
-        let verdict = verify::run(job, &|| hash(&self.tree()), cancel, &mut |_| {});
+        let verdict = verify::run(job, &|| hash(&self.tree()).map(Files::from), cancel, &mut |_| {});
         assert!(began.elapsed() < DEADLINE, "took {:?}", began.elapsed());
         assert_eq!(process::marked(&format!("{MARKER}={}", self.marker)), [], "left behind");
         verdict
@@ -126,7 +126,7 @@ fn checks_that_pass_are_green_and_bound_to_the_tree() {
         check("fmt", ReportFormat::Exit, "echo formatted"),
         check("test", ReportFormat::Tap, "echo 1..1; echo ok 1"),
     ]);
-    let verdict = verify::run(&job, &|| hash(&place.tree()), &AtomicBool::new(false), &mut note);
+    let verdict = verify::run(&job, &|| hash(&place.tree()).map(Files::from), &AtomicBool::new(false), &mut note);
     assert_eq!((verdict.outcome, verdict.tree), (VerdictOutcome::Green, hash(&place.tree()).ok()));
     assert_eq!(seen, ["fmt 0/2", "fmt Pass", "test 1/2", "test Pass"]);
     let fmt = &verdict.checks[0];
@@ -199,6 +199,23 @@ fn a_tree_that_moves_under_the_checks_is_stale() {
     assert!(verdict.why.starts_with("files changed while the check test ran"), "{}", verdict.why);
     assert!(verdict.checks.iter().all(|check| check.outcome == CheckOutcome::Pass));
     assert_eq!(hash(&place.tree()).ok(), verdict.tree, "moved and moved back is still stale");
+}
+
+#[test]
+fn a_file_that_was_seen_otherwise_makes_it_stale_though_it_is_as_before() {
+    let place = Place::new();
+    let job = place.job(vec![
+        check("fmt", ReportFormat::Exit, "true"),
+        check("test", ReportFormat::Exit, "touch .ran"),
+        check("lint", ReportFormat::Exit, "exit 1"),
+    ]);
+    let files = || {
+        let moved = place.tree().join(".ran").exists().then(|| "code.txt".to_owned());
+        hash(&place.tree()).map(|tree| Files { tree, moved })
+    };
+    let verdict = verify::run(&job, &files, &AtomicBool::new(false), &mut |_| {});
+    assert_eq!((verdict.outcome, verdict.tree), (VerdictOutcome::Stale, hash(&place.tree()).ok()));
+    assert!(verdict.why.starts_with("code.txt changed while the check test ran, and was put"), "{}", verdict.why);
 }
 
 #[test]
