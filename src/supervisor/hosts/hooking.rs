@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
 use super::looking::earlier;
-use super::{Host, Observation, Seen};
-use crate::agent::hook::{Event, HookEvent, Leave};
+use super::{Host, Seen};
+use crate::agent::hook::{Event, HookEvent};
 use crate::model::time::{Now, Wall};
 use crate::os::clock;
 use crate::os::process::age_ms;
@@ -88,20 +88,10 @@ impl Host {
         if of_part || self.weigher.foreign() != foreign {
             return;
         }
-        for text in prompts {
-            self.observed(Observation::PromptTaken { text: Some(text) }).await;
-        }
-        if let Some(text) = plan {
-            self.observed(Observation::Plan { text }).await;
-        }
-        // Only one that was bound to planning can have been let go.
-        match leave {
-            Some(Leave::Plan) => self.heard_planning = true,
-            Some(Leave::More) if self.heard_planning => {
-                self.voice.plans = false;
-                self.observed(Observation::PlanLeft).await;
-            }
-            _ => {}
+        self.meter.push(prompts, plan);
+        self.tell_hooks(clock::now()).await;
+        if let Some(leave) = leave {
+            self.planning.hears(leave, now);
         }
     }
 }
