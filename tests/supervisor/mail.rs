@@ -485,7 +485,7 @@ fn waits_for_an_answer() -> (Scene, Tools, u64, usize) {
     tools.next += 1;
     tools.line(&json!({"jsonrpc": "2.0", "id": asked, "method": "tools/call", "params": call}).to_string());
     scene.until("the question", |b| b.tasks[&id(1)].needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Question));
-    assert!(tools.connections() > before, "it waits on one of its own");
+    poll("it waits on a connection of its own", || tools.connections() > before);
     (scene, tools, asked, before)
 }
 
@@ -506,6 +506,8 @@ fn an_answer_to_a_call_that_was_taken_back_is_typed_and_handed_to_nobody() {
     // Nothing else tells the server that its client does not wait any more.
     let taken_back = json!({"requestId": asked, "reason": "the person pressed Esc"});
     tools.line(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": taken_back}).to_string());
+    // That is answered after the other was taken back.
+    assert!(!tools.call("get_brief", &json!({})).1);
     poll("nobody listens", || tools.connections() == before);
     // It works on, and is told at the end of its turn.
     scene.wish(Wish::Send { task: id(1), text: "blue".into(), now: false }).expect("queued");
