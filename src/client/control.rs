@@ -233,6 +233,14 @@ impl Client {
         self.write.set_write_timeout(limit).map_err(ClientError::Broken)
     }
 
+    /// The connection itself, for whoever is to break it off while an answer is waited for.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    pub(super) fn line(&self) -> Result<UnixStream, ClientError> {
+        self.write.try_clone().map_err(ClientError::Broken)
+    }
+
     fn next(&mut self) -> Result<Answer, ClientError> {
         let line = read_line(&mut self.read, &mut self.begun)?;
         serde_json::from_str(&line).map_err(|_| ClientError::Unexpected(clip(&line)))

@@ -5,6 +5,7 @@
 //! **Invariant:** a report returns within [`REPORT_LIMIT`] and a disk's time, whatever has become
 //! of the supervisor. Must not know: what is done with a report, any agent's CLI.
 
+mod hang_up;
 mod hook;
 
 use std::ffi::OsString;
@@ -24,6 +25,8 @@ use crate::os::file::{self, FileError};
 use crate::wire::control::{Answer, Request};
 
 use super::control::{Client, ClientError};
+
+pub use hang_up::HangUp;
 
 /// How long the supervisor may take over a report before it goes to the outbox. A healthy one
 /// needs milliseconds; one that just stores a burst of others, a second.
@@ -107,6 +110,7 @@ pub struct Mail {
     dir: Option<PathBuf>,
     brief: Option<PathBuf>,
     attempt: Option<AttemptId>,
+    hang_up: HangUp,
 }
 
 impl Mail {
@@ -123,7 +127,14 @@ impl Mail {
             brief: brief.filter(|path| path.exists()),
             attempt: named.and_then(|(task, no)| format!("{task}/{no}").parse().ok()),
             dir,
+            hang_up: HangUp::default(),
         }
+    }
+
+    /// The same post, whose waits can be broken off.
+    #[must_use]
+    pub fn until(&self, hang_up: &HangUp) -> Self {
+        Self { hang_up: hang_up.clone(), ..self.clone() }
     }
 
     /// The stored brief; `None` outside of an attempt.
@@ -166,7 +177,8 @@ impl Mail {
     fn report(&self, check_in: &CheckIn, via: Via, listens: bool) -> Result<Way, MailError> {
         let stamp = self.stamp();
         let request = Request::CheckIn { check_in: check_in.clone(), stamp: stamp.clone(), via: Some(via), listens };
-        match self.ask(request, REPORT_LIMIT) {
+        // A report is never broken off: nobody would know whether it counts.
+        match self.ask(request, REPORT_LIMIT, HangUp::default()) {
             Ok(_) => Ok(Way::Socket),
             Err(MailError::Unreachable { why }) => {
                 let path = self.leave(check_in, stamp)?;
@@ -182,7 +194,7 @@ impl Mail {
     /// [`MailError::Unreachable`]: it may be tried again.
     pub fn hear(&self, wait: Duration) -> Result<Heard, MailError> {
         let wait_s = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
-        match self.ask(Request::Hear { wait_s }, wait.saturating_add(ON_THE_WAY))? {
+        match self.ask(Request::Hear { wait_s }, wait.saturating_add(ON_THE_WAY), self.hang_up.clone())? {
             Answer::Heard { text: Some(text), .. } => Ok(Heard::Said(text)),
             Answer::Heard { open: true, .. } => Ok(Heard::Nothing),
             Answer::Heard { open: false, .. } => Ok(Heard::Settled),
@@ -196,14 +208,14 @@ impl Mail {
     /// [`MailError`].
     pub fn check(&self, run: Option<CheckRun>, wait: Duration) -> Result<Checks, MailError> {
         let wait_s = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
-        match self.ask(Request::Check { wait_s, run }, wait.saturating_add(ON_THE_WAY))? {
+        match self.ask(Request::Check { wait_s, run }, wait.saturating_add(ON_THE_WAY), self.hang_up.clone())? {
             Answer::Checks { run, running, verdict } => Ok(Checks { run, running, verdict }),
             _ => Err(unreachable("its answer makes no sense")),
         }
     }
 
-    /// Asks the supervisor, within `limit`.
-    fn ask(&self, request: Request, limit: Duration) -> Result<Answer, MailError> {
+    /// Asks the supervisor, within `limit`, and unless it is broken off before.
+    fn ask(&self, request: Request, limit: Duration, hang_up: HangUp) -> Result<Answer, MailError> {
         let (path, token) = self.socket.clone().ok_or_else(|| match self.dir {
             Some(_) => unreachable("STANDUP_SOCKET or STANDUP_TOKEN is not set"),
             None => MailError::NoAttempt,
@@ -214,6 +226,10 @@ impl Mail {
             let asked =
                 Client::open(&path, &token).map_err(|error| unreachable(&chain(&error))).and_then(|mut client| {
                     client.set_patience(Some(limit)).map_err(|error| unreachable(&chain(&error)))?;
+                    let line = client.line().map_err(|error| unreachable(&chain(&error)))?;
+                    if !hang_up.holds(line) {
+                        return Err(unreachable("it was broken off"));
+                    }
                     client.ask(&request).map_err(|error| match error {
                         ClientError::Refused(refusal) if refusal.code != RefusalCode::Failure => {
                             MailError::Refused(refusal)

@@ -17,7 +17,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::client::mail::Mail;
+use crate::client::mail::{HangUp, Mail};
 
 /// Why the tools could not be offered.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,15 @@ struct Server {
     mail: Arc<Mail>,
 }
 
+/// Hangs up at the end of a call.
+struct OnEnd(HangUp);
+
+impl Drop for OnEnd {
+    fn drop(&mut self) {
+        self.0.now();
+    }
+}
+
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
@@ -80,7 +89,9 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let mail = self.mail.clone();
+        // However this ends: nobody must wait on for an answer that nobody reads.
+        let taken_back = OnEnd(HangUp::default());
+        let mail = self.mail.until(&taken_back.0);
         let call = tokio::task::spawn_blocking(move || {
             let given = serde_json::Value::Object(request.arguments.unwrap_or_default());
             tools::call(&mail, &request.name, given)

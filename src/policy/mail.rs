@@ -11,6 +11,7 @@ use crate::model::event::Event;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Refusal, RefusalCode, Reply};
 use crate::model::message::{From, Message};
+use crate::model::state::RunKind;
 use crate::model::time::{Mono, Now, Span};
 
 use super::lifecycle::began;
@@ -145,10 +146,11 @@ pub(super) fn hear(turn: &mut Turn<'_>, id: AttemptId) -> Result<Reply, Refusal>
     let (asks, after) = (attempt.asks.is_some(), attempt.asked_after);
     let task = turn.task(id.task);
     let said = task.and_then(|task| task.messages.iter().find(|m| answers(m, id, after)));
-    // What waits for a handback or the end of a pause waits on this way too.
-    let rests = task.is_some_and(|task| task.is_taken_over() || task.paused.is_some());
-    let asks = asks || (rests && said.is_some());
-    let answer = said.filter(|_| !rests).map(|m| (m.id, m.text.clone()));
+    // What waits for a handback or the end of a pause waits on this way too, and what is typed is not
+    // said twice.
+    let held = is_at_rest(turn, attempt) || task.is_some_and(|task| task.is_taken_over() || task.paused.is_some());
+    let asks = asks || (held && said.is_some());
+    let answer = said.filter(|_| !held).map(|m| (m.id, m.text.clone()));
     let listens = match &answer {
         Some((msg, _)) => {
             let evidence = "handed over to the agent, which waited for it".to_owned();
@@ -173,14 +175,21 @@ fn answers(message: &Message, id: AttemptId, after: Option<MsgId>) -> bool {
     message.attempt == id.no && message.from == From::Person && message.is_queued() && later
 }
 
+/// Whether the turn is over in which an agent asked: what still waits for the answer was left behind
+/// by a call that was broken off, and it reads what is typed. One that reads nothing is told as it can be.
+fn is_at_rest(turn: &Turn<'_>, attempt: &Attempt) -> bool {
+    attempt.run.kind == RunKind::Idle && turn.reads(attempt)
+}
+
 /// Whether an attempt waits for an answer elsewhere than in its terminal.
 pub(super) fn listens(turn: &mut Turn<'_>, attempt: &Attempt) -> bool {
-    listens_until(attempt, turn.now).is_some_and(|until| !turn.is_due(until))
+    let listens = listens_until(attempt, turn.now).filter(|_| !is_at_rest(turn, attempt));
+    listens.is_some_and(|until| !turn.is_due(until))
 }
 
 /// Whether it does so right now.
 pub(super) fn hears_at_once(turn: &Turn<'_>, attempt: &Attempt) -> bool {
-    listens_now(attempt, turn.now)
+    listens_now(attempt, turn.now) && !is_at_rest(turn, attempt)
 }
 
 /// Whether an attempt has asked a person and waits for the answer elsewhere than in its terminal.

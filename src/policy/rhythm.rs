@@ -207,13 +207,14 @@ fn fold_one(attempt: &mut Attempt, event: &Event, at: Now) {
             attempt.tripped.push(Tripped { limit, action, why, settled: false, bound });
         }
         Event::LimitRaised { limit } => attempt.tripped.retain(|t| t.limit != *limit),
-        // A person brings it back, or has moved its card: it is dealt with.
-        Event::LaunchPlanned { .. } => attempt.tripped.iter_mut().for_each(|t| t.settled = true),
-        // Another process: what was asked of the one before is not asked of it.
-        Event::HostStarted { .. } => {
+        // A person brings it back, or has moved its card: it is dealt with. What was refused was of the
+        // process before; of this one something may be before it is known that its host lives.
+        Event::LaunchPlanned { .. } => {
+            attempt.tripped.iter_mut().for_each(|t| t.settled = true);
             attempt.rhythm.refused = None;
-            begin_anew(attempt, Begun::Started, at);
         }
+        // Another process: what was asked of the one before is not asked of it.
+        Event::HostStarted { .. } => begin_anew(attempt, Begun::Started, at),
         _ => {}
     }
 }

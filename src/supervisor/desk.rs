@@ -434,6 +434,7 @@ impl Desk {
     /// After each turn: what is watched follows the board, unwanted checks end, and an end that
     /// was asked for comes when nothing runs any more.
     pub(super) fn tend(&mut self, waiting: &mut Waiting) {
+        self.settle_letters();
         let board = self.driver.board();
         let wanted: Vec<(AttemptId, &Attempt)> =
             newest(board).filter(|(id, a)| is_of_interest(board, *id, a)).collect();

@@ -7,8 +7,10 @@
 mod asking;
 mod hooking;
 mod looking;
+mod planning;
 mod remembering;
 mod spending;
+mod telling;
 mod tools;
 mod typing;
 
@@ -27,24 +29,26 @@ use asking::Asking;
 pub(super) use asking::{Decision, Wanted as WantedAnswer};
 use hooking::Hooks;
 pub(super) use hooking::{Fired, fired};
+use planning::Planning;
 pub(super) use remembering::Before;
 use remembering::{Awaited, Keeping};
 use spending::Spending;
+use telling::{Meter, Told};
 use tools::Tools;
 pub(super) use typing::number;
 use typing::{Stage, Typing};
 
 use crate::agent::adapter::Adapter;
-use crate::agent::evidence::{End, Start};
+use crate::agent::evidence::End;
 use crate::agent::hook::HookEvent;
+use crate::agent::psp;
 use crate::agent::signal::{Observation as Seen, Rules, SignalView, Weigher};
-use crate::agent::{message, psp};
 use crate::model::action::lost_text;
 use crate::model::attempt::HostFacts;
 use crate::model::id::{AttemptId, MsgId};
 use crate::model::input::{Input, Observation};
 use crate::model::name::Oid;
-use crate::model::state::{RunKind, RunState};
+use crate::model::state::RunKind;
 use crate::model::time::{Mono, Now, Span};
 use crate::os::clock;
 use crate::os::process::ProcessId;
@@ -216,8 +220,8 @@ struct Host {
     unrecorded: Option<(MsgId, Instant)>,
     /// What was seen since it was sent.
     held: Vec<Observation>,
-    /// Whether it was heard that it may only plan.
-    heard_planning: bool,
+    planning: Planning,
+    meter: Meter,
     /// When the conversation is looked for again, and how long after that.
     session_look: (Instant, Duration),
     asking: Asking,
@@ -232,14 +236,6 @@ struct Host {
     tools: Tools,
     /// When a message was last typed.
     spoken: Option<Now>,
-}
-
-/// What the loop was told last.
-#[derive(PartialEq)]
-struct Told {
-    state: RunState,
-    readable: bool,
-    asks: Option<String>,
 }
 
 impl Host {
@@ -282,7 +278,8 @@ impl Host {
             composer_dirty: false,
             unrecorded: None,
             held: Vec::new(),
-            heard_planning: false,
+            planning: Planning::default(),
+            meter: Meter::default(),
             session_look: (Instant::now(), SESSION_LOOK),
             asking: Asking::new(),
             spending: Spending::default(),
@@ -302,6 +299,7 @@ impl Host {
         let ended = self.converse(socket, asked).await;
         self.settle_typing(TypedHow::Perhaps);
         self.recorded().await;
+        self.tell_last_hooks().await;
         self.settle_spending().await;
         ended
     }
@@ -335,6 +333,7 @@ impl Host {
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => self.woken(&mut stream).await?,
             }
             self.look_at_status_file();
+            self.ask_who_typed(&mut stream).await?;
             self.tell().await;
             self.remember();
             self.look_at_spending().await;
@@ -364,6 +363,7 @@ impl Host {
             .into_iter()
             .chain(self.asking.wake_at())
             .chain(self.spending.due())
+            .chain(self.meter.wake_at())
             .chain(self.awaited.until())
             .chain(by_typing)
             .chain(by_words)
@@ -402,6 +402,7 @@ impl Host {
                     self.noted(lost_text(welcome.status.transcript_lost)).await;
                 }
             }
+            FromHost::Status(status) if self.is_who_typed(&status, now).await => {}
             FromHost::Status(status) => self.status(&status, now),
             FromHost::Osc(osc) => {
                 self.look_at_zone();
@@ -515,63 +516,6 @@ impl Host {
         }
         Ok(())
     }
-
-    async fn tell(&mut self) {
-        if self.awaits_outbox() {
-            return;
-        }
-        let now = clock::now();
-        if !self.began
-            && let Start::Started { by, .. } = self.weigher.start(now)
-        {
-            self.began = true;
-            let evidence = format!("seen by {by:?}").to_lowercase();
-            self.observed(Observation::Began { evidence }).await;
-        }
-        self.look_for_session().await;
-        if self.session.as_deref() != self.weigher.session() {
-            self.session = self.weigher.session().map(str::to_owned);
-            if let Some(session) = self.session.clone() {
-                self.observed(Observation::Session { session }).await;
-            }
-        }
-        let mut state = self.weigher.state(now);
-        if let Some(trouble) = self.weigher.trouble(now)
-            && state.text.is_empty()
-        {
-            state.text = trouble.text;
-        }
-        if self.words_due(&state, now).is_some() || self.is_awaited(&state) {
-            return;
-        }
-        self.tell_dialog(&state).await;
-        let readable = message::may_type(&self.voice.adapter, &state).is_ok();
-        let asks = if state.turn_over { self.weigher.asks_in_prose() } else { None };
-        self.type_greeting(readable).await;
-        // A question is news once: it may be answered by now.
-        let news = asks.clone().filter(|_| self.told.as_ref().is_none_or(|told| told.asks != asks));
-        let told = Told { state, readable, asks };
-        let same = self.told.as_ref().is_some_and(|t| is_same(t, &told));
-        // Of an end only the exit record tells; it comes once nothing is left.
-        let over = matches!(told.state.kind, RunKind::Exited | RunKind::Lost);
-        if !same && !over {
-            let (state, readable) = (told.state.clone(), told.readable);
-            if let Some(text) = self.plan(&state) {
-                self.observed(Observation::Plan { text }).await;
-            }
-            if told.state.kind != RunKind::Working {
-                self.spending.settle();
-            }
-            self.told = Some(told);
-            self.observed(Observation::State { state, readable, asks: news }).await;
-        }
-    }
-}
-
-/// The same but for the time it was said at.
-fn is_same(a: &Told, b: &Told) -> bool {
-    let key = |t: &Told| (t.state.kind, t.state.source, t.state.ask, t.state.turn_over, t.state.until, t.readable);
-    key(a) == key(b) && a.state.text == b.state.text && a.asks == b.asks
 }
 
 async fn send(stream: &mut UnixStream, frame: &ToHost) -> std::io::Result<()> {

@@ -357,13 +357,15 @@ async fn wait(
             return Some(answer);
         }
         tokio::select! {
+            // In this order: what is asked for again may be an answer, which nobody must get who has gone.
+            biased;
+            // A client that says something more wants no answer to this any longer, and one that
+            // ended none at all.
+            got = read.fill_buf() => return got.is_ok_and(|bytes| !bytes.is_empty()).then_some(answer),
             changed = last.changed() => if changed.is_err() {
                 return Some(refused(RefusalCode::Failure, "the supervisor is ending"));
             },
             () = tokio::time::sleep_until(until.min(Instant::now() + ASK_AGAIN)) => {}
-            // A client that says something more wants no answer to this any longer, and one that
-            // ended none at all.
-            got = read.fill_buf() => return got.is_ok_and(|bytes| !bytes.is_empty()).then_some(answer),
         }
     }
 }

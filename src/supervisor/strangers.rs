@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::time::Mono;
+use crate::model::time::{Mono, Span};
 use crate::os::clock;
 
 /// Warnings at once: an honest mistake is one or two.
@@ -68,6 +68,12 @@ impl Bucket {
         }
         self.filled_ms += each_ms;
         true
+    }
+
+    /// How long after now there is room for one more.
+    pub(super) fn room_in(&self, now: Mono, burst: u64, each_ms: u64) -> Span {
+        let filled_ms = self.filled_ms.saturating_sub(now.since(self.at).0);
+        Span((filled_ms + each_ms).saturating_sub(burst * each_ms))
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use standup::host::transcript::{self, Item};
 use standup::host::{self, registry};
+use standup::model::board::Board;
+use standup::model::event::{Event, NeedKind};
 use standup::model::name::HostId;
 use standup::os::process::ProcessId;
 use standup::wire::host::{Bytes, SPEC_SCHEMA, Spec};
@@ -12,7 +14,7 @@ use standup::wire::host::{Bytes, SPEC_SCHEMA, Spec};
 use crate::memory_kib;
 use crate::p05_the_end_is_never_lost::flood;
 use crate::peer::{Peer, SIZE};
-use crate::scene::{poll, trials};
+use crate::scene::{Scene, id, poll, trials};
 
 const BYTES: usize = 64 << 20;
 
@@ -107,4 +109,43 @@ fn judge_transcript(dir: &Path) {
     assert!(!head.is_empty() && whole.starts_with(head), "the head is not the beginning");
     assert!(!tail.is_empty() && whole.ends_with(tail), "the tail is not the end");
     assert_eq!(gap, (whole.len() - head.len() - tail.len()) as u64, "the gap says how much is missing");
+}
+
+/// State reports of a flood, each different from the one before.
+const REPORTS: usize = 20_000;
+
+/// Events that it may leave in the log: there is room for a burst of a hundred, then for one in two
+/// seconds, and each says three things at most.
+const STORED: usize = 600;
+
+#[test]
+fn a_flood_of_state_reports_stores_no_more_than_its_share_and_the_last_word_counts() {
+    let script = format!(
+        "says() {{ printf '\\033]7501;state=%s:app=codex%s\\007' \"$1\" \"$2\"; }}; \
+         asks() {{ says blocked \":kind=permission:msg=$1\"; }}; \
+         says working; asks Zmlyc3Q=; while [ ! -e $STANDUP_DIR/go ]; do sleep 0.05; done; \
+         n=0; while [ $n -lt {half} ]; do says working; asks YWdhaW4=; n=$((n + 1)); done; \
+         says working; asks bGFzdA==; while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.1; done",
+        half = REPORTS / 2
+    );
+    let settings = format!(
+        "schema = 1\n[wip]\nbuild = 60\n[agents.it]\nadapter = \"codex\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n"
+    );
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    scene.start_tasks(1);
+    let asks = |words: &'static str| {
+        move |b: &Board| {
+            let need = b.tasks[&id(1)].needs_you.as_ref();
+            need.is_some_and(|n| n.kind == NeedKind::Permission && n.question.contains(words))
+        }
+    };
+    scene.until("the first question", asks("first"));
+    let before = scene.events(1).len();
+    scene.signal_file(1, "go");
+    scene.until("the last question", asks("last"));
+    let events = scene.events(1);
+    let states = events.iter().filter(|e| matches!(e, Event::StateChanged { .. })).count();
+    let stored = events.len() - before;
+    assert!(stored <= STORED, "{stored} events, {states} of them states");
 }

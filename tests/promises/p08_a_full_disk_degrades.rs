@@ -80,6 +80,8 @@ fn on_a_small_disk() {
             scene.kill();
             assert_alone(&scene, on, &mut added);
         }
+        // Another reports by a file of its own, without an id: it is read until it is stored.
+        let letter = leave_by_hand(count, n, &scene);
         // One ends meanwhile. What its host says of that is kept, though nobody can take note of it.
         signal_stop(&scene, n);
         poll("the host's end", || !runs(ends.host.pid));
@@ -91,6 +93,9 @@ fn on_a_small_disk() {
             scene.start();
         }
         once_there_is_room(&scene, n, &mut added);
+        poll("the report is taken", || !letter.exists());
+        let reports: Vec<_> = scene.task(count).check_ins.iter().map(|c| c.check_in.did.clone()).collect();
+        assert_eq!(reports, (1..=n).map(by_hand).collect::<Vec<_>>(), "each counts once");
     }
     assert_whole(&mut scene, &added);
     disk.leave(scene);
@@ -192,12 +197,29 @@ fn assert_whole(scene: &mut Scene, added: &[TaskId]) {
     assert_eq!(board.tasks.keys().collect::<Vec<_>>(), before.tasks.keys().collect::<Vec<_>>());
 }
 
+fn by_hand(n: u32) -> String {
+    format!("by hand {n}")
+}
+
+/// Leaves a report in an outbox, without a supervisor to ask; returns its file.
+fn leave_by_hand(number: u32, n: u32, scene: &Scene) -> PathBuf {
+    let file = standup::store::layout::outbox(&worktree(scene, number)).join(format!("{n}.json"));
+    let text = format!(r#"{{"schemaVersion":1,"kind":"check-in","state":"working","did":"{}"}}"#, by_hand(n));
+    let part = file.with_file_name(".part");
+    std::fs::write(&part, text).expect("write");
+    std::fs::rename(&part, &file).expect("rename");
+    file
+}
+
 /// As `Scene::signal_file`, without a supervisor to ask.
 fn signal_stop(scene: &Scene, number: u32) {
+    std::fs::write(standup::store::layout::run_dir(&worktree(scene, number)).join("stop"), "").expect("write");
+}
+
+fn worktree(scene: &Scene, number: u32) -> PathBuf {
     let attempt = format!("T{number}/1").parse().expect("id");
     let slug = standup::model::name::Slug::from_title(&format!("Task number {number}"));
-    let worktree = scene.place.layout.worktree(attempt, &slug);
-    std::fs::write(standup::store::layout::run_dir(&worktree).join("stop"), "").expect("write");
+    scene.place.layout.worktree(attempt, &slug)
 }
 
 /// The exit code of a command, and what it printed on both of its streams.

@@ -39,7 +39,7 @@ fn working() -> Scene {
 }
 
 /// What Claude Code hands to a hook.
-fn payload(scene: &Scene, name: &str, more: &Value) -> Value {
+pub(crate) fn payload(scene: &Scene, name: &str, more: &Value) -> Value {
     let session = scene.attempt(1).session.expect("chosen");
     let mut payload = json!({"hook_event_name": name, "session_id": session, "cwd": "/w"});
     for (key, value) in more.as_object().into_iter().flatten() {
@@ -54,7 +54,7 @@ fn asks() -> Value {
 
 /// Runs a hook as the agent's CLI does: it says nothing, fails never, and is quick.
 #[track_caller]
-fn fire(mut hook: Command, payload: &str) {
+pub(crate) fn fire(mut hook: Command, payload: &str) {
     let began = Instant::now();
     let piped = || Stdio::piped();
     let mut child = hook.stdin(piped()).stdout(piped()).stderr(piped()).spawn().expect("starts");

@@ -13,6 +13,7 @@ use standup::model::checkin::{CheckIn, Claim, MAX_TEXT, Sent, Stamp, Via};
 use standup::model::event::{Event, NeedKind};
 use standup::model::input::{Command as Wish, RefusalCode};
 use standup::model::message::Delivery;
+use standup::model::state::RunKind;
 use standup::wire::control::Request;
 
 use crate::scene::{DEADLINE, Scene, id, poll, scripted};
@@ -429,6 +430,13 @@ impl Tools {
         (said.to_owned(), result["isError"] == json!(true))
     }
 
+    /// How many sockets it holds open; with its client it speaks through pipes.
+    fn connections(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("its files");
+        let to = open.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+        to.filter(|to| to.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// Closes its input; it ends by itself.
     fn end(mut self) {
         drop(self.child.stdin.take());
@@ -495,4 +503,113 @@ fn who_said_too_much_hears_what_is_not_kept_whichever_way_it_went() {
     let (said, error) = tools.call("ask_human", &json!({"question": long}));
     assert!(!error && said.starts_with("Asked. But only the first") && said.contains(": question. End"), "{said}");
     tools.end();
+}
+
+/// An agent that works until it is told to rest, and then waits at its prompt; that something was typed
+/// is seen in its folder.
+const RESTS: &str = "env > $STANDUP_DIR/.env; mv $STANDUP_DIR/.env $STANDUP_DIR/env; stty raw -echo; \
+                     printf '\\033]7501;state=working:app=codex\\007'; \
+                     while [ ! -e $STANDUP_DIR/rests ]; do sleep 0.05; done; \
+                     printf '\\033]7501;state=done:app=codex\\007'; head -c 4 > $STANDUP_DIR/.typed; \
+                     mv $STANDUP_DIR/.typed $STANDUP_DIR/typed; \
+                     while [ ! -e $STANDUP_DIR/stop ]; do sleep 0.05; done";
+
+/// One that asks by its tool and waits there, and the number of its call; before that it had so many
+/// connections.
+fn waits_for_an_answer() -> (Scene, Tools, u64, usize) {
+    let settings = format!(
+        "schema = 1\n[wip]\nbuild = 60\n[agents.it]\nadapter = \"codex\"\ncommand = [\"sh\", \"-c\", '''{RESTS}''']\n"
+    );
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    scene.live(1);
+    let mut tools = Tools::start(scene.as_agent(1, &["mcp"]));
+    tools.begin();
+    let before = tools.connections();
+    let (asked, input) = (tools.next, json!({"question": "Which colour?", "wait_s": 300}));
+    let call = json!({"name": "ask_human", "arguments": input});
+    tools.next += 1;
+    tools.line(&json!({"jsonrpc": "2.0", "id": asked, "method": "tools/call", "params": call}).to_string());
+    scene.until("the question", |b| b.tasks[&id(1)].needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Question));
+    poll("it waits on a connection of its own", || tools.connections() > before);
+    (scene, tools, asked, before)
+}
+
+impl Scene {
+    fn is_told_by_typing(&self) {
+        let handed =
+            |e: &Event| matches!(e, Event::MessageDelivered { evidence, .. } if evidence.contains("handed over"));
+        poll("it is typed", || {
+            assert!(!self.events(1).iter().any(handed), "{:?}", self.events(1));
+            self.run_dir(1).join("typed").exists()
+        });
+    }
+}
+
+#[test]
+fn an_answer_to_a_call_that_was_taken_back_is_typed_and_handed_to_nobody() {
+    let (scene, mut tools, asked, before) = waits_for_an_answer();
+    // Nothing else tells the server that its client does not wait any more.
+    let taken_back = json!({"requestId": asked, "reason": "the person pressed Esc"});
+    tools.line(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": taken_back}).to_string());
+    // That is answered after the other was taken back.
+    assert!(!tools.call("get_brief", &json!({})).1);
+    poll("nobody listens", || tools.connections() == before);
+    // It works on, and is told at the end of its turn.
+    scene.wish(Wish::Send { task: id(1), text: "blue".into(), now: false }).expect("queued");
+    scene.signal_file(1, "rests");
+    scene.is_told_by_typing();
+    tools.end();
+}
+
+#[test]
+fn an_agent_at_rest_is_told_at_its_prompt_whoever_still_listens() {
+    let (scene, tools, ..) = waits_for_an_answer();
+    scene.signal_file(1, "rests");
+    scene.until("it rests", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.run.kind == RunKind::Idle));
+    scene.wish(Wish::Send { task: id(1), text: "blue".into(), now: false }).expect("queued");
+    scene.is_told_by_typing();
+    tools.end();
+}
+
+/// Plans, and runs of checks, that one sends without end.
+const FLOOD: usize = 300;
+
+#[test]
+fn runs_of_checks_and_plans_without_end_store_no_more_than_their_share() {
+    let settings = format!(
+        "schema = 1\n[wip]\nbuild = 60\n[agents.it]\nadapter = \"claude\"\ncommand = [\"sh\", \"-c\", '''{RESTS}''']\n"
+    );
+    let mut scene = Scene::new(&settings);
+    scene.start();
+    let mut plans = crate::scene::spec("Task number 1");
+    plans.mode = standup::model::task::Mode::Checkpoint;
+    scene.add_specs(vec![plans]);
+    scene.wish(Wish::Dispatch { on: true }).expect("dispatch");
+    scene.until("it works", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.run.kind == RunKind::Working));
+    let session = scene.attempt(1).session.expect("chosen");
+    let env = scene.agent_env(1);
+    let mut agent = Client::open(env["STANDUP_SOCKET"].as_ref(), &env["STANDUP_TOKEN"]).expect("connect");
+    let mut refused = 0;
+    for n in 0..FLOOD {
+        let tool = json!({"plan": format!("plan {n}")});
+        let payload = json!({"hook_event_name": "PermissionRequest", "session_id": session, "cwd": "/w",
+                             "tool_name": "ExitPlanMode", "tool_input": tool});
+        agent.ask(&Request::Hook { dialect: "claude".into(), payload, stamp: Stamp::default() }).expect("heard");
+        match agent.ask(&Request::Check { wait_s: 60, run: None }) {
+            Ok(_) => {}
+            Err(ClientError::Refused(why)) if why.text.contains("runs of checks at once") => refused += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    let last = format!("plan {}", FLOOD - 1);
+    scene.until("the last plan", |b| {
+        b.tasks[&id(1)].attempt().and_then(|a| a.plan.as_ref()).is_some_and(|plan| plan.text == last)
+    });
+    let events = scene.events(1);
+    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(e)).count();
+    let proposed = count(|e| matches!(e, Event::PlanProposed { .. }));
+    let begun = count(|e| matches!(e, Event::ChecksStarted { .. }));
+    assert!(refused > 0 && begun + refused == FLOOD && begun < FLOOD / 2, "{begun} begun, {refused} refused");
+    assert!(proposed < FLOOD / 2, "{proposed} plans");
 }

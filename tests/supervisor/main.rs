@@ -17,6 +17,7 @@ mod hooks;
 mod leases;
 mod mail;
 mod paths;
+mod plans;
 mod preparing;
 mod reports;
 mod settings;

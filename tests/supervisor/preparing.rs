@@ -295,7 +295,7 @@ fn a_failed_setup_whose_undoing_a_crash_cut_short_is_undone_and_said() {
         let ended = |b: &Board| b.tasks[&id(1)].attempts.first().is_some_and(|a| a.end().is_some());
         let board = scene.until(at, ended);
         let attempt = &board.tasks[&id(1)].attempts[0];
-        let Some(End::Failed { stage, error }) = attempt.end() else { panic!("{at}: {:?}", attempt.end()) };
+        let Some(End::Failed { stage, error, .. }) = attempt.end() else { panic!("{at}: {:?}", attempt.end()) };
         assert_eq!(stage, "setup", "{at}: {error}");
         assert!(error.contains("no such tool here") && !error.contains("kept"), "{at}: {error}");
         assert!(!attempt.worktree.exists(), "{at}");

@@ -2,7 +2,8 @@
 //! socket.
 //!
 //! **Invariant:** whatever an attempt sends, it costs no more than its share: of reports a burst
-//! and then a few a minute are stored, and of refusals likewise; what is beyond that is counted.
+//! and then a few a minute are stored, and of refusals and runs of checks likewise; what is beyond
+//! that is counted.
 //! Must not know: what a report means.
 
 use std::collections::BTreeMap;
@@ -36,6 +37,12 @@ const REFUSALS: u64 = 20;
 /// After that, one for each of these.
 const REFUSAL_MS: u64 = 60_000;
 
+/// Runs of checks begun at once; where there are none to run, one is over as soon as it has begun.
+const CHECKS: u64 = 30;
+
+/// After that, one for each of these.
+const CHECK_MS: u64 = 10_000;
+
 impl Desk {
     /// What lay in an outbox: acknowledged once it is stored or heard, with whether it counts.
     pub(in super::super) fn letter(&mut self, letter: Letter) {
@@ -44,9 +51,24 @@ impl Desk {
             Says::Seen(seen) => seen,
             Says::Hook(late) => return self.late_hook(attempt, late, stored),
         };
-        let counts = self.report(attempt, seen);
+        let counts = match self.report(attempt, seen) {
+            Ok(()) => true,
+            // What could not be stored waits, and is none the worse for that.
+            Err(refusal) => refusal.code == RefusalCode::Failure,
+        };
+        if !stored.is_closed() {
+            self.post.unsettled.push((stored, counts));
+        }
+        self.settle_letters();
+    }
+
+    /// Acknowledges what is stored by now. A letter that waits to be is not read a second time
+    /// meanwhile: by nothing else could it be known for the same.
+    pub(super) fn settle_letters(&mut self) {
         if self.driver.trouble().is_none() {
-            let _ = stored.send(counts.is_ok());
+            for (stored, counts) in self.post.unsettled.drain(..) {
+                let _ = stored.send(counts);
+            }
         }
     }
 
@@ -154,6 +176,10 @@ impl Desk {
         {
             return self.unheard(attempt, Sent::Request, "it is not the newest attempt");
         }
+        if run.is_none() && !self.post.checks(attempt, clock::now()) {
+            let why = format!("more than {CHECKS} runs of checks at once and {} a minute", 60_000 / CHECK_MS);
+            return self.unheard(attempt, Sent::Request, &why);
+        }
         if run.is_none()
             && let Err(refusal) = self.turn(Input::Command(Command::Verify { task: attempt.task }), &[])
         {
@@ -189,16 +215,19 @@ fn under_way(attempt: &Attempt) -> Option<CheckRun> {
     attempt.checking.as_ref().map(|checking| checking.run)
 }
 
-/// How much of the room for reports and refusals each attempt has used.
+/// How much of the room for what it sends each attempt has used.
 #[derive(Debug, Default)]
 pub(super) struct Post {
     of: BTreeMap<AttemptId, Used>,
+    /// Letters that wait to be stored, with whether they count: at most one of each attempt.
+    unsettled: Vec<(oneshot::Sender<bool>, bool)>,
 }
 
 #[derive(Debug, Default)]
 struct Used {
     reports: Bucket,
     refusals: Bucket,
+    checks: Bucket,
     /// Refusals since the last one that was stored.
     unsaid: u64,
 }
@@ -207,6 +236,11 @@ impl Post {
     /// Whether there is room for one more report.
     fn admits(&mut self, attempt: AttemptId, now: Now) -> bool {
         self.of.entry(attempt).or_default().reports.takes(now.mono, BURST, REPORT_MS)
+    }
+
+    /// Whether there is room for one more run of checks.
+    fn checks(&mut self, attempt: AttemptId, now: Now) -> bool {
+        self.of.entry(attempt).or_default().checks.takes(now.mono, CHECKS, CHECK_MS)
     }
 
     /// Whether one more refusal is stored, and how many were not since the last.

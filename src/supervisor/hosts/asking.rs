@@ -269,13 +269,16 @@ impl Host {
         }
     }
 
-    /// Tells of the dialog, where it changed.
-    pub(super) async fn tell_dialog(&mut self, state: &RunState) {
+    /// Follows the dialog; says what it is now, where that is not what was told.
+    pub(super) fn dialog(&mut self, state: &RunState) -> Option<Option<Dialog>> {
         let dialog = self.asking.follow(state, self.weigher.prompt());
-        if dialog != self.asking.told {
-            self.asking.told.clone_from(&dialog);
-            self.observed(Observation::Dialog { dialog }).await;
-        }
+        (dialog != self.asking.told).then_some(dialog)
+    }
+
+    /// Tells of the dialog.
+    pub(super) async fn tell_dialog(&mut self, dialog: Option<Dialog>) {
+        self.asking.told.clone_from(&dialog);
+        self.observed(Observation::Dialog { dialog }).await;
     }
 
     /// Gives an answer, if its dialog is still the one.

@@ -8,18 +8,11 @@ use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
 use super::looking::earlier;
-use super::{Host, Observation, Seen};
-use crate::agent::hook::{Event, HookEvent, Leave};
-use crate::model::state::RunState;
-use crate::model::time::{Mono, Now, Span, Wall};
+use super::{Host, Seen};
+use crate::agent::hook::{Event, HookEvent};
+use crate::model::time::{Now, Wall};
 use crate::os::clock;
 use crate::os::process::age_ms;
-
-/// How long the end of a turn waits for its words, where they come a moment later: what was said in
-/// it, by a hook or a notify program, which on a busy machine takes hundreds of milliseconds to start
-/// (a question would come after the checks had begun); what went wrong, on the screen (a usage limit
-/// would be told as an error first).
-const LAST_WORDS: Span = Span::secs(2);
 
 /// Hooks of which the ids are known: more cannot be on their way two ways at once.
 const KNOWN: usize = 64;
@@ -64,13 +57,6 @@ impl Hooks {
 }
 
 impl Host {
-    /// Until when the end of a turn is not told yet, because its words are still on their way.
-    pub(super) fn words_due(&self, state: &RunState, now: Now) -> Option<Mono> {
-        let unsaid = self.voice.last_words && state.turn_over && !self.weigher.end_told();
-        let due = state.at.mono + LAST_WORDS;
-        ((unsaid || self.weigher.lacks_words(now)) && now.mono < due).then_some(due)
-    }
-
     /// Hears a hook: once, and only one of this start.
     pub(super) async fn fired(&mut self, fired: Fired) {
         let Fired { event, at, id, heard } = fired;
@@ -102,20 +88,10 @@ impl Host {
         if of_part || self.weigher.foreign() != foreign {
             return;
         }
-        for text in prompts {
-            self.observed(Observation::PromptTaken { text: Some(text) }).await;
-        }
-        if let Some(text) = plan {
-            self.observed(Observation::Plan { text }).await;
-        }
-        // Only one that was bound to planning can have been let go.
-        match leave {
-            Some(Leave::Plan) => self.heard_planning = true,
-            Some(Leave::More) if self.heard_planning => {
-                self.voice.plans = false;
-                self.observed(Observation::PlanLeft).await;
-            }
-            _ => {}
+        self.meter.push(prompts, plan);
+        self.tell_hooks(clock::now()).await;
+        if let Some(leave) = leave {
+            self.planning.hears(leave, now);
         }
     }
 }
