@@ -90,7 +90,7 @@ pub struct Wip {
     pub review: Used,
     /// Agents on this machine.
     pub machine: Used,
-    /// Whose they are, the most first; empty where the machine has no limit.
+    /// Whose they are, the most first.
     pub machine_holders: Vec<Holder>,
 }
 
@@ -485,6 +485,8 @@ pub struct PastAttempt {
     pub branch: BranchName,
     /// How it stands or ended.
     pub end: String,
+    /// How its agent ended, where that is known.
+    pub exit: Option<Exit>,
 }
 
 /// Something that happened.

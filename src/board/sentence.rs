@@ -30,7 +30,7 @@ pub fn sentence(event: &Event) -> String {
         Event::HostStarted { facts } => format!("agent runs (pid {})", facts.agent.pid),
         Event::Noted { text } => text.clone(),
         Event::TurnBegan { evidence } => format!("a turn began: {evidence}"),
-        Event::AttemptFailed { stage, error } => format!("{stage} failed: {}", first_line(error)),
+        Event::AttemptFailed { stage, error, .. } => format!("{stage} failed: {}", first_line(error)),
         Event::SessionLearned { session } => format!("the agent's session is {session}"),
         Event::StateChanged { state } => state_sentence(state),
         Event::WorkFinished { by } => format!("finished: {by}"),

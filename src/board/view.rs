@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::model::astray::Astray;
-use crate::model::attempt::{Attempt, DiffStat, End, Phase};
+use crate::model::attempt::{Attempt, DiffStat, End, Exit, Phase};
 use crate::model::board::{Board, Hold, HoldKind, Task};
 use crate::model::dialog::{Choice, Says};
 use crate::model::id::TaskId;
@@ -32,8 +32,8 @@ pub struct Scene {
     pub supervisor: Option<Supervisor>,
     /// What must be said above everything else.
     pub banners: Vec<String>,
-    /// Who holds the slots of this machine, the most first; empty where that was not looked at.
-    pub holders: Vec<doc::Holder>,
+    /// Who holds the slots of this machine, the most first; `None` where that was not looked at.
+    pub holders: Option<Vec<doc::Holder>>,
     /// The person's home, for short paths.
     pub home: Option<PathBuf>,
     /// Now.
@@ -59,7 +59,7 @@ pub fn status(board: &Board, scene: &Scene) -> doc::Status {
             build: doc::Used { used: board.build_used(), limit: limit(wip.map(|w| w.build)) },
             review: doc::Used { used: board.review_used(), limit: limit(wip.map(|w| w.review)) },
             machine: doc::Used { used: machine_used(board, scene), limit: limit(wip.map(|w| w.machine)) },
-            machine_holders: scene.holders.clone(),
+            machine_holders: scene.holders.clone().unwrap_or_default(),
         },
         tasks: board.tasks.values().map(|t| task(board, t, scene)).collect(),
         holds: board
@@ -70,18 +70,20 @@ pub fn status(board: &Board, scene: &Scene) -> doc::Status {
     }
 }
 
-/// Slots of the machine that are held: as they are now, where they were looked at.
+/// Slots of the machine that are held: as they are now, where they were looked at. What the board
+/// has is of the last start.
 fn machine_used(board: &Board, scene: &Scene) -> u32 {
-    let held: u32 = scene.holders.iter().map(|holder| holder.used).sum();
-    if scene.holders.is_empty() { board.machine.used } else { held }
+    let held = |holders: &Vec<doc::Holder>| holders.iter().map(|holder| holder.used).sum();
+    scene.holders.as_ref().map_or(board.machine.used, held)
 }
 
 /// Why a task is held; who fills the machine is said, for it may be another repository.
 fn hold_text(hold: &Hold, scene: &Scene) -> String {
-    if hold.because != HoldKind::Machine || scene.holders.is_empty() {
+    let holders = scene.holders.as_deref().unwrap_or_default();
+    if hold.because != HoldKind::Machine || holders.is_empty() {
         return hold.text.clone();
     }
-    let holders: Vec<String> = scene.holders.iter().map(|holder| holder_text(holder, scene.home.as_deref())).collect();
+    let holders: Vec<String> = holders.iter().map(|holder| holder_text(holder, scene.home.as_deref())).collect();
     format!("{}: {}", hold.text, holders.join(", "))
 }
 
@@ -233,11 +235,7 @@ fn attempt(attempt: &Attempt, scene: &Scene) -> doc::Attempt {
         goes_on: false,
         astray: attempt.astray.clone(),
         started_at: attempt.started_at,
-        exit: match attempt.end() {
-            Some(End::Exited { exit }) => Some(*exit),
-            Some(End::Stopped { exit, .. }) => *exit,
-            _ => None,
-        },
+        exit: exit(attempt),
         approval: attempt.approval.as_ref().map(|approval| doc::Approval {
             at: approval.at,
             tree: approval.tree.clone(),
@@ -409,6 +407,15 @@ fn message(m: &crate::model::message::Message) -> doc::Message {
     doc::Message { at: m.at, from: m.from, text: m.text.clone(), delivery, held }
 }
 
+/// How its agent ended, where that is known.
+fn exit(attempt: &Attempt) -> Option<Exit> {
+    match attempt.end()? {
+        End::Exited { exit } => Some(*exit),
+        End::Stopped { exit, .. } | End::Failed { exit, .. } => *exit,
+        End::Lost { .. } => None,
+    }
+}
+
 fn past(a: &Attempt) -> doc::PastAttempt {
     let end = match &a.phase {
         Phase::Preparing { .. } => "its worktree is being made".to_owned(),
@@ -416,14 +423,14 @@ fn past(a: &Attempt) -> doc::PastAttempt {
         Phase::Live { .. } => "alive".to_owned(),
         Phase::Ended { end, .. } => end_text(end),
     };
-    doc::PastAttempt { number: a.no.get(), agent: a.agent.clone(), branch: a.branch.clone(), end }
+    doc::PastAttempt { number: a.no.get(), agent: a.agent.clone(), branch: a.branch.clone(), end, exit: exit(a) }
 }
 
 /// How an attempt ended, for people.
 #[must_use]
 pub fn end_text(end: &End) -> String {
     match end {
-        End::Failed { stage, error } => format!("{stage} failed: {error}"),
+        End::Failed { stage, error, .. } => format!("{stage} failed: {error}"),
         End::Exited { exit } => format!("the agent ended with {exit}"),
         End::Stopped { .. } => "stopped".into(),
         End::Lost { why } => format!("lost: {why}"),
@@ -510,7 +517,7 @@ mod tests {
                 banners: Vec::new(),
             }),
             banners: Vec::new(),
-            holders: Vec::new(),
+            holders: None,
             home: None,
             now,
         };
@@ -541,7 +548,7 @@ mod tests {
             base: None,
             supervisor: None,
             banners: Vec::new(),
-            holders,
+            holders: Some(holders),
             home: Some(PathBuf::from("/home/me")),
             now: Now::default(),
         };
@@ -549,5 +556,9 @@ mod tests {
         assert_eq!(hold_text(&hold(HoldKind::Machine), &scene), said);
         assert_eq!(hold_text(&hold(HoldKind::Build), &scene), "machine is full 6/6", "another reason stays as it is");
         assert_eq!(machine_used(&Board::default(), &scene), 6);
+        let mut board = Board::default();
+        board.machine.used = 5;
+        let looked = |holders| machine_used(&board, &Scene { holders, ..scene.clone() });
+        assert_eq!((looked(Some(Vec::new())), looked(None)), (0, 5), "nobody was found, or nobody looked");
     }
 }

@@ -184,19 +184,18 @@ impl Context {
         let base = place.repo.resolve_base(&place.git, wanted.as_deref()).ok().map(|base| base.name);
         let (supervisor, banners) = (seen.supervisor.clone(), seen.banners.clone());
         let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-        let holders = self.holders(&seen.board)?;
+        let holders = self.holders()?;
         Ok(Scene { repo: place.root(), base, supervisor, banners, holders, home, now: self.now() })
     }
 
-    /// Who holds the slots of this machine, where it has a limit; what cannot be read is not said.
-    fn holders(&self, board: &Board) -> Result<Vec<Holder>, Failure> {
+    /// Who holds the slots of this machine; what cannot be read is not said.
+    fn holders(&self) -> Result<Option<Vec<Holder>>, Failure> {
         let dir = self.place()?.layout.slots_dir();
-        let limited = board.surroundings.as_ref().is_some_and(|s| s.settings.wip.machine.max().is_some());
         // Before the first start there is no folder, and a look does not make one.
-        if !limited || !dir.exists() {
-            return Ok(Vec::new());
+        if !dir.exists() {
+            return Ok(Some(Vec::new()));
         }
-        let held = Slots::open(&dir).and_then(|slots| slots.held()).unwrap_or_default();
+        let Ok(held) = Slots::open(&dir).and_then(|slots| slots.held()) else { return Ok(None) };
         let mut holders: BTreeMap<PathBuf, Holder> = BTreeMap::new();
         for (repo, task) in held.iter().map(HeldSlot::owner) {
             let repo = PathBuf::from(repo);
@@ -207,7 +206,7 @@ impl Context {
         let mut holders: Vec<Holder> = holders.into_values().collect();
         holders.iter_mut().for_each(|holder| holder.tasks.sort());
         holders.sort_by_key(|holder| std::cmp::Reverse(holder.used));
-        Ok(holders)
+        Ok(Some(holders))
     }
 
     /// Now.

@@ -106,7 +106,7 @@ fn told(event: &Event) -> Option<(String, Mood)> {
             Some((format!("asks you: {}", question.trim_start_matches(ANSWER)), Mood::Asks))
         }
         Event::NeedsYouRaised { question, .. } => Some((format!("needs you: {question}"), Mood::Bad)),
-        Event::AttemptFailed { stage, error } => Some((format!("did not come up ({stage}): {error}"), Mood::Bad)),
+        Event::AttemptFailed { stage, error, .. } => Some((format!("did not come up ({stage}): {error}"), Mood::Bad)),
         Event::HostLost { why, .. } => Some((format!("lost its host: {why}"), Mood::Bad)),
         _ => None,
     }

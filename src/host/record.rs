@@ -45,6 +45,9 @@ pub struct Running {
     pub marker: String,
     /// When the agent started.
     pub started_at: Wall,
+    /// What the spec says that it is made for; empty in files of an older build.
+    #[serde(default)]
+    pub made_for: String,
 }
 
 /// `status.json`: how it ended.
@@ -78,6 +81,12 @@ pub struct ExitRecord {
     pub leftovers: usize,
     /// Stale lock files that were removed.
     pub locks_removed: Vec<Bytes>,
+    /// Processor time of all that it started, in milliseconds; `None` where that was not seen.
+    #[serde(default)]
+    pub cpu_ms: Option<u64>,
+    /// What the spec says that it was made for; empty in files of an older build.
+    #[serde(default)]
+    pub made_for: String,
 }
 
 impl ExitRecord {
@@ -98,6 +107,8 @@ impl ExitRecord {
             input_dropped: 0,
             leftovers: 0,
             locks_removed: Vec::new(),
+            cpu_ms: None,
+            made_for: spec.made_for.clone(),
         }
     }
 }
@@ -168,6 +179,7 @@ pub(super) fn running(spec: &Spec, agent: ProcessId, boot: Boot, started_at: Wal
         socket: spec.socket.clone(),
         marker: spec.marker.clone(),
         started_at,
+        made_for: spec.made_for.clone(),
     }
 }
 

@@ -35,6 +35,14 @@ impl HostRecord {
     pub fn is_lost(&self) -> bool {
         !self.alive && self.exit.is_none()
     }
+
+    /// Whether who runs here, or ran last, was made for something else. Nobody was made for nothing.
+    #[must_use]
+    pub fn is_of_another(&self, made_for: &str) -> bool {
+        let running = self.running.as_ref().map(|running| &running.made_for);
+        let known = running.or_else(|| self.exit.as_ref().map(|exit| &exit.made_for));
+        known.is_some_and(|known| !known.is_empty() && !made_for.is_empty() && known != made_for)
+    }
 }
 
 /// Every host with a folder under `hosts`, by name.

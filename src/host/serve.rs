@@ -29,7 +29,7 @@ use super::{ServeError, fence, sweep};
 use crate::model::text::chain;
 use crate::model::time::{Now, Wall};
 use crate::os::lock::Lock;
-use crate::os::process::ProcessId;
+use crate::os::process::{self, ProcessId};
 use crate::os::{clock, failpoint, file, socket};
 use crate::wire::host::{Address, Osc, Process, SPEC_SCHEMA, Size, Spec};
 
@@ -556,6 +556,7 @@ impl Host {
             input_dropped: self.input.dropped(),
             leftovers,
             locks_removed,
+            cpu_ms: process::family_cpu_ms(std::process::id()),
             ..ExitRecord::never_ran(&self.spec, ended.at, String::new())
         };
         if let Err(e) = record::write_exit(&self.dir, &record) {

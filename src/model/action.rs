@@ -11,7 +11,7 @@ use super::lease::{Changes, Mark};
 use super::name::{AgentName, BranchName, HostId, Oid};
 use super::settings::CheckSettings;
 use super::task::{Mode, TaskSpec};
-use super::time::Wall;
+use super::time::{Span, Wall};
 use super::verdict::Verdict;
 
 /// One deed and its id.
@@ -78,6 +78,10 @@ pub enum Action {
         /// The plan that a person approved, for one that is not resumed; may be empty.
         #[serde(default)]
         plan: Option<String>,
+        /// When this was decided, which tells it from a start of the same name that another log
+        /// knows; `None` in orders of an older build.
+        #[serde(default)]
+        planned_at: Option<Wall>,
     },
     /// End the agent, everything it started, and the host.
     /// *Again:* no host of this name lives → its exit record counts.
@@ -179,6 +183,8 @@ pub struct Ended {
     pub tail: String,
     /// Bytes that it wrote and that could not be kept.
     pub lost: u64,
+    /// Processor time of all that it started, where its host saw that.
+    pub cpu: Option<Span>,
 }
 
 impl Ended {

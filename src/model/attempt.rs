@@ -105,6 +105,9 @@ pub enum End {
         stage: String,
         /// What was said, for people; may have several lines.
         error: String,
+        /// How the agent ended, where it was started.
+        #[serde(default)]
+        exit: Option<Exit>,
     },
     /// The agent ended by itself.
     Exited {

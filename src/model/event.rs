@@ -165,6 +165,9 @@ pub enum Event {
         stage: String,
         /// What was said.
         error: String,
+        /// How the agent ended, where it was started.
+        #[serde(default)]
+        exit: Option<Exit>,
     },
     /// The agent's session became known.
     SessionLearned {

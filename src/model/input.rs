@@ -360,7 +360,7 @@ pub enum Observation {
         astray: Option<Astray>,
     },
     /// Its files are not as they were when it began to plan.
-    Strayed {
+    ChangedWhilePlanning {
         /// The first of them; empty where they cannot be named.
         paths: Vec<String>,
     },

@@ -179,7 +179,7 @@ fn ended_badly(task: &Task, attempt: &Attempt) -> Option<(NeedKind, String)> {
         return None;
     }
     match attempt.end()? {
-        End::Failed { stage, error } => Some((NeedKind::Exit, format!("{stage} failed: {error}"))),
+        End::Failed { stage, error, .. } => Some((NeedKind::Exit, format!("{stage} failed: {error}"))),
         End::Lost { why } => Some((NeedKind::Lost, why.clone())),
         End::Exited { exit } if !exit.is_success() => {
             let words = attempt.tail.lines().rfind(|line| !line.trim().is_empty());

@@ -375,8 +375,8 @@ fn apply_end(attempt: &mut Attempt, event: &Event, at: Now) {
             attempt.stop_action = None;
             attempt.stop_error = Some(error.clone());
         }
-        Event::AttemptFailed { stage, error } => {
-            end(attempt, End::Failed { stage: stage.clone(), error: error.clone() }, at);
+        Event::AttemptFailed { stage, error, exit } => {
+            end(attempt, End::Failed { stage: stage.clone(), error: error.clone(), exit: *exit }, at);
         }
         Event::AttemptStopped { exit, .. } => {
             let why = attempt.stopping.unwrap_or(crate::model::attempt::StopWhy::Asked);

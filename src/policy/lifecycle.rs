@@ -108,7 +108,7 @@ fn branch_taken(turn: &mut Turn<'_>, id: AttemptId, error: String) {
         return;
     }
     let agent = Some(attempt.agent.clone());
-    turn.attempt_event(id, Event::AttemptFailed { stage: "branch".into(), error });
+    turn.attempt_event(id, Event::AttemptFailed { stage: "branch".into(), error, exit: None });
     let Some(task) = turn.task(id.task) else { return };
     let taken = task.attempts.iter().rev().take_while(|a| failed_at(a, "branch")).count();
     if taken < MAX_TAKEN && !task.column.is_closed() {
@@ -187,6 +187,7 @@ pub(super) fn launch(turn: &mut Turn<'_>, id: AttemptId, message: Option<&Messag
         ports: attempt.ports,
         plans,
         plan,
+        planned_at: Some(turn.now.wall),
     };
     turn.order(action, id, action_for_host);
 }
@@ -243,7 +244,7 @@ fn failed(turn: &mut Turn<'_>, id: AttemptId, action: ActionId, stage: String, e
             message_event(turn, id, action, |msg| Event::MessageHeld { msg, why: error.clone() });
             let failed = match attempt_stopping {
                 true => Event::AttemptStopped { exit: None, leftovers: 0 },
-                false => Event::AttemptFailed { stage, error },
+                false => Event::AttemptFailed { stage, error, exit: None },
             };
             turn.attempt_event(id, failed);
             withdraw_outdated(turn, id);
@@ -285,7 +286,7 @@ pub(super) fn observed(turn: &mut Turn<'_>, id: AttemptId, seen: Observation) {
         Observation::OffLimits { paths } => limits::touched(turn, id, paths),
         Observation::Used { seen } => limits::used(turn, id, seen),
         Observation::PlanLeft => plan::left(turn, id),
-        Observation::Strayed { paths } => plan::strayed(turn, id, paths),
+        Observation::ChangedWhilePlanning { paths } => plan::changed(turn, id, paths),
         Observation::Exited { host, ended } => host_ended(turn, id, &host, ended),
         Observation::Lost { host, why } => {
             if is_host(turn, id, &host) {
@@ -402,6 +403,7 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
     if ended.lost > 0 {
         note::noted(turn, id, &lost_text(ended.lost));
     }
+    limits::used_at_end(turn, id, ended.cpu);
     let Some(attempt) = turn.board.attempt(id).filter(|a| a.is_active()) else { return };
     let Ended { exit, leftovers, output, tail, .. } = ended;
     if attempt.stopping.is_some() {
@@ -420,7 +422,7 @@ fn exited(turn: &mut Turn<'_>, id: AttemptId, ended: Ended) {
         && (attempt.finished || attempt.checking.is_some() || turn.is_told(id));
     if exit.is_success() && !began && !output && !changed {
         let error = "it ended at once, without output or change".to_owned();
-        turn.attempt_event(id, Event::AttemptFailed { stage: "start".into(), error });
+        turn.attempt_event(id, Event::AttemptFailed { stage: "start".into(), error, exit: Some(exit) });
         return;
     }
     let tail = if exit.is_success() { String::new() } else { tail };

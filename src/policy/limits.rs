@@ -11,6 +11,7 @@ use crate::model::input::Surroundings;
 use crate::model::rhythm::{LimitName, Tripped};
 use crate::model::settings::{LimitAction, Limits};
 use crate::model::task::Column;
+use crate::model::time::Span;
 use crate::model::usage::{Seen, Told};
 
 use super::admission::agent_for;
@@ -41,6 +42,18 @@ pub(super) fn touched(turn: &mut Turn<'_>, id: AttemptId, paths: Vec<String>) {
 pub(super) fn used(turn: &mut Turn<'_>, id: AttemptId, seen: Seen) {
     if turn.board.attempt(id).is_some_and(|a| a.usage.is_news(&seen)) {
         turn.attempt_event(id, Event::UsageObserved { seen });
+    }
+}
+
+/// Its agent ended, and this is what its host saw it use.
+pub(super) fn used_at_end(turn: &mut Turn<'_>, id: AttemptId, cpu: Option<Span>) {
+    let host = turn.board.attempt(id).and_then(|attempt| match &attempt.phase {
+        Phase::Launching { host, .. } => Some(host.clone()),
+        Phase::Live { facts, .. } => Some(facts.id.clone()),
+        Phase::Preparing { .. } | Phase::Ended { .. } => None,
+    });
+    if let Some(host) = host.filter(|_| cpu.is_some()) {
+        used(turn, id, Seen { host, cpu, log: None });
     }
 }
 

@@ -56,7 +56,7 @@ fn bounded(text: &str) -> &str {
 
 /// It changed files before anybody has said yes; told once. What a person changes there meanwhile is
 /// that person's.
-pub(super) fn strayed(turn: &mut Turn<'_>, of: AttemptId, paths: Vec<String>) {
+pub(super) fn changed(turn: &mut Turn<'_>, of: AttemptId, paths: Vec<String>) {
     let theirs = turn.task(of.task).is_some_and(Task::is_taken_over);
     if !theirs && turn.current(of).is_some_and(|a| a.plans() && a.strayed.is_none()) {
         turn.attempt_event(of, Event::StrayedFromPlan { paths });

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,6 +34,19 @@ const AT_MOST: usize = BURST as usize;
 
 /// Refused letters of one attempt that are kept in its outbox; more are removed.
 const KEPT: u32 = 100;
+
+/// After each of the looks in a row into a worktree that goes on changing: the first few follow each
+/// other closely, for most changes are over then; what goes on for hours is stored every five seconds.
+const PAUSES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+
+/// A change that comes so long after the last look is another row's first.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// How long a letter waits that could not be stored.
 const STORE_AGAIN: Span = Span::secs(5);
@@ -77,33 +91,53 @@ pub(super) fn start(world: Arc<World>, mut events: mpsc::Receiver<WatchEvent>, l
     });
 }
 
-/// At most one look into a worktree at a time, and one more if it changed meanwhile.
+/// At most one look into a worktree at a time, and one more if it changed meanwhile: after a pause,
+/// for what each look shows that is new is stored.
 #[derive(Default)]
 struct Looking {
-    /// Whether it changed since the look began.
-    under_way: BTreeMap<AttemptId, bool>,
+    rows: BTreeMap<AttemptId, Row>,
+}
+
+/// Looks into one worktree that follow each other closely.
+#[derive(Default)]
+struct Row {
+    /// How many there were before the last one.
+    before: usize,
+    /// When that one and the pause after it were over; `None` while they are not.
+    over: Option<Instant>,
+    /// Whether the worktree changed since it began.
+    again: bool,
 }
 
 impl Looking {
     fn changed(&mut self, world: &Arc<World>, attempt: AttemptId, looked: &mpsc::Sender<AttemptId>) {
-        match self.under_way.get_mut(&attempt) {
-            Some(again) => *again = true,
-            None => self.begin(world, attempt, looked),
+        match self.rows.get_mut(&attempt) {
+            Some(row) if row.over.is_none() => row.again = true,
+            Some(row) if row.over.is_some_and(|over| over.elapsed() < QUIET) => {
+                let before = row.before + 1;
+                self.begin(world, attempt, looked, before);
+            }
+            _ => self.begin(world, attempt, looked, 0),
         }
     }
 
-    fn begin(&mut self, world: &Arc<World>, attempt: AttemptId, looked: &mpsc::Sender<AttemptId>) {
-        self.under_way.insert(attempt, false);
+    fn begin(&mut self, world: &Arc<World>, attempt: AttemptId, looked: &mpsc::Sender<AttemptId>, before: usize) {
+        self.rows.insert(attempt, Row { before, ..Row::default() });
         let (world, looked) = (world.clone(), looked.clone());
+        let pause = PAUSES[before.min(PAUSES.len() - 1)];
         tokio::spawn(async move {
             observe(&world, attempt).await;
+            tokio::time::sleep(pause).await;
             let _ = looked.send(attempt).await;
         });
     }
 
     fn done(&mut self, world: &Arc<World>, attempt: AttemptId, looked: &mpsc::Sender<AttemptId>) {
-        if self.under_way.remove(&attempt) == Some(true) {
-            self.begin(world, attempt, looked);
+        let Some(row) = self.rows.get_mut(&attempt) else { return };
+        row.over = Some(Instant::now());
+        if row.again {
+            let before = row.before + 1;
+            self.begin(world, attempt, looked, before);
         }
     }
 }
@@ -129,7 +163,7 @@ async fn heard(
             looking.changed(world, key, looked);
             collect(world, key, letters, collecting);
         }
-        WatchEvent::Outbox { key, .. } => collect(world, key, letters, collecting),
+        WatchEvent::Outbox { key, .. } | WatchEvent::NoOutbox { key } => collect(world, key, letters, collecting),
         WatchEvent::Degraded { key, why, every } => {
             tracing::warn!(attempt = %key, "its worktree is looked at every {every} instead of watched: {why}");
         }

@@ -86,6 +86,17 @@ struct Tree {
     untold: Option<OsString>,
 }
 
+impl Tree {
+    /// Whether something that is no directory lies in the place of the outbox, or on the way to it.
+    fn is_blocked(&self) -> bool {
+        let mut at = self.root.clone();
+        self.outbox.iter().any(|part| {
+            at.push(part);
+            std::fs::symlink_metadata(&at).is_ok_and(|meta| !meta.is_dir())
+        })
+    }
+}
+
 impl<F: FnMut(WatchEvent)> Engine<F> {
     pub(super) fn new(shared: Arc<Shared>, woken: UnixStream, sink: F) -> Self {
         let (source, unsupported) = match Source::open() {
@@ -415,6 +426,9 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
                     (self.sink)(WatchEvent::Changed { key, paths: Vec::new(), at: clock::now() });
                 }
                 self.tell_letters(id, letters);
+                if self.trees.get(&id).is_some_and(Tree::is_blocked) {
+                    (self.sink)(WatchEvent::NoOutbox { key });
+                }
             }
             Err(Stopped::Gone) => self.gone(id),
             Err(_) => {}

@@ -59,6 +59,12 @@ pub enum WatchEvent {
         /// The file's name.
         file: OsString,
     },
+    /// Something lies in the place of the outbox, or of a folder on the way to it, that is no
+    /// folder. Told when it comes; where files are looked at instead of watched, at each look.
+    NoOutbox {
+        /// Which attempt.
+        key: AttemptId,
+    },
     /// Changes were missed; look at the whole worktree again. Watching goes on.
     Overflow {
         /// Which attempt.

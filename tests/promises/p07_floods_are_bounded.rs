@@ -47,6 +47,7 @@ fn spec(dir: &Path) -> Spec {
         lock_dirs: Vec::new(),
         stdin: None,
         stop_grace_ms: 0,
+        made_for: String::new(),
     }
 }
 

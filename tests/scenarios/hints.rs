@@ -21,7 +21,7 @@ pub(crate) fn of_needs(machine: &Machine, now: Now) -> Vec<String> {
         base: None,
         supervisor: None,
         banners: Vec::new(),
-        holders: Vec::new(),
+        holders: None,
         home: None,
         now,
     };

@@ -35,7 +35,7 @@ fn what(event: &Event) -> String {
         }
         Event::HostStarted { facts } => format!("host {} lives", facts.id),
         Event::TurnBegan { evidence } => format!("turn began: {evidence}"),
-        Event::AttemptFailed { stage, error } => format!("failed at {stage}: {error}"),
+        Event::AttemptFailed { stage, error, .. } => format!("failed at {stage}: {error}"),
         Event::SessionLearned { session } => format!("session {session}"),
         Event::StateChanged { state } => {
             let over = if state.turn_over { ", turn over" } else { "" };

@@ -490,7 +490,7 @@ impl Story {
                 Observation::Exited { host: facts.id, ended }
             }
             "used" => Observation::Used { seen: used(line, self.host(line.word(0)?)?.1.id)? },
-            "strays" => Observation::Strayed { paths: line.words[1..].to_vec() },
+            "strays" => Observation::ChangedWhilePlanning { paths: line.words[1..].to_vec() },
             "touches" => Observation::OffLimits { paths: line.words[1..].to_vec() },
             "lost" => Observation::Lost { host: self.host(line.word(0)?)?.1.id, why: "no exit record".into() },
             "astray" => Observation::Astray { astray: astray(line.word(1)?)? },

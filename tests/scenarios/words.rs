@@ -29,7 +29,7 @@ pub(crate) fn ended(code: &str, output: bool) -> Result<Ended, String> {
         Some(signal) => Exit { code: None, signal: number(signal)? },
         None => Exit { code: number(code)?, signal: None },
     };
-    Ok(Ended { exit, leftovers: 0, output, tail: String::new(), lost: 0 })
+    Ok(Ended { exit, leftovers: 0, output, tail: String::new(), lost: 0, cpu: None })
 }
 
 /// `surveyed T1 tree=2 files=3`: where the worktree stands, and how many files changed since.

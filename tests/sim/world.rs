@@ -474,7 +474,7 @@ impl World {
 
 pub(crate) fn exit(code: Option<i32>) -> Ended {
     let exit = Exit { code, signal: code.is_none().then_some(15) };
-    Ended { exit, leftovers: 0, output: true, tail: String::new(), lost: 0 }
+    Ended { exit, leftovers: 0, output: true, tail: String::new(), lost: 0, cpu: None }
 }
 
 pub(crate) fn changed(n: u64) -> DiffStat {

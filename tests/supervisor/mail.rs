@@ -121,6 +121,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
+fn said_by(command: &mut Command) -> Vec<u8> {
+    command.output().expect("it runs").stdout
+}
+
 fn said(command: &mut Command) -> Output {
     command.output().expect("it runs")
 }
@@ -250,9 +254,10 @@ fn an_outbox_that_is_none_is_said_once_and_no_harm() {
     let wake = |n: u32| fs::write(scene.attempt(1).worktree.join(format!("file{n}")), "x").expect("write");
     let away = |n: u32| fs::rename(&outbox, outbox.with_file_name(format!("old{n}"))).expect("rename");
     away(1);
+    // Nothing else happens in the worktree.
     std::os::unix::fs::symlink(&secret, &outbox).expect("link");
-    wake(1);
     scene.until_refused(1, "is not a folder of its own");
+    wake(1);
     fs::remove_file(&outbox).expect("remove");
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, &outbox, rustix::fs::FileType::Fifo, mode, 0).expect("fifo");
@@ -267,6 +272,23 @@ fn an_outbox_that_is_none_is_said_once_and_no_harm() {
     assert!(secret.join("a.json").exists(), "what a link leads to is neither read nor removed");
     let said = scene.refusals(1);
     assert_eq!(said.len(), 1, "{said:?}");
+    let mut show = scene.command(env!("CARGO_BIN_EXE_standup"));
+    let shown = text(&said_by(show.arg("-C").arg(scene.repo()).args(["show", "T1"])));
+    assert!(shown.contains("is not a folder of its own"), "{shown}");
+}
+
+#[test]
+fn an_outbox_that_is_none_does_not_stop_the_clock() {
+    let soon = "[check_in]\nevery = \"1s\"\nnudges = 1\ngrace = \"1s\"\n";
+    let mut scene = Scene::new(&(scripted(&STAYS.replace("do sleep", "do echo .; sleep")) + soon));
+    scene.start();
+    scene.live(1);
+    let outbox = scene.outbox(1);
+    fs::rename(&outbox, outbox.with_file_name("old")).expect("rename");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &outbox, rustix::fs::FileType::Fifo, mode, 0).expect("fifo");
+    scene.until_refused(1, "is not a folder of its own");
+    scene.until("late", |b| b.tasks[&id(1)].needs_you.as_ref().is_some_and(|n| n.kind == NeedKind::Late));
 }
 
 #[test]

@@ -19,6 +19,13 @@ fn is_held(board: &Board, number: u32, by: HoldKind) -> bool {
     hold(board, number).is_some_and(|(kind, _)| kind == by)
 }
 
+/// What a verb prints.
+fn document(scene: &Scene, args: &[&str]) -> serde_json::Value {
+    let mut command = scene.command(env!("CARGO_BIN_EXE_standup"));
+    let out = command.arg("-C").arg(scene.repo()).args(args).output().expect("run");
+    serde_json::from_slice(&out.stdout).expect("JSON")
+}
+
 fn live(board: &Board) -> usize {
     board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.host().is_some())).count()
 }
@@ -93,6 +100,24 @@ fn an_agent_that_ends_at_once_without_a_word_needs_you() {
     let attempt = board.tasks[&id(1)].attempt().expect("attempt");
     assert!(matches!(attempt.end(), Some(End::Failed { .. })), "{:?}", attempt.end());
     assert_eq!(board.tasks[&id(1)].column, Column::Build, "nothing was done, so nothing is in Review");
+}
+
+#[test]
+fn an_agent_that_ends_at_once_is_told_with_how_it_ended() {
+    for (script, code) in [("exit 0", 0), ("exit 3", 3), ("echo no; exit 3", 3)] {
+        let mut scene = Scene::new(&scripted(script));
+        scene.start();
+        scene.start_tasks(1);
+        scene.until("the end", |b| b.tasks[&id(1)].needs_you.is_some());
+        let exit = serde_json::json!({"code": code, "signal": null});
+        let show = document(&scene, &["show", "T1", "--json"]);
+        assert_eq!(show["attempt"]["exit"], exit, "{script}: {}", show["attempt"]);
+        assert_eq!(show["attempts"][0]["exit"], exit, "{script}: {}", show["attempts"][0]);
+        let status = document(&scene, &["status", "--json"]);
+        assert_eq!(status["tasks"][0]["attempt"]["exit"], exit, "{script}: {}", status["tasks"][0]["attempt"]);
+        let told = scene.events(1).iter().any(|event| serde_json::json!(event)["exit"] == exit);
+        assert!(told, "{script}: {:?}", scene.events(1));
+    }
 }
 
 #[test]
@@ -195,6 +220,26 @@ fn a_limit_of_the_machine_holds_over_two_repositories() {
     one.signal_file(1, "stop");
     other.until("its turn", |b| live(b) == 1);
     assert_eq!(live(&one.board()) + live(&other.board()), 2);
+}
+
+#[test]
+fn agents_of_the_machine_are_counted_where_it_has_no_limit() {
+    let settings = playing(&["count=20", "exit=0"]);
+    let mut one = Scene::new(&settings);
+    let mut other = one.beside(&settings);
+    one.start();
+    other.start();
+    one.live(2);
+    other.live(1);
+    let machine = |scene: &Scene| document(scene, &["status", "--json"])["wip"]["machine"].clone();
+    // Between two starts a slot may be in hand.
+    let shows = |scene: &Scene, used: u32| machine(scene) == serde_json::json!({"used": used, "limit": null});
+    poll("three", || shows(&one, 3) && shows(&other, 3));
+    one.signal_file(1, "stop");
+    poll("two", || shows(&one, 2) && shows(&other, 2));
+    one.signal_file(2, "stop");
+    other.signal_file(1, "stop");
+    poll("none", || shows(&one, 0) && shows(&other, 0));
 }
 
 /// Each agent notes when it comes and when it goes; its slot is taken before the one and given back

@@ -7,7 +7,7 @@ use standup::model::input::Command as Wish;
 use standup::model::message::Delivery;
 use standup::model::state::RunKind;
 
-use crate::scene::{Scene, git, id, pids, playing, poll, resting, runs};
+use crate::scene::{Scene, git, id, pids, playing, poll, resting, runs, scripted};
 
 fn live(board: &Board) -> usize {
     board.tasks.values().filter(|t| t.attempt().is_some_and(|a| a.host().is_some())).count()
@@ -175,4 +175,83 @@ fn a_worktree_that_a_crash_left_at_any_step_is_taken_up_or_back_though_its_base_
         assert_eq!(known, Some(git(&attempt.worktree, &["rev-parse", "HEAD"])), "{at}");
         assert_eq!(git(&attempt.worktree, &["status", "--porcelain"]), "", "{at}");
     }
+}
+
+/// Notes each run, and ends as soon as it may.
+const NOTES_RUNS: &str = "echo run >> $HOME/runs; \
+                          while [ ! -e $STANDUP_DIR/go-$(wc -l < $HOME/runs) ]; do sleep 0.05; done; exit 3";
+
+/// An attempt that has ended once, its log as it was then, and a second start of its agent, of which
+/// that log knows nothing.
+fn a_start_that_the_log_forgets() -> (Scene, impl Fn(&Scene)) {
+    let mut scene = Scene::new(&scripted(NOTES_RUNS));
+    scene.start();
+    scene.live(1);
+    scene.signal_file(1, "go-1");
+    scene.until("the first end", |b| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some()));
+    scene.kill();
+    let backup = scene.home().join("backup");
+    let keep = |from: &std::path::Path, to: &std::path::Path| {
+        for file in ["", "-wal", "-shm"] {
+            let at = |base: &std::path::Path| std::path::PathBuf::from(format!("{}{file}", base.display()));
+            let _ = std::fs::remove_file(at(to));
+            let _ = std::fs::copy(at(from), at(to));
+        }
+    };
+    keep(&scene.place.layout.database(), &backup);
+    scene.start();
+    scene.wish(Wish::Start { task: id(1) }).expect("start");
+    scene.until("the second start", |b| live(b) == 1);
+    scene.kill();
+    assert!(scene.record("T1-1-2").alive);
+    (scene, move |scene: &Scene| keep(&backup, &scene.place.layout.database()))
+}
+
+fn runs_noted(scene: &Scene) -> usize {
+    std::fs::read_to_string(scene.home().join("runs")).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn an_older_log_takes_no_end_of_another_start_for_its_own() {
+    let (mut scene, restore) = a_start_that_the_log_forgets();
+    poll("its run", || runs_noted(&scene) == 2);
+    let worktree = std::fs::read_dir(scene.place.layout.worktrees_dir()).expect("worktrees").next().expect("one");
+    std::fs::write(standup::store::layout::run_dir(&worktree.expect("entry").path()).join("go-2"), "").expect("write");
+    poll("its end", || !scene.record("T1-1-2").alive);
+    let forgotten = scene.record("T1-1-2").exit.expect("its end").nonce;
+    restore(&scene);
+    scene.start();
+    scene.wish(Wish::Start { task: id(1) }).expect("start");
+    poll("a run of its own", || runs_noted(&scene) == 3);
+    let board = scene.until("it lives", |b| live(b) == 1);
+    let facts = board.tasks[&id(1)].attempt().and_then(|a| a.host().cloned()).expect("a host");
+    assert_eq!((facts.id.as_str(), facts.nonce == forgotten), ("T1-1-2", false));
+    // What the other one left is still there.
+    let kept = std::fs::read_dir(scene.place.layout.hosts_dir()).expect("hosts").flatten();
+    let name = |entry: std::fs::DirEntry| entry.file_name().into_string().expect("UTF-8");
+    assert!(kept.map(name).any(|name| name.starts_with("T1-1-2-") && name.contains(&forgotten[..8])));
+    // A start that is told again finds its own host.
+    scene.kill();
+    scene.start();
+    scene.until("it lives on", |b| live(b) == 1);
+    assert_eq!(runs_noted(&scene), 3);
+}
+
+#[test]
+fn an_older_log_takes_no_agent_of_another_start_for_its_own() {
+    let (mut scene, restore) = a_start_that_the_log_forgets();
+    let host = scene.record("T1-1-2").running.expect("who runs").host;
+    restore(&scene);
+    scene.start();
+    let said = scene.client().board().expect("board").supervisor.banners.concat();
+    assert!(said.contains("T1-1-2"), "{said}");
+    scene.wish(Wish::Start { task: id(1) }).expect("start");
+    let board = scene.until("the refusal", |b| {
+        b.tasks[&id(1)].attempt().is_some_and(|a| matches!(a.end(), Some(End::Failed { .. })) || a.host().is_some())
+    });
+    let end = board.tasks[&id(1)].attempt().and_then(|a| a.end().cloned());
+    let Some(End::Failed { error, .. }) = end else { panic!("it took the other's agent: {end:?}") };
+    assert!(error.contains("T1-1-2") && error.contains("standup down --all"), "{error}");
+    assert!(host.is_alive(), "nor is it ended for that");
+    assert_eq!(runs_noted(&scene), 2);
 }

@@ -106,3 +106,48 @@ fn a_limit_that_nobody_measures_is_called_so() {
     let state: serde_json::Value = serde_json::from_str(&said(&scene, &["state", "T1", "--json"])).expect("json");
     assert_eq!(state["unmeasured"][0], serde_json::json!({"limit": "tokens", "told": "never"}));
 }
+
+/// Burns some tenths of a second in a process of its own.
+const BURNS: &str = "burn() { (i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done); }; \
+                     until_go() { while [ ! -e $STANDUP_DIR/$1 ]; do sleep 0.02; done; }; \
+                     turn() { printf '\\033]7501;state=working:app=x\\007'; burn; \
+                              printf '\\033]7501;state=done:app=x\\007'; }";
+
+fn cpu_ms(board: &standup::model::board::Board) -> u64 {
+    board.tasks[&id(1)].attempt().and_then(|a| a.usage.totals().cpu).map_or(0, |cpu| cpu.0)
+}
+
+#[test]
+fn what_a_short_turn_has_used_is_known_soon_after_its_end() {
+    let mut scene = Scene::new(&crate::scene::scripted(&format!("{BURNS}; turn; until_go two; turn; until_go stop")));
+    scene.start();
+    scene.start_tasks(1);
+    let first = cpu_ms(&scene.until("the first turn", |b| cpu_ms(b) > 0));
+    scene.signal_file(1, "two");
+    let began = std::time::Instant::now();
+    // The second turn took as long as the first, more or less.
+    scene.until("the second turn", |b| cpu_ms(b) >= first + first / 4);
+    // A look that waits for its time comes half a minute after the one before it.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_an_agent_has_used_is_known_at_its_end() {
+    let ended = |b: &standup::model::board::Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some());
+    for watched in [true, false] {
+        let mut scene = Scene::new(&crate::scene::scripted(&format!("{BURNS}; until_go go; burn; exit 3")));
+        scene.start();
+        scene.live(1);
+        let go = standup::store::layout::run_dir(&scene.attempt(1).worktree).join("go");
+        if !watched {
+            scene.kill();
+        }
+        std::fs::write(go, "").expect("write");
+        if !watched {
+            crate::scene::poll("its end", || scene.record("T1-1-1").exit.is_some());
+            scene.start();
+        }
+        let board = scene.until("its end", ended);
+        assert!(cpu_ms(&board) >= 20, "watched: {watched}, {} ms", cpu_ms(&board));
+    }
+}

@@ -1,10 +1,11 @@
 //! The main job, with agents that are plain programs.
 
 use standup::model::board::Board;
+use standup::model::event::Event;
 use standup::model::input::Command as Wish;
 use standup::model::task::Column;
 
-use crate::scene::{Scene, git, id};
+use crate::scene::{Scene, git, id, scripted};
 
 const COMMITS: &str = r#"
 schema = 1
@@ -69,4 +70,20 @@ fn what_is_to_be_known_of_an_agents_command_is_shown_and_said_once() {
     let board = scene.until("its agent again", lives);
     let attempt = board.tasks[&id(1)].attempt().expect("attempt");
     assert_eq!((attempt.no.get(), attempt.launches, attempt.notes.as_slice()), (1, 2, &[note.to_owned()][..]));
+}
+
+#[test]
+fn files_that_change_all_the_time_are_told_of_now_and_then_and_as_they_are_in_the_end() {
+    const WRITES: u32 = 400;
+    let script = format!("i=0; while [ $i -lt {WRITES} ]; do i=$((i+1)); echo $i >> f; sleep 0.02; done; sleep 600");
+    let mut scene = Scene::new(&scripted(&script));
+    scene.start();
+    let began = std::time::Instant::now();
+    scene.start_tasks(1);
+    let lines = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.diff).map_or(0, |diff| diff.insertions);
+    scene.until("the last of it", |b| lines(b) == u64::from(WRITES));
+    let told = scene.events(1).iter().filter(|e| matches!(e, Event::DiffObserved { .. })).count();
+    // Some at once, and then one every five seconds.
+    let most = 10 + began.elapsed().as_secs() / 5;
+    assert!(told as u64 <= most, "{told} in {:?}", began.elapsed());
 }

@@ -22,7 +22,7 @@ fn scene(supervised: bool) -> Scene {
         base: None,
         supervisor: supervised.then_some(supervisor),
         banners: vec![],
-        holders: vec![],
+        holders: None,
         home: None,
         now: at(HOURS_48),
     }

@@ -210,6 +210,7 @@ fn start(args: &[OsString]) -> Result<(), HostCommandError> {
         lock_dirs: Vec::new(),
         stdin: None,
         stop_grace_ms: 0,
+        made_for: String::new(),
     };
     let exe = locate::this_binary().map_err(io_error("find this program"))?;
     host::start(&spec, &exe)?;

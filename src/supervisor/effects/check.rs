@@ -131,7 +131,7 @@ pub(in super::super) async fn observe(world: &Arc<World>, attempt: AttemptId) {
         let touched = off_limits(&for_work, attempt, &look, found.as_ref().ok(), patterns);
         let mut seen = told(attempt, &look, found);
         seen.extend(touched);
-        seen.extend(strayed(&for_work, attempt, &look));
+        seen.extend(changed_while_planning(&for_work, attempt, &look));
         seen
     });
     for seen in seen.await {
@@ -164,7 +164,7 @@ fn off_limits(
 }
 
 /// What an attempt has changed that shall only plan; `None` where nothing is, or nobody can see. Blocks.
-fn strayed(world: &World, attempt: AttemptId, look: &Look) -> Option<Observation> {
+fn changed_while_planning(world: &World, attempt: AttemptId, look: &Look) -> Option<Observation> {
     let tree = world.plans_on(attempt)?;
     let now = look.shadow.stand().ok().filter(|now| now.mark.tree != tree)?;
     let mark = Mark { head: Some(look.base.clone()), tree };
@@ -172,7 +172,7 @@ fn strayed(world: &World, attempt: AttemptId, look: &Look) -> Option<Observation
     let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot tell what changed"));
     let path = |change: String| change.split_once(' ').map_or_else(|| change.clone(), |(_, path)| path.to_owned());
     let paths = changes.map(|changes| changes.paths.into_iter().map(path).collect()).unwrap_or_default();
-    Some(Observation::Strayed { paths })
+    Some(Observation::ChangedWhilePlanning { paths })
 }
 
 /// What differs in an attempt's worktree from its base, and whether its work lies on its branch,

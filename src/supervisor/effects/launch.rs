@@ -1,5 +1,7 @@
 //! Starting an agent in its host, and taking over hosts that live already.
 
+mod again;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::AsRawFd;
@@ -17,20 +19,20 @@ use crate::agent::psp;
 use crate::agent::stage::{self, Stage};
 use crate::agent::status_file;
 use crate::git::grant;
-use crate::host::registry::{self, HostRecord};
-use crate::host::{self, StartError, transcript};
+use crate::host::registry;
+use crate::host::{self, StartError};
 use crate::model::action::{Action, Ended, Outcome};
-use crate::model::attempt::{Exit, HostFacts, Proc};
+use crate::model::attempt::{HostFacts, Proc};
 use crate::model::id::AttemptId;
 use crate::model::input::{HostFound, Input, Observation};
 use crate::model::name::{AgentName, BranchName, HostId};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::state::RunKind;
 use crate::model::task::TaskSpec;
+use crate::model::time::Wall;
 use crate::os::clock;
 use crate::os::failpoint;
 use crate::os::file::{self, FileError};
-use crate::os::process::ProcessId;
 use crate::store::log::{Log, TextDigest};
 use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
 
@@ -46,9 +48,6 @@ use super::{blocking, chain};
 
 /// The terminal an agent starts in, before anybody attaches.
 const SIZE: Size = Size { rows: 40, cols: 120 };
-
-/// Lines of what an agent wrote that are kept with a bad end.
-const TAIL_LINES: usize = 20;
 
 /// Between two tries to reach a host that lives but does not answer.
 const RECONNECT: Duration = Duration::from_millis(200);
@@ -111,13 +110,39 @@ enum Started {
 pub(super) type Wrong = (&'static str, String);
 
 fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, Wrong> {
-    let Action::Launch { host, agent, mode, spec, worktree, branch, session, resume, prompt, ports, plans, plan } =
-        action
+    let Action::Launch {
+        host,
+        agent,
+        mode,
+        spec,
+        worktree,
+        branch,
+        session,
+        resume,
+        prompt,
+        ports,
+        plans,
+        plan,
+        planned_at,
+    } = action
     else {
         return Err(("launch", "not an order to launch".into()));
     };
-    let wanted =
-        Wanted { attempt, host, mode, spec: *spec, worktree, branch, session, resume, prompt, ports, plans, plan };
+    let wanted = Wanted {
+        attempt,
+        host,
+        mode,
+        spec: *spec,
+        worktree,
+        branch,
+        session,
+        resume,
+        prompt,
+        ports,
+        plans,
+        plan,
+        planned_at,
+    };
     let made = require_agent(world, &agent).and_then(|found| {
         let (command, program) = command(world, &wanted, &found)?;
         Ok((found, command, program))
@@ -133,9 +158,10 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
         let seen = Observation::Noted { text: text.clone() };
         let _ = world.inputs.blocking_send(Input::Observed { attempt, seen });
     }
-    // A host of this name that lives, or lived, is this very launch, whatever the settings say
-    // since: it is not started twice.
-    if let Some(started) = repeated(world, &wanted.host, &voice)? {
+    // A host of this name that was made for this launch and lives, or lived, is this very launch,
+    // whatever the settings say since: it is not started twice.
+    let made_for = again::made_for(world, &wanted);
+    if let Some(started) = again::repeated(world, &wanted.host, &made_for, &voice)? {
         return Ok(started);
     }
     let (_, command, program) = made?;
@@ -162,7 +188,7 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
             // Another start of this very host was on its way, or this one goes on in silence.
             let taken = matches!(&error, StartError::Refused { failure } if failure.code == TAKEN);
             let unknown = taken || matches!(error, StartError::Silent { .. });
-            let started = if unknown { repeated(world, &wanted.host, &voice)? } else { None };
+            let started = if unknown { again::repeated(world, &wanted.host, &made_for, &voice)? } else { None };
             started.ok_or_else(|| ("launch", chain(&error)))
         }
     }
@@ -181,6 +207,7 @@ pub(super) struct Wanted {
     pub(super) ports: Vec<u16>,
     pub(super) plans: bool,
     pub(super) plan: Option<String>,
+    pub(super) planned_at: Option<Wall>,
 }
 
 fn require_agent(world: &World, agent: &AgentName) -> Result<FoundAgent, Wrong> {
@@ -189,91 +216,6 @@ fn require_agent(world: &World, agent: &AgentName) -> Result<FoundAgent, Wrong> 
         return Err(("launch", "the commands of agents.toml are not approved\nhint: standup trust".into()));
     }
     loaded.agents.get(agent).cloned().ok_or_else(|| ("launch", format!("agent {agent} is no longer configured")))
-}
-
-fn record(world: &World, host: &HostId) -> Result<HostRecord, Wrong> {
-    registry::find(&world.place.layout.host_dir(host), host.clone()).map_err(|e| ("launch", chain(&e)))
-}
-
-/// What a launch that was carried out before has come to; `None` where no agent was started. A host
-/// that is still coming up is waited for: nobody else may start one beside it.
-fn repeated(world: &World, host: &HostId, voice: &Voice) -> Result<Option<Started>, Wrong> {
-    let until = Instant::now() + COMING_UP;
-    loop {
-        let record = record(world, host)?;
-        let facts = facts_of(&record);
-        match (record.alive, facts) {
-            (true, Some(facts)) => return Ok(Some(Started::Lives { facts, voice: Box::new(voice.clone()) })),
-            (true, None) if Instant::now() < until => std::thread::sleep(COMING_UP_LOOK),
-            (true, None) => return Err(("launch", format!("host {host} neither comes up nor ends"))),
-            (false, facts) => {
-                if let Some(error) = record.exit.as_ref().and_then(|exit| exit.error.clone()) {
-                    return Err(("launch", error));
-                }
-                if record.running.is_none() {
-                    return Ok(None);
-                }
-                // One that was killed left no record. Its agent may have read what it was started
-                // with, so it is not started with the same again.
-                let ended = ended_of(world, &record).unwrap_or_else(|| killed(world, host));
-                return Ok(Some(Started::CameAndWent { facts, ended, voice: Box::new(voice.clone()) }));
-            }
-        }
-    }
-}
-
-fn facts_of(record: &HostRecord) -> Option<HostFacts> {
-    let running = record.running.as_ref()?;
-    let proc = |p: ProcessId| Proc { pid: p.pid, start: p.start };
-    Some(HostFacts {
-        id: record.id.clone(),
-        nonce: running.nonce.clone(),
-        host: proc(running.host),
-        agent: proc(running.agent),
-    })
-}
-
-fn ended_of(world: &World, record: &HostRecord) -> Option<Ended> {
-    let exit = record.exit.as_ref()?;
-    let bad = exit.code != Some(0);
-    Some(Ended {
-        exit: Exit { code: exit.code, signal: exit.signal },
-        leftovers: u32::try_from(exit.leftovers).unwrap_or(u32::MAX),
-        output: exit.output_bytes > 0,
-        tail: if bad { tail(&world.place.layout.host_dir(&record.id)) } else { String::new() },
-        lost: exit.transcript_lost,
-    })
-}
-
-/// How an agent ended whose host was killed: nobody knows. What it left is swept up.
-fn killed(world: &World, host: &HostId) -> Ended {
-    Ended {
-        exit: Exit { code: None, signal: None },
-        leftovers: super::stop::sweep(world, host),
-        output: true,
-        tail: tail(&world.place.layout.host_dir(host)),
-        lost: 0,
-    }
-}
-
-/// The last lines of what an agent wrote.
-fn tail(dir: &Path) -> String {
-    let mut reader = transcript::open(&dir.join("transcript"));
-    let mut text = transcript::TextLines::new();
-    let mut last: std::collections::VecDeque<String> = std::collections::VecDeque::new();
-    let mut keep = |lines: Vec<String>| {
-        for line in lines.into_iter().filter(|l| !l.trim().is_empty()) {
-            if last.len() == TAIL_LINES {
-                last.pop_front();
-            }
-            last.push_back(line);
-        }
-    };
-    while let Ok(Some(item)) = reader.next_item() {
-        keep(text.push(&item));
-    }
-    keep(text.finish());
-    last.into_iter().collect::<Vec<_>>().join("\n")
 }
 
 /// Right before the start: the folder is this attempt's worktree, whole and its own.
@@ -473,6 +415,7 @@ fn host_spec(
         lock_dirs: vec![bytes(&site_of(world, &wanted.worktree).admin_dir)],
         stdin: command.stdin.clone().map(|text| Bytes(text.into_bytes())),
         stop_grace_ms: 0,
+        made_for: again::made_for(world, wanted),
     })
 }
 
@@ -509,7 +452,8 @@ pub(in super::super) async fn hear_once_adopted(world: Arc<World>, attempt: Atte
 /// A host's connection has ended: the host has too, or it is reached again.
 async fn ended(world: &Arc<World>, attempt: AttemptId, facts: HostFacts, mut voice: Voice) {
     let (for_work, host, id) = (world.clone(), facts.id.clone(), facts.id.clone());
-    let found = blocking(move || record(&for_work, &id).map(|r| (r.alive, ended_of(&for_work, &r)))).await;
+    let found =
+        blocking(move || again::record(&for_work, &id).map(|r| (r.alive, again::ended_of(&for_work, &r)))).await;
     let seen = match found {
         // What cannot be seen is not lost.
         Ok((true, _)) | Err(_) => {
@@ -547,9 +491,9 @@ pub(in super::super) fn found(world: &World) -> Result<BTreeMap<HostId, HostFoun
     let found = records
         .into_iter()
         .filter_map(|record| {
-            let found = match facts_of(&record) {
+            let found = match again::facts_of(&record) {
                 Some(facts) if record.alive => HostFound::Alive(facts),
-                _ => HostFound::Ended(ended_of(world, &record)?),
+                _ => HostFound::Ended(again::ended_of(world, &record)?),
             };
             Some((record.id, found))
         })

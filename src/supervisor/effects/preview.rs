@@ -123,6 +123,7 @@ fn anew(task: &Task, worktrees: &Path, takes_id: bool) -> Result<Wanted, String>
         ports: task.attempt().map(|a: &Attempt| a.ports.clone()).unwrap_or_default(),
         plans: task.spec.mode == Mode::Checkpoint,
         plan: None,
+        planned_at: None,
     })
 }
 
@@ -142,6 +143,7 @@ fn brought_back(task: &Task, attempt: &Attempt, resume: bool) -> Result<Wanted, 
         ports: attempt.ports.clone(),
         plans: attempt.plans(),
         plan,
+        planned_at: None,
     })
 }
 

@@ -24,8 +24,11 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// So many pieces are read while somebody waits: a log that is longer is told with the next look.
 const MAX_PIECES: usize = 64;
 
-/// How often processor time is looked at while nobody asks: that reads all of /proc.
+/// How often processor time is looked at in a turn while nobody asks: that reads all of /proc.
 const CPU_EVERY: Duration = Duration::from_secs(30);
+
+/// The same at the end of turns, which may be as short as they like.
+const CPU_AT_ENDS: Duration = Duration::from_secs(1);
 
 /// So much more processor time is told even where no log says anything.
 const CPU_STEP: Span = Span::secs(10);
@@ -36,6 +39,8 @@ pub(super) struct Spending {
     meter: Option<Meter>,
     /// When it is looked at next.
     due: Option<Instant>,
+    /// Whether a turn has ended since the last look.
+    over: bool,
     cpu: Option<Span>,
     cpu_at: Option<Instant>,
     counted: Option<Counted>,
@@ -50,10 +55,11 @@ impl Spending {
     }
 
     /// Whether there is more to tell than was told. Processor time grows all the time, and is told on
-    /// its own only where it has grown by much.
-    fn is_news(&self) -> bool {
+    /// its own only where it has grown by much or, at the `end` of a turn, at all.
+    fn is_news(&self, end: bool) -> bool {
         let (counted, cpu) = self.told;
-        self.counted != counted || self.cpu.is_some_and(|now| now >= cpu.unwrap_or_default() + CPU_STEP)
+        let step = if end { Span(1) } else { CPU_STEP };
+        self.counted != counted || self.cpu.is_some_and(|now| now >= cpu.unwrap_or_default() + step)
     }
 
     /// It did something.
@@ -65,6 +71,7 @@ impl Spending {
     pub(super) fn settle(&mut self) {
         let soon = Instant::now() + SETTLED;
         self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        self.over = true;
     }
 }
 
@@ -75,19 +82,27 @@ impl Host {
             return;
         }
         self.spending.due = None;
-        if self.spending.cpu_at.is_none_or(|at| at.elapsed() >= CPU_EVERY) {
+        let end = self.spending.over;
+        let every = if end { CPU_AT_ENDS } else { CPU_EVERY };
+        let again = self.spending.cpu_at.map(|at| at + every).filter(|again| Instant::now() < *again);
+        if again.is_none() {
             self.look_at_cpu();
         }
         if self.read_logs().await {
             self.spending.due = Some(Instant::now());
-        } else if self.spending.is_news() {
+            return;
+        }
+        if self.spending.is_news(end) {
             self.tell_spending().await;
         }
+        // What an end came too soon for is looked at a moment later.
+        self.spending.over &= again.is_some();
+        self.spending.due = again.filter(|_| end);
     }
 
     /// Looks at everything and tells it, because somebody asks or it has ended.
     pub(super) async fn settle_spending(&mut self) {
-        self.spending.due = None;
+        (self.spending.due, self.spending.over) = (None, false);
         self.look_at_cpu();
         for _ in 0..MAX_PIECES {
             if !self.read_logs().await {

@@ -47,6 +47,9 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
         } else {
             // A file lies where there was a directory.
             self.forget(known);
+            if matches!(what, What::Created | What::MovedIn) {
+                self.stands_in_the_way(id, dir, name);
+            }
             self.file(id, dir, role, what, name);
         }
         if role == Role::Root && matches!(what, What::Deleted | What::MovedOut) {
@@ -135,6 +138,16 @@ impl<F: FnMut(WatchEvent)> Engine<F> {
             }
         }
         self.note(id, rel);
+    }
+
+    /// Something that is no directory has come: perhaps where the outbox should be.
+    fn stands_in_the_way(&mut self, id: u32, parent: Wd, name: &OsStr) {
+        let Some(tree) = self.trees.get(&id) else { return };
+        if tree.outbox.iter().any(|part| part == name)
+            && self.dirs.path(parent).is_some_and(|path| tree.outbox.starts_with(path.join(name)))
+        {
+            (self.sink)(WatchEvent::NoOutbox { key: tree.key });
+        }
     }
 
     fn note(&mut self, id: u32, rel: PathBuf) {

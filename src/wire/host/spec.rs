@@ -77,6 +77,9 @@ pub struct Spec {
     /// Milliseconds between TERM and KILL; 0 takes 2000.
     #[serde(default)]
     pub stop_grace_ms: u64,
+    /// What it is made for, in the words of whoever starts it: it keeps them with what it leaves.
+    #[serde(default)]
+    pub made_for: String,
 }
 
 /// One query of the agent and its answer.

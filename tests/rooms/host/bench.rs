@@ -66,6 +66,7 @@ impl Bench {
             lock_dirs: Vec::new(),
             stdin: None,
             stop_grace_ms: 500,
+            made_for: String::new(),
         };
         Self { dir, spec }
     }

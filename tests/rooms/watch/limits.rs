@@ -133,6 +133,9 @@ fn no_watches() {
     let degraded = until(&events, |event| matches!(event, WatchEvent::Degraded { .. }));
     assert!(format!("{degraded:?}").contains("no file events"), "{degraded:?}");
     is_seen(&events, 1, &root);
+    fs::remove_dir_all(outbox(&root)).expect("remove");
+    fs::write(outbox(&root), "").expect("write");
+    until(&events, |event| *event == WatchEvent::NoOutbox { key: key(1) });
     fs::remove_dir_all(&root).expect("remove");
     until(&events, |event| *event == WatchEvent::Gone { key: key(1) });
 }

@@ -79,6 +79,34 @@ fn names_of_letters(outbox: &Path) -> Vec<String> {
 }
 
 #[test]
+fn what_stands_in_the_way_of_an_outbox_is_told() {
+    for (at, ignored) in [(".standup", false), (".standup/run", true), (".standup/run/outbox", true)] {
+        for what in ["a link to a folder", "a FIFO", "a file, moved there"] {
+            let tree = Watched::with(&["src/f", ".standup/run/outbox/.keep"]);
+            if ignored {
+                fs::write(tree.path(".standup/.gitignore"), "*\n").expect("write");
+            }
+            tree.rest();
+            let (place, aside) = (tree.path(at), tree.path("src/aside"));
+            fs::rename(&place, &aside).expect("rename");
+            match what {
+                "a link to a folder" => symlink(&aside, &place).expect("link"),
+                "a FIFO" => {
+                    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+                    rustix::fs::mknodat(rustix::fs::CWD, &place, rustix::fs::FileType::Fifo, mode, 0).expect("FIFO");
+                }
+                _ => fs::rename(tree.path("src/f"), &place).expect("rename"),
+            }
+            tree.until(|event| *event == WatchEvent::NoOutbox { key: key(1) });
+            fs::remove_file(&place).expect("remove");
+            fs::rename(&aside, &place).expect("rename");
+            fs::write(tree.path(".standup/run/outbox/1.json"), LETTER).expect("write");
+            told_letter(&tree, "1.json");
+        }
+    }
+}
+
+#[test]
 fn letters_that_lie_there_already_are_told() {
     let tree = Watched::with(&["src/f", ".standup/run/outbox/1.json", ".standup/run/outbox/.2.json"]);
     told_letter(&tree, "1.json");
