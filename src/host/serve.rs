@@ -162,6 +162,7 @@ fn start(spec: Spec) -> Result<Host, ServeError> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|e| ServeError::io("adopt orphans")(e.into()))?;
     let dir = spec.dir.as_path().to_owned();
+    failpoint::hit("host.begun");
     file::private_dir(&dir)?;
     let lock = Lock::try_take(&dir.join("lock"))?.ok_or(ServeError::Taken)?;
     if record::read_exit(&dir).is_some() {
@@ -273,6 +274,9 @@ fn launch(spec: &Spec, dir: &std::path::Path, pty: &Pty, now: Now) -> Result<(Pr
             let error = ServeError::Fenced { number, own: wanted.number };
             record::write_exit(dir, &ExitRecord::never_ran(spec, now.wall, error.to_string()))?;
             return Err(error);
+        }
+        if record::read_exit(dir).is_some() {
+            return Err(ServeError::GivenUp);
         }
         held = Some(lock);
     }

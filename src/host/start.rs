@@ -82,7 +82,7 @@ pub fn start(spec: &Spec, exe: &Path) -> Result<Address, StartError> {
 }
 
 fn read_line(from: &mut File) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + failpoint::wait("host.patience", PATIENCE);
     let mut line = Vec::new();
     let mut chunk = [0; 1024];
     while !line.ends_with(b"\n") && line.len() < MAX_ANSWER {

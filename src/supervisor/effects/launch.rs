@@ -161,7 +161,7 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     // A host of this name that was made for this launch and lives, or lived, is this very launch,
     // whatever the settings say since: it is not started twice.
     let made_for = again::made_for(world, &wanted);
-    if let Some(started) = again::repeated(world, &wanted.host, &made_for, &voice)? {
+    if let Some(started) = again::repeated(world, &wanted, &made_for, &voice)? {
         return Ok(started);
     }
     let (_, command, program) = made?;
@@ -173,24 +173,32 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     };
     let spec = host_spec(world, &wanted, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
     failpoint::hit("launch.before-start");
-    match host::start(&spec, &world.exe) {
+    begin(world, &wanted, &spec, &voice)
+}
+
+/// Starts the host. One that falls silent is not said to have failed before it is sure to start no agent.
+fn begin(world: &World, wanted: &Wanted, spec: &Spec, voice: &Voice) -> Result<Started, Wrong> {
+    let error = match host::start(spec, &world.exe) {
         Ok(address) => {
             failpoint::hit("launch.started");
             let facts = HostFacts {
-                id: wanted.host,
+                id: wanted.host.clone(),
                 nonce: address.nonce,
                 host: Proc { pid: address.host.pid, start: address.host.start },
                 agent: Proc { pid: address.agent.pid, start: address.agent.start },
             };
-            Ok(Started::Lives { facts, voice })
+            return Ok(Started::Lives { facts, voice: Box::new(voice.clone()) });
         }
-        Err(error) => {
-            // Another start of this very host was on its way, or this one goes on in silence.
-            let taken = matches!(&error, StartError::Refused { failure } if failure.code == TAKEN);
-            let unknown = taken || matches!(error, StartError::Silent { .. });
-            let started = if unknown { again::repeated(world, &wanted.host, &made_for, &voice)? } else { None };
-            started.ok_or_else(|| ("launch", chain(&error)))
-        }
+        Err(error) => error,
+    };
+    // Another start of this very host was on its way, or this one goes on in silence.
+    let taken = matches!(&error, StartError::Refused { failure } if failure.code == TAKEN);
+    if !(taken || matches!(error, StartError::Silent { .. })) {
+        return Err(("launch", chain(&error)));
+    }
+    match again::repeated(world, wanted, &spec.made_for, voice)? {
+        Some(started) => Ok(started),
+        None => again::give_up(world, wanted, &spec.made_for, voice, chain(&error)),
     }
 }
 
