@@ -34,6 +34,7 @@ use crate::os::clock;
 use crate::os::failpoint;
 use crate::os::file::{self, FileError};
 use crate::store::log::{Log, TextDigest};
+use crate::watch::own;
 use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
 
 use super::super::environment;
@@ -42,7 +43,7 @@ use super::super::surroundings::FoundAgent;
 use super::super::usage;
 use super::super::world::World;
 use super::check::observe;
-use super::prepare::{run_dir, site_of};
+use super::prepare::site_of;
 use super::survey::{plan_file, plan_in};
 use super::{blocking, chain};
 
@@ -61,6 +62,9 @@ const COMING_UP_LOOK: Duration = Duration::from_millis(20);
 
 /// What a host says where another one of its name holds the lock.
 const TAKEN: &str = "taken";
+
+/// The brief, in the attempt's own folder.
+const BRIEF: &str = "brief.md";
 
 /// The user's own preamble, in the folder of settings.
 const PREAMBLE: &str = "preamble.md";
@@ -232,8 +236,11 @@ fn prove(world: &World, wanted: &Wanted) -> Result<(), Wrong> {
     let site = site_of(world, &wanted.worktree);
     site.require_intact().map_err(|e| wrong(&e))?;
     let brief = brief_text(world, &wanted.spec).map_err(|e| ("launch", e))?;
-    let dir = run_dir(&wanted.worktree).map_err(|e| wrong(&e))?;
-    file::write_atomic(&dir.join("brief.md"), brief.as_bytes(), 0o644).map_err(|e| wrong(&e))
+    // An agent that ran here before may have left anything in the place of these folders.
+    own::make(&wanted.worktree).and_then(|()| own::leave(&wanted.worktree, BRIEF, brief.as_bytes())).map_err(|e| {
+        let hint = e.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        ("worktree", format!("{}{hint}", chain(&e)))
+    })
 }
 
 fn brief_text(world: &World, spec: &TaskSpec) -> Result<String, String> {
@@ -251,7 +258,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
     };
     let site = site_of(world, &wanted.worktree);
     let roots = grant::roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
-    let brief = crate::store::layout::run_dir(&wanted.worktree).join("brief.md");
+    let brief = crate::store::layout::run_dir(&wanted.worktree).join(BRIEF);
     let resume = wanted.session.as_deref().filter(|_| wanted.resume);
     let notify = notify_of(world, wanted, found);
     let own_settings = own_settings(wanted, found)?;
@@ -313,7 +320,7 @@ pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wro
     let off_limits: Vec<String> =
         settings.off_limits.iter().chain(&wanted.spec.off_limits).map(ToString::to_string).collect();
     let checks: Vec<String> = settings.verify.checks.iter().chain(&wanted.spec.checks).map(|c| c.run.clone()).collect();
-    let brief_path = crate::store::layout::run_dir(&wanted.worktree).join("brief.md").display().to_string();
+    let brief_path = crate::store::layout::run_dir(&wanted.worktree).join(BRIEF).display().to_string();
     let told = Preamble {
         task: wanted.attempt.task,
         title: &wanted.spec.title,
