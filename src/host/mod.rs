@@ -11,6 +11,7 @@ mod ask;
 mod entry;
 mod fence;
 mod input;
+mod inside;
 mod lease;
 mod locks;
 mod osc;

@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::process::WaitOptions;
 
 use super::input::Input;
+use super::inside::inside;
 use super::lease::Lease;
 use super::osc::Cutter;
 use super::peer::Peer;
@@ -98,6 +99,8 @@ pub(super) struct Host {
     /// The client that typed or resized last.
     pub(super) active: Option<u64>,
     pub(super) lease: Lease,
+    /// When watchers were told of a peer that only looks.
+    pub(super) held_off_at: Option<Instant>,
     pub(super) read_buffer: Vec<u8>,
     pub(super) frame_buffer: Vec<u8>,
 
@@ -242,6 +245,7 @@ impl Host {
             next_peer: 1,
             active: None,
             lease: Lease::default(),
+            held_off_at: None,
             read_buffer: Vec::new(),
             frame_buffer: Vec::new(),
             seq: 0,
@@ -471,7 +475,8 @@ impl Host {
             if self.peers.len() >= MAX_PEERS || socket::require_own_peer(&stream).is_err() {
                 continue;
             }
-            self.peers.push(Peer::new(self.next_peer, stream, now));
+            let inside = inside(&stream, &self.spec);
+            self.peers.push(Peer::new(self.next_peer, stream, inside, now));
             self.next_peer += 1;
         }
     }
