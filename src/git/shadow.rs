@@ -21,6 +21,7 @@ use crate::model::name::{BranchName, Oid};
 use crate::model::time::Wall;
 
 mod since;
+mod unseen;
 
 pub use since::Stand;
 

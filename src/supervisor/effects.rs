@@ -3,6 +3,7 @@
 //! What happens when an order is given again is written beside each [`Action`].
 
 mod check;
+mod hidden;
 mod launch;
 mod prepare;
 mod preview;

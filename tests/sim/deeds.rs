@@ -307,6 +307,6 @@ impl World {
         });
         let life = self.life;
         let high = if self.rng.percent(10) { 20_000 } else { 1_000 };
-        self.after(0, high, Due::Deed { life, order });
+        self.after(0, high, Due::Deed { life, order: Box::new(order) });
     }
 }

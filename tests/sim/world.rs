@@ -27,7 +27,7 @@ pub(crate) enum Due {
     /// An input reaches the supervisor, if it is still the same one.
     Deliver { life: u64, input: Box<Input> },
     /// A deed of a supervisor, if it still lives.
-    Deed { life: u64, order: Order },
+    Deed { life: u64, order: Box<Order> },
     /// A spawned host starts its agent, whoever still lives.
     Up { host: HostId },
     /// An agent goes on.
@@ -262,7 +262,7 @@ impl World {
     pub(crate) fn happen(&mut self, due: Due) -> Option<Input> {
         match due {
             Due::Deliver { life, input } => return (life == self.life).then_some(*input),
-            Due::Deed { life, order } if life == self.life => self.do_deed(order),
+            Due::Deed { life, order } if life == self.life => self.do_deed(*order),
             Due::Deed { .. } => {}
             Due::Up { host } => self.host_up(&host),
             Due::Agent { host, launch, act } => {

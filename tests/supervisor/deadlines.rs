@@ -13,7 +13,7 @@ use standup::model::rhythm::{LimitName, NudgeWay};
 use standup::os::process::ProcessId;
 use standup::store::layout;
 
-use crate::scene::{Scene, id, poll, resting, scripted};
+use crate::scene::{Scene, git, id, poll, resting, scripted};
 
 /// Writes a check-in as an agent without any tool does.
 const REPORT: &str = r#"
@@ -290,4 +290,37 @@ fn nobody_is_late_by_time_in_which_everything_stood_still() {
     all.iter().rev().for_each(|process| assert!(process.signal(Signal::CONT)));
     scene.until("the report", |b| !b.tasks[&id(1)].check_ins.is_empty());
     assert!(!missed(&scene), "it could not have reported in time");
+}
+
+#[test]
+fn a_touch_of_what_git_ignores_and_is_off_limits_is_found_at_a_check_in() {
+    let script = format!(
+        "{REPORT} cp .env copy; cat copy > .env; touch secrets/kept; echo x > src/a.pyc; report working one one; \
+         while [ ! -e $STANDUP_DIR/go ]; do echo .; sleep 0.05; done; \
+         echo more >> .env; echo new > secrets/key; rm secrets/gone; report working two two; stay"
+    );
+    let more = "[worktrees]\ncopy = [\".env\"]\nsetup = [\"mkdir -p secrets; echo 1 > secrets/kept; echo 1 > secrets/gone\"]\n\
+                [boundaries]\noff_limits = [\".env\", \"secrets/**\", \"src/**\", \"**/.envrc\"]\n\
+                [limits]\noff_limits = \"ask\"\n";
+    let mut scene = Scene::new(&(scripted(&script) + more));
+    for (file, text) in [(".gitignore", ".env\nsecrets/\n*.pyc\n"), (".env", "one\n"), ("src/a.py", "pass\n")] {
+        let path = scene.repo().join(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("mkdir");
+        std::fs::write(path, text).expect("write");
+    }
+    git(&scene.repo(), &["add", "-A"]);
+    git(&scene.repo(), &["commit", "-qm", "rules"]);
+    scene.start();
+    scene.live(1);
+    let reports = |b: &Board| b.tasks[&id(1)].check_ins.iter().filter(|c| c.beside.facts.is_some()).count();
+    let board = scene.until("the first report", |b| reports(b) == 1);
+    let touched = |b: &Board| b.tasks[&id(1)].attempt().expect("attempt").touched.clone();
+    assert_eq!(touched(&board), [""; 0], "the same bytes, and what a check makes as well");
+    // How they were is known to the next supervisor.
+    scene.kill();
+    scene.start();
+    scene.signal_file(1, "go");
+    let board = scene.until("the second report", |b| reports(b) == 2);
+    assert_eq!(touched(&board), [".env", "secrets/gone", "secrets/key"]);
+    assert_eq!(board.tasks[&id(1)].needs_you.as_ref().map(|n| n.kind), Some(NeedKind::OffLimits));
 }

@@ -1,6 +1,7 @@
 //! Running the checks of an attempt, bound to the bytes they ran on.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,7 +23,7 @@ use super::super::environment;
 use super::super::hosts::Ask;
 use super::super::world::{Look, World};
 use super::prepare::end_marked;
-use super::{blocking, chain};
+use super::{blocking, chain, hidden};
 
 /// How many paths that are off-limits are told: the first is one too many.
 const MAX_TOUCHED: usize = 100;
@@ -157,7 +158,9 @@ fn off_limits(
     let changes = look.shadow.changed_paths(found?);
     let changes = changes.inspect_err(|error| tracing::info!(%attempt, %error, "cannot list what changed")).ok()?;
     let paths = changes.iter().flat_map(|c| std::iter::once(&c.path).chain(&c.from)).map(PathBuf::as_path);
-    let touched = matching(&patterns, paths);
+    let hidden = hidden::changed(world, attempt, look, &patterns);
+    let touched: BTreeSet<&Path> =
+        matching(&patterns, paths).into_iter().chain(hidden.iter().map(PathBuf::as_path)).collect();
     let paths = touched.into_iter().take(MAX_TOUCHED).map(|path| path.to_string_lossy().into_owned()).collect();
     // What was put off-limits meanwhile is looked for by whoever was told of it, and perhaps before.
     (patterns == world.off_limits(attempt)).then_some(Observation::OffLimits { paths })

@@ -25,7 +25,7 @@ use crate::model::action::{Action, Ended, Outcome};
 use crate::model::attempt::{HostFacts, Proc};
 use crate::model::id::AttemptId;
 use crate::model::input::{HostFound, Input, Observation};
-use crate::model::name::{AgentName, BranchName, HostId};
+use crate::model::name::{AgentName, BranchName, HostId, Pattern};
 use crate::model::settings::{Mode, PromptVia};
 use crate::model::state::RunKind;
 use crate::model::task::TaskSpec;
@@ -34,7 +34,7 @@ use crate::os::clock;
 use crate::os::failpoint;
 use crate::os::file::{self, FileError};
 use crate::store::log::{Log, TextDigest};
-use crate::watch::own;
+use crate::watch::own::{self, OwnError};
 use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
 
 use super::super::environment;
@@ -45,7 +45,7 @@ use super::super::world::World;
 use super::check::observe;
 use super::prepare::site_of;
 use super::survey::{plan_file, plan_in};
-use super::{blocking, chain};
+use super::{blocking, chain, hidden};
 
 /// The terminal an agent starts in, before anybody attaches.
 const SIZE: Size = Size { rows: 40, cols: 120 };
@@ -114,39 +114,7 @@ enum Started {
 pub(super) type Wrong = (&'static str, String);
 
 fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, Wrong> {
-    let Action::Launch {
-        host,
-        agent,
-        mode,
-        spec,
-        worktree,
-        branch,
-        session,
-        resume,
-        prompt,
-        ports,
-        plans,
-        plan,
-        planned_at,
-    } = action
-    else {
-        return Err(("launch", "not an order to launch".into()));
-    };
-    let wanted = Wanted {
-        attempt,
-        host,
-        mode,
-        spec: *spec,
-        worktree,
-        branch,
-        session,
-        resume,
-        prompt,
-        ports,
-        plans,
-        plan,
-        planned_at,
-    };
+    let (wanted, agent) = ordered(attempt, action)?;
     let made = require_agent(world, &agent).and_then(|found| {
         let (command, program) = command(world, &wanted, &found)?;
         Ok((found, command, program))
@@ -206,6 +174,44 @@ fn begin(world: &World, wanted: &Wanted, spec: &Spec, voice: &Voice) -> Result<S
     }
 }
 
+/// The particulars of an order, and who is to carry it out.
+fn ordered(attempt: AttemptId, action: Action) -> Result<(Wanted, AgentName), Wrong> {
+    let Action::Launch {
+        host,
+        agent,
+        mode,
+        spec,
+        worktree,
+        branch,
+        session,
+        resume,
+        prompt,
+        ports,
+        plans,
+        plan,
+        planned_at,
+    } = action
+    else {
+        return Err(("launch", "not an order to launch".into()));
+    };
+    let wanted = Wanted {
+        attempt,
+        host,
+        mode,
+        spec: *spec,
+        worktree,
+        branch,
+        session,
+        resume,
+        prompt,
+        ports,
+        plans,
+        plan,
+        planned_at,
+    };
+    Ok((wanted, agent))
+}
+
 pub(super) struct Wanted {
     pub(super) attempt: AttemptId,
     pub(super) host: HostId,
@@ -237,10 +243,16 @@ fn prove(world: &World, wanted: &Wanted) -> Result<(), Wrong> {
     site.require_intact().map_err(|e| wrong(&e))?;
     let brief = brief_text(world, &wanted.spec).map_err(|e| ("launch", e))?;
     // An agent that ran here before may have left anything in the place of these folders.
-    own::make(&wanted.worktree).and_then(|()| own::leave(&wanted.worktree, BRIEF, brief.as_bytes())).map_err(|e| {
+    let not_own = |e: OwnError| {
         let hint = e.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
         ("worktree", format!("{}{hint}", chain(&e)))
-    })
+    };
+    own::make(&wanted.worktree).map_err(not_own)?;
+    if let Some(look) = world.look(wanted.attempt) {
+        // As they are before it can have changed them.
+        let _ = hidden::changed(world, wanted.attempt, &look, &off_limits(world, wanted));
+    }
+    own::leave(&wanted.worktree, BRIEF, brief.as_bytes()).map_err(not_own)
 }
 
 fn brief_text(world: &World, spec: &TaskSpec) -> Result<String, String> {
@@ -306,6 +318,10 @@ fn own_settings(wanted: &Wanted, found: &FoundAgent) -> Result<Option<String>, W
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+fn off_limits(world: &World, wanted: &Wanted) -> Vec<Pattern> {
+    world.loaded().effective.settings.off_limits.iter().chain(&wanted.spec.off_limits).cloned().collect()
+}
+
 /// What the agent is told first: how to report, where it may work, and the brief.
 pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wrong> {
     let wrong = |e: &dyn std::error::Error| ("launch", chain(e));
@@ -317,8 +333,7 @@ pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wro
     };
     let loaded = world.loaded();
     let settings = &loaded.effective.settings;
-    let off_limits: Vec<String> =
-        settings.off_limits.iter().chain(&wanted.spec.off_limits).map(ToString::to_string).collect();
+    let off_limits: Vec<String> = off_limits(world, wanted).iter().map(ToString::to_string).collect();
     let checks: Vec<String> = settings.verify.checks.iter().chain(&wanted.spec.checks).map(|c| c.run.clone()).collect();
     let brief_path = crate::store::layout::run_dir(&wanted.worktree).join(BRIEF).display().to_string();
     let told = Preamble {
