@@ -1,7 +1,7 @@
 //! Removes lock files that killed programs left.
 //!
 //! **Invariant:** a lock that a living process has open, or that a living git at work in that
-//! place may own, is not touched. Must not know: what is locked.
+//! place may own, is not touched, nor one behind a link. Must not know: what is locked.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,6 +31,10 @@ pub(super) fn sweep(dirs: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 fn locks_in(dir: &Path) -> Vec<(PathBuf, (u64, u64))> {
+    // The agent could write there: what lies behind a link is not its own.
+    if !fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
+        return Vec::new();
+    }
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let paths = entries.flatten().take(MAX_ENTRIES).map(|entry| entry.path());
     paths
@@ -88,6 +92,17 @@ mod tests {
         assert!(path("HEAD.lock").exists() && path("index").exists() && path("dir.lock").exists());
         drop(held);
         assert_eq!(sweep(&[dir.path().to_owned()]), [path("HEAD.lock")]);
+    }
+
+    #[test]
+    fn a_folder_that_became_a_link_is_not_swept() {
+        let (dir, other) = (tempfile::tempdir().expect("temp dir"), tempfile::tempdir().expect("temp dir"));
+        let lock = other.path().join("index.lock");
+        fs::write(&lock, b"").expect("write");
+        let link = dir.path().join("admin");
+        std::os::unix::fs::symlink(other.path(), &link).expect("link");
+        assert_eq!(sweep(&[link]), Vec::<PathBuf>::new());
+        assert!(lock.exists());
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod ask;
 mod entry;
 mod fence;
 mod input;
+mod inside;
 mod lease;
 mod locks;
 mod osc;
@@ -34,7 +35,7 @@ use std::path::PathBuf;
 
 pub use ask::ask_to_stop;
 pub use entry::main;
-pub use fence::raise_fence;
+pub use fence::{Silent, give_up, raise_fence};
 pub use record::{ExitRecord, Running};
 pub use start::{StartError, start};
 pub use sweep::kill_leftovers;
@@ -52,6 +53,8 @@ enum ServeError {
     Taken,
     #[error("this host has run already; its exit record is in the folder")]
     Ended,
+    #[error("this start was given up before it could start an agent")]
+    GivenUp,
     #[error("attempt {own} was given up for attempt {number}")]
     Fenced { number: u64, own: u64 },
     #[error("cannot start {}", program.display())]
@@ -83,6 +86,7 @@ impl ServeError {
             Self::Spec(_) => "spec",
             Self::Taken => "taken",
             Self::Ended => "ended",
+            Self::GivenUp => "given-up",
             Self::Fenced { .. } => "fenced",
             Self::Spawn { .. } => "spawn",
             Self::Io { .. } | Self::File(_) | Self::Socket(_) => "io",

@@ -48,6 +48,8 @@ pub(super) struct Peer {
     sent: usize,
     queued: usize,
     hello_by: Instant,
+    /// What it is called where it runs inside of an agent's host: it only looks.
+    pub(super) inside: Option<String>,
     pub(super) role: Option<Role>,
     pub(super) readonly: bool,
     pub(super) size: Option<Size>,
@@ -69,7 +71,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(id: u64, stream: UnixStream, now: Instant) -> Self {
+    pub(super) fn new(id: u64, stream: UnixStream, inside: Option<String>, now: Instant) -> Self {
         Self {
             id,
             stream,
@@ -78,6 +80,7 @@ impl Peer {
             sent: 0,
             queued: 0,
             hello_by: now + HELLO,
+            inside,
             role: None,
             readonly: false,
             size: None,

@@ -92,10 +92,15 @@ pub struct ExitRecord {
 impl ExitRecord {
     /// A record of a start that came to nothing.
     pub(super) fn never_ran(spec: &Spec, now: Wall, error: String) -> Self {
+        Self::of_nothing(&spec.id, &spec.nonce, &spec.made_for, now, error)
+    }
+
+    /// The same, without its spec.
+    pub(super) fn of_nothing(id: &HostId, nonce: &str, made_for: &str, now: Wall, error: String) -> Self {
         Self {
             schema: SCHEMA,
-            id: spec.id.clone(),
-            nonce: spec.nonce.clone(),
+            id: id.clone(),
+            nonce: nonce.to_owned(),
             code: None,
             signal: None,
             error: Some(error),
@@ -108,7 +113,7 @@ impl ExitRecord {
             leftovers: 0,
             locks_removed: Vec::new(),
             cpu_ms: None,
-            made_for: spec.made_for.clone(),
+            made_for: made_for.to_owned(),
         }
     }
 }
@@ -199,6 +204,11 @@ pub(super) fn write_exit(dir: &Path, record: &ExitRecord) -> Result<(), FileErro
         Ok(file) if json.len() <= ROOM => write_reserved(dir, file, &path, &json),
         _ => file::write_atomic(&path, &json, 0o600),
     }
+}
+
+/// Writes `status.json`, durable, for a host that never came up. The room set aside is that host's.
+pub(super) fn write_given_up(dir: &Path, record: &ExitRecord) -> Result<(), FileError> {
+    file::write_atomic(&dir.join("status.json"), &to_json(record), 0o600)
 }
 
 /// Over the bytes that are there: it takes no more room, and blanks may follow JSON.

@@ -54,6 +54,9 @@ impl Host {
 
     fn on_frame(&mut self, id: u64, frame: ToHost, now: Instant) {
         let Some(role) = self.peer(id).map(|peer| peer.role) else { return };
+        if self.holds_off(id, &frame, now) {
+            return;
+        }
         match (role, frame) {
             (None, ToHost::Hello(hello)) => self.on_hello(id, &hello, now),
             // A second hello, or anything before the first.
@@ -113,7 +116,9 @@ impl Host {
         };
         let is_client = hello.role == Role::Client;
         let takes = hello.features & feature::TAKES != 0;
-        let types = is_client && !hello.readonly && self.comes_to_type(id, takes);
+        let is_inside = self.peer(id).is_some_and(|peer| peer.inside.is_some());
+        let readonly = hello.readonly || is_inside;
+        let types = is_client && !readonly && self.comes_to_type(id, takes);
         if let Some(size) = hello.size.filter(|_| types) {
             self.active = Some(id);
             self.resize(size, id, now);
@@ -124,7 +129,7 @@ impl Host {
         let features = subreaper | feature::LEASE;
         let Some(peer) = self.peer(id) else { return };
         peer.role = Some(hello.role);
-        peer.readonly = hello.readonly;
+        peer.readonly = readonly;
         peer.size = hello.size;
         peer.scrollback = hello.scrollback;
         (peer.takes, peer.knows_leases) = (takes, hello.features & feature::LEASE != 0);
@@ -134,6 +139,9 @@ impl Host {
                 self.tell_who_types();
                 self.paint(id, SnapshotReason::Attach, now);
                 self.tell_clients(Some(id));
+                if is_inside && !hello.readonly {
+                    self.tell_looking(id, now);
+                }
             }
             Role::Watcher => {
                 peer.flush();

@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::process::WaitOptions;
 
 use super::input::Input;
+use super::inside::inside;
 use super::lease::Lease;
 use super::osc::Cutter;
 use super::peer::Peer;
@@ -98,6 +99,8 @@ pub(super) struct Host {
     /// The client that typed or resized last.
     pub(super) active: Option<u64>,
     pub(super) lease: Lease,
+    /// When watchers were told of a peer that only looks.
+    pub(super) held_off_at: Option<Instant>,
     pub(super) read_buffer: Vec<u8>,
     pub(super) frame_buffer: Vec<u8>,
 
@@ -162,6 +165,7 @@ fn start(spec: Spec) -> Result<Host, ServeError> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|e| ServeError::io("adopt orphans")(e.into()))?;
     let dir = spec.dir.as_path().to_owned();
+    failpoint::hit("host.begun");
     file::private_dir(&dir)?;
     let lock = Lock::try_take(&dir.join("lock"))?.ok_or(ServeError::Taken)?;
     if record::read_exit(&dir).is_some() {
@@ -241,6 +245,7 @@ impl Host {
             next_peer: 1,
             active: None,
             lease: Lease::default(),
+            held_off_at: None,
             read_buffer: Vec::new(),
             frame_buffer: Vec::new(),
             seq: 0,
@@ -273,6 +278,9 @@ fn launch(spec: &Spec, dir: &std::path::Path, pty: &Pty, now: Now) -> Result<(Pr
             let error = ServeError::Fenced { number, own: wanted.number };
             record::write_exit(dir, &ExitRecord::never_ran(spec, now.wall, error.to_string()))?;
             return Err(error);
+        }
+        if record::read_exit(dir).is_some() {
+            return Err(ServeError::GivenUp);
         }
         held = Some(lock);
     }
@@ -467,7 +475,8 @@ impl Host {
             if self.peers.len() >= MAX_PEERS || socket::require_own_peer(&stream).is_err() {
                 continue;
             }
-            self.peers.push(Peer::new(self.next_peer, stream, now));
+            let inside = inside(&stream, &self.spec);
+            self.peers.push(Peer::new(self.next_peer, stream, inside, now));
             self.next_peer += 1;
         }
     }

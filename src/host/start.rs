@@ -24,7 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MAX_ANSWER: usize = 64 << 10;
 
 /// A host of its own, small binary beside the main one.
-const SMALL: &str = "standup-host";
+pub(super) const SMALL: &str = "standup-host";
+
+/// What the main program is told to be one.
+pub(super) const HOST_VERB: &str = "__host";
 
 /// Why no host was started.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +62,7 @@ pub enum StartError {
 /// [`StartError`].
 pub fn start(spec: &Spec, exe: &Path) -> Result<Address, StartError> {
     let small = exe.with_file_name(SMALL);
-    let (program, args): (&Path, &[&str]) = if small.is_file() { (&small, &[]) } else { (exe, &["__host"]) };
+    let (program, args): (&Path, &[&str]) = if small.is_file() { (&small, &[]) } else { (exe, &[HOST_VERB]) };
     let keep: Vec<i32> = spec.slot_fd.into_iter().collect();
     let mut child =
         spawn_detached(program, args, &keep).map_err(|source| StartError::Run { exe: program.to_owned(), source })?;
@@ -82,7 +85,7 @@ pub fn start(spec: &Spec, exe: &Path) -> Result<Address, StartError> {
 }
 
 fn read_line(from: &mut File) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + failpoint::wait("host.patience", PATIENCE);
     let mut line = Vec::new();
     let mut chunk = [0; 1024];
     while !line.ends_with(b"\n") && line.len() < MAX_ANSWER {

@@ -2,12 +2,17 @@
 //!
 //! `STANDUP_FAILPOINT=name:abort` ends the process there as `kill -9` would;
 //! `name:pause:<file>` makes that file and waits until it is removed.
+//! `STANDUP_FAILPOINT_WAITS=name:ms`, blanks between several, makes waits other than they are.
 //! **Invariant:** without the feature `failpoints`, which releases are built without, nothing of
 //! this is compiled. Must not know: what any of the places means.
 
 /// The variable that names the place and what happens there.
 #[cfg(feature = "failpoints")]
 const VARIABLE: &str = "STANDUP_FAILPOINT";
+
+/// The variable that names waits and their milliseconds.
+#[cfg(feature = "failpoints")]
+const WAITS: &str = "STANDUP_FAILPOINT_WAITS";
 
 /// A process that stands still looks for its release this often.
 #[cfg(feature = "failpoints")]
@@ -44,3 +49,21 @@ pub fn hit(name: &str) {
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub fn hit(_name: &str) {}
+
+/// How long something of this name is waited for: as usual, unless a test asked for another time.
+#[cfg(feature = "failpoints")]
+#[must_use]
+pub fn wait(name: &str, usual: std::time::Duration) -> std::time::Duration {
+    let wanted = std::env::var(WAITS).unwrap_or_default();
+    let mut named = wanted.split_ascii_whitespace().filter_map(|one| one.split_once(':'));
+    let ms = named.find(|(of, _)| *of == name).and_then(|(_, ms)| ms.parse().ok());
+    ms.map_or(usual, std::time::Duration::from_millis)
+}
+
+/// How long something is waited for: as usual.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+#[must_use]
+pub fn wait(_name: &str, usual: std::time::Duration) -> std::time::Duration {
+    usual
+}

@@ -15,6 +15,7 @@ mod engine;
 mod ignores;
 pub mod inbox;
 pub mod outbox;
+pub mod own;
 mod poll;
 mod source;
 mod walk;

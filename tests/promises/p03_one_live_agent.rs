@@ -7,6 +7,7 @@ use standup::model::attempt::{End, Phase};
 use standup::model::board::Board;
 use standup::model::id::AttemptNo;
 use standup::model::input::Command as Wish;
+use standup::os::process;
 
 use crate::scene::{Scene, git, id, pids, poll, runs, scripted, trials};
 
@@ -41,6 +42,9 @@ const SUPERVISOR: [&str; 12] = [
 /// Where a host dies or stands still.
 const HOST: [&str; 3] = ["host.locked", "host.spawned", "host.recorded"];
 
+/// Makes those who start a host give it up soon.
+const IMPATIENT: (&str, &str) = ("STANDUP_FAILPOINT_WAITS", "host.patience:200 launch.coming-up:400");
+
 struct Story {
     scene: Scene,
     home: PathBuf,
@@ -49,9 +53,13 @@ struct Story {
 impl Story {
     /// One task, and a supervisor with a fault in it.
     fn begin(fault: &str) -> Self {
+        Self::begin_with(&[("STANDUP_FAILPOINT", fault)])
+    }
+
+    fn begin_with(env: &[(&str, &str)]) -> Self {
         let mut scene = Scene::new(&scripted(AGENT));
         let home = scene.home().to_owned();
-        scene.start_with(&[("STANDUP_FAILPOINT", fault)]);
+        scene.start_with(env);
         scene.start_tasks(1);
         Self { scene, home }
     }
@@ -137,6 +145,47 @@ fn a_host_is_killed_at_every_boundary_and_the_task_tried_again() {
             story.is_whole(2);
         }
     }
+}
+
+#[test]
+fn a_host_that_was_given_up_starts_nothing_once_it_goes_on() {
+    for at in ["host.begun", "host.locked"] {
+        let hold = tempfile::tempdir().expect("temp dir");
+        let file = hold.path().join("held");
+        let fault = format!("{at}:pause:{}", file.display());
+        let mut story = Story::begin_with(&[("STANDUP_FAILPOINT", &fault), IMPATIENT]);
+        poll(at, || file.exists());
+        let end = |b: &Board| b.tasks[&id(1)].attempt().and_then(|a| a.end().cloned());
+        let board = story.scene.until(at, |b| end(b).is_some());
+        assert!(matches!(end(&board), Some(End::Failed { .. })), "{at}: {:?}", end(&board));
+        // The next supervisor's own hosts do not stand still.
+        story.scene.kill();
+        story.scene.start();
+        std::fs::remove_file(&file).expect("let go");
+        let late = format!("STANDUP_FAILPOINT={fault}");
+        poll("its decision", || process::marked(&late).is_empty() || !story.started().is_empty());
+        assert_eq!(story.started(), Vec::<u32>::new(), "{at}: it was told to have failed, and starts its agent");
+        story.scene.wish(Wish::Retry { task: id(1), agent: None }).expect("retry");
+        story.comes_to_an_end(at);
+        assert_eq!(story.started().len(), 1, "{at}");
+        story.is_whole(2);
+    }
+}
+
+#[test]
+fn an_agent_that_runs_already_is_not_told_to_have_failed() {
+    let hold = tempfile::tempdir().expect("temp dir");
+    let file = hold.path().join("held");
+    let fault = format!("host.spawned:pause:{}", file.display());
+    let story = Story::begin_with(&[("STANDUP_FAILPOINT", &fault), IMPATIENT]);
+    poll("the agent", || file.exists());
+    let ended = || story.scene.attempt(1).end().is_some();
+    poll("the end of all patience", || story.scene.log().contains("neither comes up nor ends") || ended());
+    assert!(!ended(), "it was told to have failed, and its agent runs");
+    std::fs::remove_file(&file).expect("let go");
+    story.comes_to_an_end("host.spawned");
+    assert_eq!(story.started().len(), 1);
+    story.is_whole(1);
 }
 
 #[test]

@@ -352,3 +352,42 @@ fn a_base_that_vanishes_holds_what_waits_until_it_is_back() {
     git(&scene.repo(), &["checkout", "-q", "main"]);
     scene.until("both", |b| [1, 2].iter().all(|n| b.tasks[&id(*n)].attempt().is_some_and(|a| a.base_oid.is_some())));
 }
+
+#[test]
+fn nothing_is_written_through_a_link_that_an_agent_left_in_place_of_its_folder() {
+    // Once in place of the last folder, once of the one above it, once of a file.
+    let planted = [
+        "rm -rf .standup/run; ln -s $HOME/victim .standup/run",
+        "rm -rf .standup; ln -s $HOME/victim .standup",
+        "rm -rf .standup/run/inbox; ln -s $HOME/victim .standup/run/inbox",
+    ];
+    for plant in planted {
+        let mut scene = Scene::new(&scripted(&format!("touch $HOME/ran; {plant}; exit 1")));
+        let victim = scene.home().join("victim");
+        std::fs::create_dir_all(victim.join("run")).expect("mkdir");
+        scene.start();
+        scene.start_tasks(1);
+        let over = |b: &Board| b.tasks[&id(1)].attempt().is_some_and(|a| a.end().is_some());
+        scene.until("the planted link", over);
+        std::fs::remove_file(scene.home().join("ran")).expect("it ran");
+        scene.wish(Wish::Start { task: id(1) }).expect("start");
+        let again = |b: &Board| over(b) && b.tasks[&id(1)].attempt().is_some_and(|a| a.launches == 2);
+        let board = scene.until("the next end", again);
+        let names = |dir: &std::path::Path| std::fs::read_dir(dir).expect("list").count();
+        assert_eq!((names(&victim), names(&victim.join("run"))), (1, 0), "{plant}: written through the link");
+        assert!(!scene.home().join("ran").exists(), "{plant}: an agent was started");
+        let need = board.tasks[&id(1)].needs_you.clone().expect("need");
+        assert!(need.question.contains("is not a folder of its own"), "{plant}: {}", need.question);
+        // It says what to do; done, the agent starts.
+        std::fs::remove_file(need_path(&need.question)).expect("the named link");
+        scene.wish(Wish::Start { task: id(1) }).expect("start");
+        poll("the agent", || scene.home().join("ran").exists());
+        scene.until("its end", |b| over(b) && b.tasks[&id(1)].attempt().is_some_and(|a| a.launches == 3));
+    }
+}
+
+/// The path in the command of a hint.
+fn need_path(question: &str) -> std::path::PathBuf {
+    let (_, path) = question.split_once("hint: rm ").expect("a hint");
+    path.lines().next().expect("a path").into()
+}

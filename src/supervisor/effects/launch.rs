@@ -34,6 +34,7 @@ use crate::os::clock;
 use crate::os::failpoint;
 use crate::os::file::{self, FileError};
 use crate::store::log::{Log, TextDigest};
+use crate::watch::own::{self, OwnError};
 use crate::wire::host::{Answer, Bytes, Fence, SPEC_SCHEMA, Size, Spec};
 
 use super::super::environment;
@@ -42,7 +43,7 @@ use super::super::surroundings::FoundAgent;
 use super::super::usage;
 use super::super::world::World;
 use super::check::observe;
-use super::prepare::{run_dir, site_of};
+use super::prepare::site_of;
 use super::survey::{plan_file, plan_in};
 use super::{blocking, chain, hidden};
 
@@ -61,6 +62,9 @@ const COMING_UP_LOOK: Duration = Duration::from_millis(20);
 
 /// What a host says where another one of its name holds the lock.
 const TAKEN: &str = "taken";
+
+/// The brief, in the attempt's own folder.
+const BRIEF: &str = "brief.md";
 
 /// The user's own preamble, in the folder of settings.
 const PREAMBLE: &str = "preamble.md";
@@ -134,7 +138,7 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     // A host of this name that was made for this launch and lives, or lived, is this very launch,
     // whatever the settings say since: it is not started twice.
     let made_for = again::made_for(world, &wanted);
-    if let Some(started) = again::repeated(world, &wanted.host, &made_for, &voice)? {
+    if let Some(started) = again::repeated(world, &wanted, &made_for, &voice)? {
         return Ok(started);
     }
     let (_, command, program) = made?;
@@ -146,24 +150,32 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     };
     let spec = host_spec(world, &wanted, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
     failpoint::hit("launch.before-start");
-    match host::start(&spec, &world.exe) {
+    begin(world, &wanted, &spec, &voice)
+}
+
+/// Starts the host. One that falls silent is not said to have failed before it is sure to start no agent.
+fn begin(world: &World, wanted: &Wanted, spec: &Spec, voice: &Voice) -> Result<Started, Wrong> {
+    let error = match host::start(spec, &world.exe) {
         Ok(address) => {
             failpoint::hit("launch.started");
             let facts = HostFacts {
-                id: wanted.host,
+                id: wanted.host.clone(),
                 nonce: address.nonce,
                 host: Proc { pid: address.host.pid, start: address.host.start },
                 agent: Proc { pid: address.agent.pid, start: address.agent.start },
             };
-            Ok(Started::Lives { facts, voice })
+            return Ok(Started::Lives { facts, voice: Box::new(voice.clone()) });
         }
-        Err(error) => {
-            // Another start of this very host was on its way, or this one goes on in silence.
-            let taken = matches!(&error, StartError::Refused { failure } if failure.code == TAKEN);
-            let unknown = taken || matches!(error, StartError::Silent { .. });
-            let started = if unknown { again::repeated(world, &wanted.host, &made_for, &voice)? } else { None };
-            started.ok_or_else(|| ("launch", chain(&error)))
-        }
+        Err(error) => error,
+    };
+    // Another start of this very host was on its way, or this one goes on in silence.
+    let taken = matches!(&error, StartError::Refused { failure } if failure.code == TAKEN);
+    if !(taken || matches!(error, StartError::Silent { .. })) {
+        return Err(("launch", chain(&error)));
+    }
+    match again::repeated(world, wanted, &spec.made_for, voice)? {
+        Some(started) => Ok(started),
+        None => again::give_up(world, wanted, &spec.made_for, voice, chain(&error)),
     }
 }
 
@@ -235,12 +247,17 @@ fn prove(world: &World, wanted: &Wanted) -> Result<(), Wrong> {
     let site = site_of(world, &wanted.worktree);
     site.require_intact().map_err(|e| wrong(&e))?;
     let brief = brief_text(world, &wanted.spec).map_err(|e| ("launch", e))?;
-    let dir = run_dir(&wanted.worktree).map_err(|e| wrong(&e))?;
+    // An agent that ran here before may have left anything in the place of these folders.
+    let not_own = |e: OwnError| {
+        let hint = e.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        ("worktree", format!("{}{hint}", chain(&e)))
+    };
+    own::make(&wanted.worktree).map_err(not_own)?;
     if let Some(look) = world.look(wanted.attempt) {
         // As they are before it can have changed them.
         let _ = hidden::changed(world, wanted.attempt, &look, &off_limits(world, wanted));
     }
-    file::write_atomic(&dir.join("brief.md"), brief.as_bytes(), 0o644).map_err(|e| wrong(&e))
+    own::leave(&wanted.worktree, BRIEF, brief.as_bytes()).map_err(not_own)
 }
 
 fn brief_text(world: &World, spec: &TaskSpec) -> Result<String, String> {
@@ -258,7 +275,7 @@ pub(super) fn command(world: &World, wanted: &Wanted, found: &FoundAgent) -> Res
     };
     let site = site_of(world, &wanted.worktree);
     let roots = grant::roots(&world.place.repo, &site, &wanted.branch).map_err(|e| ("launch", chain(&e)))?;
-    let brief = crate::store::layout::run_dir(&wanted.worktree).join("brief.md");
+    let brief = crate::store::layout::run_dir(&wanted.worktree).join(BRIEF);
     let resume = wanted.session.as_deref().filter(|_| wanted.resume);
     let notify = notify_of(world, wanted, found);
     let own_settings = own_settings(wanted, found)?;
@@ -323,7 +340,7 @@ pub(super) fn first_prompt(world: &World, wanted: &Wanted) -> Result<String, Wro
     let settings = &loaded.effective.settings;
     let off_limits: Vec<String> = off_limits(world, wanted).iter().map(ToString::to_string).collect();
     let checks: Vec<String> = settings.verify.checks.iter().chain(&wanted.spec.checks).map(|c| c.run.clone()).collect();
-    let brief_path = crate::store::layout::run_dir(&wanted.worktree).join("brief.md").display().to_string();
+    let brief_path = crate::store::layout::run_dir(&wanted.worktree).join(BRIEF).display().to_string();
     let told = Preamble {
         task: wanted.attempt.task,
         title: &wanted.spec.title,

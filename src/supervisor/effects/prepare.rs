@@ -10,7 +10,7 @@ use crate::model::action::{Action, Outcome};
 use crate::model::id::{AttemptId, TaskId};
 use crate::os::failpoint;
 use crate::os::process;
-use crate::store::{fence, layout};
+use crate::store::fence;
 
 use super::super::world::{Look, World};
 use super::chain;
@@ -170,17 +170,4 @@ fn git_failed(task: TaskId, error: &GitError) -> Outcome {
 /// Where the worktree of an attempt lies, and its git folder.
 pub(in super::super) fn site_of(world: &World, worktree: &Path) -> Site {
     worktree::site_of(&world.place.repo, worktree)
-}
-
-/// Our folder in a worktree, made anew where an agent removed it.
-pub(super) fn run_dir(worktree: &Path) -> std::io::Result<std::path::PathBuf> {
-    let dir = layout::run_dir(worktree);
-    for sub in [layout::outbox(worktree), layout::inbox(worktree)] {
-        std::fs::create_dir_all(sub)?;
-    }
-    let ignore = dir.join(".gitignore");
-    if !ignore.exists() {
-        std::fs::write(ignore, "*\n")?;
-    }
-    Ok(dir)
 }

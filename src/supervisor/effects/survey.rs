@@ -8,8 +8,8 @@ use crate::git::shadow::Stand;
 use crate::model::action::Outcome;
 use crate::model::id::AttemptId;
 use crate::model::lease::{Changes, MAX_NAMED, MAX_PLAN, Mark};
-use crate::os::file;
 use crate::store::layout;
+use crate::watch::own;
 
 use super::super::world::{Look, World};
 use super::{blocking, chain};
@@ -48,7 +48,7 @@ pub(in super::super) fn plan_file(worktree: &Path) -> std::path::PathBuf {
 
 /// The plan that an agent left in its file, if it did.
 pub(in super::super) fn plan_in(worktree: &Path) -> Option<String> {
-    let bytes = file::read_bounded(&plan_file(worktree), MAX_PLAN as u64).ok()?;
+    let bytes = own::read(worktree, PLAN, MAX_PLAN)?;
     let text = crate::model::text::clean_lines(&String::from_utf8_lossy(&bytes));
     Some(text).filter(|text| !text.trim().is_empty())
 }

@@ -1,9 +1,12 @@
 //! Messages into the agent's terminal.
 
-use standup::host::typed;
+use std::path::PathBuf;
+
+use standup::host::{raise_fence, typed};
 use standup::os::process::ProcessId;
 use standup::wire::host::{
-    Answer, FromHost, KeyRequest, MsgIds, RefusedWhy, Role, Size, ToHost, TypeRequest, TypedAnswer,
+    Answer, Fence, FromHost, KeyRequest, Lease, MsgIds, RefusedWhy, Role, Size, StopRequest, ToHost, TypeRequest,
+    TypedAnswer,
 };
 
 use super::bench::text;
@@ -226,4 +229,113 @@ fn queries_are_answered_by_the_host_in_their_order_and_kept_from_clients() {
     assert!(!shown.contains("7501") && !shown.contains("\x1b[c") && !shown.contains("\x1b[6n"), "{shown:?}");
     let bytes: String = shown.split_ascii_whitespace().collect();
     assert!(bytes.contains("033]7501;ok033\\033[?6c033[1;2R"), "{shown:?}");
+}
+
+/// Says every line it gets.
+const ECHO: &str = "stty -echo; echo up; while read line; do echo \"<$line>\"; done";
+
+/// Runs [`process_of_an_agent`].
+const INSIDE: &str = "\"$TEST\" host::guard::process_of_an_agent --exact --ignored";
+
+/// A host of an attempt.
+fn attempt(script: &str) -> Bench {
+    let mut bench = Bench::sh(script);
+    let fence = bench.path("fence");
+    raise_fence(&fence, 1).expect("raise");
+    bench.spec.fence = Some(Fence { path: fence.into(), number: 1 });
+    bench.spec.marker = format!("STANDUP_HOST=h:{}", bench.spec.nonce);
+    bench
+}
+
+/// An agent whose process speaks to the host `of`, or to its own.
+fn agent(runs: &str, of: Option<&Bench>) -> Bench {
+    let mut bench = attempt(&format!("{runs}; read line"));
+    let test = std::env::current_exe().expect("this test");
+    let socket = of.map_or_else(|| bench.spec.socket.clone(), |of| of.spec.socket.clone());
+    let did = bench.path("did");
+    bench.spec.env.extend([("TEST".into(), test.into()), ("SOCKET".into(), socket), ("DID".into(), did.into())]);
+    bench
+}
+
+#[test]
+#[ignore = "a process of an agent in the other tests, not a test of its own"]
+fn process_of_an_agent() {
+    let from_env = |name: &str| PathBuf::from(std::env::var_os(name).expect("set by the test"));
+    let (socket, did) = (from_env("SOCKET"), from_env("DID"));
+    let open = |role| Link::open(&socket, role, None, false).0;
+    let mut client = open(Role::Client);
+    client.send(&ToHost::Input(b"raw keys\r".to_vec()));
+    client.status();
+    let mut control = open(Role::Control);
+    control.send(&message(1, None, "a message"));
+    let typed = outcome(&mut control);
+    let key = KeyRequest { msg_id: 2, if_signal_seq: None, bytes: text(b"a key\r"), if_shows: Vec::new() };
+    control.send(&ToHost::Key(key));
+    let pressed = outcome(&mut control);
+    let mut control = open(Role::Control);
+    control.send(&ToHost::Lease(Lease { stands: true }));
+    let mut control = open(Role::Control);
+    control.send(&ToHost::Stop(StopRequest::default()));
+    let stops = std::iter::from_fn(|| control.next()).any(|frame| matches!(frame, FromHost::Stopping(_)));
+    let hidden = did.with_extension("new");
+    std::fs::write(&hidden, format!("{typed:?} {pressed:?} {stops}")).expect("write");
+    std::fs::rename(&hidden, &did).expect("rename");
+}
+
+/// What the process did, or `None` where the host that it spoke to ended with it.
+fn what_it_did(agent: &Bench, host: &Bench) -> Option<String> {
+    let is_over = || agent.path("did").exists() || !host.find().alive;
+    wait_until("the agent's process", || {
+        let output = String::from_utf8_lossy(&agent.output()).into_owned();
+        assert!(!output.contains("panicked"), "{output}");
+        is_over().then_some(())
+    });
+    std::fs::read_to_string(agent.path("did")).ok()
+}
+
+#[test]
+fn whoever_runs_inside_of_a_host_only_looks_at_it_and_at_those_beside_it() {
+    // As it comes, without its environment, and as an orphan in a session of its own.
+    let env = "env -i SOCKET=\"$SOCKET\" DID=\"$DID\" ";
+    for inside in [INSIDE.to_owned(), format!("{env}{INSIDE}"), format!("(setsid {env}{INSIDE} &)")] {
+        let host = attempt(ECHO);
+        host.start();
+        let mut watcher = host.link(Role::Watcher);
+        let mut agent = agent(&inside, Some(&host));
+        agent.spec.dir = host.path("beside").into();
+        agent.start();
+        assert_eq!(what_it_did(&agent, &host).as_deref(), Some("Err(Role) Err(Role) false"), "{inside}");
+        let told = watcher.expect("a word of it", |frame| match frame {
+            FromHost::HostError(error) => Some(error.text.clone()),
+            _ => None,
+        });
+        assert!(told.contains("runs inside of an agent's host"), "{told}");
+        // Others are heard as ever, and nothing of it has come before them.
+        watcher.send(&message(3, None, "of the supervisor"));
+        assert_eq!(outcome(&mut watcher), Ok(3), "no lease keeps it from that");
+        host.client(None).expect_text("<of the supervisor>");
+        agent.stop();
+        host.stop();
+        let output = String::from_utf8(host.output()).expect("text");
+        assert_eq!(output.matches('<').count(), 1, "{output}");
+    }
+}
+
+#[test]
+fn an_agent_does_not_answer_itself() {
+    let agent = agent(INSIDE, None);
+    agent.start();
+    assert_eq!(what_it_did(&agent, &agent).as_deref(), Some("Err(Role) Err(Role) false"));
+    assert!(agent.find().alive);
+}
+
+#[test]
+fn a_host_of_another_board_may_be_worked_on_from_inside_of_an_agent() {
+    let host = attempt(ECHO);
+    host.start();
+    let agent = agent(INSIDE, Some(&host));
+    agent.start();
+    wait_until("the agent's process", || agent.path("did").exists().then_some(()));
+    assert_eq!(what_it_did(&agent, &host).as_deref(), Some("Ok(1) Ok(2) true"));
+    assert!(host.ended().stopped);
 }

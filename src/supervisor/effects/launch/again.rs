@@ -1,7 +1,8 @@
 //! What starts of a host have come to: this one, told again after a crash, or another of its name.
 //!
 //! **Invariant:** a host is taken for that of an order only where it was made for that very order;
-//! one of an older build does not say what for, and is. Must not know: how an agent is started.
+//! one of an older build does not say what for, and is. A start that is said to have failed without
+//! its host's own word is given up first. Must not know: how an agent is started.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -13,6 +14,7 @@ use crate::model::action::Ended;
 use crate::model::attempt::{Exit, HostFacts, Proc};
 use crate::model::name::HostId;
 use crate::model::time::Span;
+use crate::os::failpoint;
 use crate::os::process::ProcessId;
 use crate::store::log::TextDigest;
 
@@ -28,33 +30,80 @@ pub(super) fn record(world: &World, host: &HostId) -> Result<HostRecord, Wrong> 
     registry::find(&world.place.layout.host_dir(host), host.clone()).map_err(|e| ("launch", chain(&e)))
 }
 
+/// What a start has come to so far.
+enum Came {
+    /// No agent was started.
+    Nothing,
+    /// A host is there, and has no agent yet.
+    Host,
+    /// An agent was.
+    Agent(Started),
+}
+
 /// What a launch that was carried out before has come to; `None` where no agent was started for it.
-/// A host that is still coming up is waited for: nobody else may start one beside it. What another
-/// launch of this name has left is set aside.
-pub(super) fn repeated(world: &World, host: &HostId, made_for: &str, voice: &Voice) -> Result<Option<Started>, Wrong> {
-    let until = Instant::now() + COMING_UP;
+/// A host that is still coming up is waited for: nobody else may start one beside it. One that does
+/// not come up is given up. What another launch of this name has left is set aside.
+pub(super) fn repeated(
+    world: &World,
+    wanted: &Wanted,
+    made_for: &str,
+    voice: &Voice,
+) -> Result<Option<Started>, Wrong> {
+    let until = Instant::now() + failpoint::wait("launch.coming-up", COMING_UP);
     loop {
-        let record = record(world, host)?;
-        if record.is_of_another(made_for) {
-            return if record.alive { Err(("launch", taken(host))) } else { set_aside(&record).map(|()| None) };
-        }
-        let facts = facts_of(&record);
-        match (record.alive, facts) {
-            (true, Some(facts)) => return Ok(Some(Started::Lives { facts, voice: Box::new(voice.clone()) })),
-            (true, None) if Instant::now() < until => std::thread::sleep(COMING_UP_LOOK),
-            (true, None) => return Err(("launch", format!("host {host} neither comes up nor ends"))),
-            (false, facts) => {
-                if let Some(error) = record.exit.as_ref().and_then(|exit| exit.error.clone()) {
-                    return Err(("launch", error));
-                }
-                if record.running.is_none() {
-                    return Ok(None);
-                }
-                // One that was killed left no record. Its agent may have read what it was started
-                // with, so it is not started with the same again.
-                let ended = ended_of(world, &record).unwrap_or_else(|| killed(world, host));
-                return Ok(Some(Started::CameAndWent { facts, ended, voice: Box::new(voice.clone()) }));
+        match come_to(world, &wanted.host, made_for, voice)? {
+            Came::Nothing => return Ok(None),
+            Came::Agent(started) => return Ok(Some(started)),
+            Came::Host if Instant::now() < until => std::thread::sleep(COMING_UP_LOOK),
+            Came::Host => {
+                let why = format!("host {} neither comes up nor ends", wanted.host);
+                return give_up(world, wanted, made_for, voice, why).map(Some);
             }
+        }
+    }
+}
+
+/// Reports a start as failed, for good: whatever of it comes up late starts no agent. Where it has
+/// started one after all, this is the launch.
+pub(super) fn give_up(
+    world: &World,
+    wanted: &Wanted,
+    made_for: &str,
+    voice: &Voice,
+    why: String,
+) -> Result<Started, Wrong> {
+    let layout = &world.place.layout;
+    let (dir, fence) = (layout.host_dir(&wanted.host), layout.fence(wanted.attempt.task));
+    tracing::warn!(host = %wanted.host, "gives up a start: {why}");
+    host::give_up(host::Silent { id: &wanted.host, dir: &dir, fence: &fence, made_for, why: &why })
+        .map_err(|e| ("launch", format!("{why}\nit may come up late: {}", chain(&e))))?;
+    match come_to(world, &wanted.host, made_for, voice)? {
+        Came::Agent(started) => Ok(started),
+        Came::Nothing | Came::Host => Err(("launch", why)),
+    }
+}
+
+fn come_to(world: &World, host: &HostId, made_for: &str, voice: &Voice) -> Result<Came, Wrong> {
+    let record = record(world, host)?;
+    if record.is_of_another(made_for) {
+        return if record.alive { Err(("launch", taken(host))) } else { set_aside(&record).map(|()| Came::Nothing) };
+    }
+    let facts = facts_of(&record);
+    let voice = Box::new(voice.clone());
+    match (record.alive, facts) {
+        (true, Some(facts)) => Ok(Came::Agent(Started::Lives { facts, voice })),
+        (true, None) => Ok(Came::Host),
+        (false, facts) => {
+            if let Some(error) = record.exit.as_ref().and_then(|exit| exit.error.clone()) {
+                return Err(("launch", error));
+            }
+            if record.running.is_none() {
+                return Ok(Came::Nothing);
+            }
+            // One that was killed left no record. Its agent may have read what it was started
+            // with, so it is not started with the same again.
+            let ended = ended_of(world, &record).unwrap_or_else(|| killed(world, host));
+            Ok(Came::Agent(Started::CameAndWent { facts, ended, voice }))
         }
     }
 }
