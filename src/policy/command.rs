@@ -146,31 +146,30 @@ fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
         ids.push(id);
     }
     let specs = with_needs(tasks, &ids)?;
-    let (same, other): (Vec<_>, Vec<_>) =
-        specs.into_iter().zip(&fates).partition(|(_, fate)| matches!(fate, Fate::Leave(_)));
-    let other: Vec<(TaskId, TaskSpec)> = other.into_iter().map(|(spec, _)| spec).collect();
-    check_graph(turn, &other)?;
+    // What is asked for from now on, and what the list says where that is a task already.
+    let to_be = |(id, spec): (TaskId, TaskSpec)| match turn.task(id) {
+        Some(task) => (id, relist::taken_over(task, &spec).spec, Some(Box::new(spec))),
+        None => (id, spec, None),
+    };
+    let to_be: Vec<_> = specs.into_iter().map(to_be).collect();
+    let other = to_be.iter().zip(&fates).filter(|(_, fate)| !matches!(fate, Fate::Leave { .. }));
+    check_graph(turn, &other.map(|((id, spec, _), _)| (*id, spec.clone())).collect::<Vec<_>>())?;
     let (mut added, mut changed, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, spec) in other {
-        let known = turn.task(id).is_some();
+    for ((id, spec, listed), fate) in to_be.into_iter().zip(&fates) {
         let spec = Box::new(spec);
-        turn.task_event(id, if known { Event::TaskEdited { spec } } else { Event::TaskAdded { spec } });
-        if known { &mut changed } else { &mut added }.push(id);
-    }
-    for ((id, spec), _) in same {
-        moved_in_its_list(turn, id, spec.key);
-        unchanged.push(id);
+        match fate {
+            Fate::Add => turn.task_event(id, Event::TaskAdded { spec }),
+            Fate::Leave { known: true, .. } => {}
+            Fate::Leave { .. } | Fate::Change { .. } => turn.task_event(id, Event::TaskEdited { spec, listed }),
+        }
+        match fate {
+            Fate::Add => added.push(id),
+            Fate::Change { .. } => changed.push(id),
+            Fate::Leave { .. } => unchanged.push(id),
+        }
     }
     unchanged.sort_unstable();
     Ok(Reply::Tasks { added, changed, unchanged })
-}
-
-/// A task that stands elsewhere in its list is known by that place from now on; one that is over
-/// needs none any more.
-fn moved_in_its_list(turn: &mut Turn<'_>, id: TaskId, key: Option<String>) {
-    let Some(task) = turn.task(id).filter(|task| !task.column.is_closed() && task.spec.key != key) else { return };
-    let spec = Box::new(TaskSpec { key, ..task.spec.clone() });
-    turn.task_event(id, Event::TaskEdited { spec });
 }
 
 /// Turns needs by place into needs by id.
@@ -255,7 +254,7 @@ fn edit(turn: &mut Turn<'_>, id: TaskId, spec: TaskSpec) -> Answer {
         return refuse(RefusalCode::Usage, format!("{} has the key of {id} already", other.id), &[]);
     }
     check_graph(turn, &[(id, spec.clone())])?;
-    turn.task_event(id, Event::TaskEdited { spec: Box::new(spec) });
+    turn.task_event(id, Event::TaskEdited { spec: Box::new(spec), listed: None });
     Ok(Reply::Tasks { added: vec![], changed: vec![id], unchanged: vec![] })
 }
 
