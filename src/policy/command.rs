@@ -14,6 +14,7 @@ use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
 use crate::model::text::nearest;
 
+use super::merge;
 use super::relist::{self, Fate};
 use super::turn::Turn;
 use super::{admission, again, answer, approval, lifecycle, messages, pause, plan, takeover};
@@ -24,7 +25,7 @@ pub(super) type Answer = Result<Reply, Refusal>;
 pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
     match wanted {
         Command::Add { tasks } => add(turn, tasks),
-        Command::Edit { task, spec } => edit(turn, task, *spec),
+        Command::Edit { task, spec, was } => edit(turn, task, *spec, was.as_deref()),
         Command::Move { task, to, reason } => move_to(turn, task, to, reason),
         Command::Dispatch { on } => {
             if turn.board.dispatch != on {
@@ -133,6 +134,7 @@ fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
     let mut ids = Vec::with_capacity(tasks.len());
     let mut keys = BTreeSet::new();
     for (task, fate) in tasks.iter().zip(&fates) {
+        require_title(&task.spec)?;
         if let Some(key) = task.spec.key.as_ref().filter(|key| !keys.insert(key.as_str())) {
             return refuse(RefusalCode::Usage, format!("two of these tasks have the key {key:?}"), &[]);
         }
@@ -170,6 +172,10 @@ fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
     }
     unchanged.sort_unstable();
     Ok(Reply::Tasks { added, changed, unchanged })
+}
+
+fn require_title(spec: &TaskSpec) -> Result<(), Refusal> {
+    if spec.title.trim().is_empty() { refuse(RefusalCode::Usage, "the title is empty", &[]) } else { Ok(()) }
 }
 
 /// Turns needs by place into needs by id.
@@ -244,8 +250,17 @@ fn find_cycle(needs: &BTreeMap<TaskId, &[TaskId]>, starts: impl Iterator<Item = 
     None
 }
 
-fn edit(turn: &mut Turn<'_>, id: TaskId, spec: TaskSpec) -> Answer {
+fn edit(turn: &mut Turn<'_>, id: TaskId, wanted: TaskSpec, was: Option<&TaskSpec>) -> Answer {
     let task = require_task(turn, id)?;
+    require_title(&wanted)?;
+    let spec = match was.map(|was| merge::merged(was, &wanted, &task.spec)) {
+        None => wanted,
+        Some(merged) if merged.both.is_empty() => merged.spec,
+        Some(merged) => {
+            let text = format!("{id} was changed meanwhile, and both changed: {}", merged.both.join(", "));
+            return refuse(RefusalCode::Conflict, text, &[format!("standup brief {id}")]);
+        }
+    };
     if task.spec == spec {
         return Ok(Reply::Tasks { added: vec![], changed: vec![], unchanged: vec![id] });
     }
