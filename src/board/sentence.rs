@@ -20,7 +20,7 @@ use super::view::{diff_text, outcome_name, plural, run_name};
 pub fn sentence(event: &Event) -> String {
     match event {
         Event::TaskAdded { spec } => format!("added: {}", spec.title),
-        Event::TaskEdited { .. } => "edited".into(),
+        Event::TaskEdited { listed, .. } => listed.as_ref().map_or("edited", |_| "its list changed").into(),
         Event::TaskMoved { from, to, reason, .. } if reason.is_empty() => format!("{from} → {to}"),
         Event::TaskMoved { from, to, reason, .. } => format!("{from} → {to}: {reason}"),
         Event::DispatchSet { on } => if *on { "dispatching" } else { "no longer dispatching" }.into(),

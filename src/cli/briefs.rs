@@ -9,12 +9,12 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use crate::board::text::Paint;
-use crate::brief::{self, Brief, Front};
+use crate::brief::{self, Brief};
 use crate::model::id::TaskId;
 use crate::model::name::{AgentName, Pattern};
 use crate::model::settings::{CheckSettings, Mode, Priority, ReportFormat};
 use crate::model::task::{Criterion, TaskSpec, TextRef};
-use crate::model::text::{clean, clean_line};
+use crate::model::text::{clean, clean_line, shell_word};
 use crate::model::time::Span;
 use crate::os::run::Run;
 use crate::os::{file, locate};
@@ -65,11 +65,43 @@ pub(super) fn read(ctx: &Context, written: &str, what: &str) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// Opens the person's editor on a text; what was left there.
-pub(super) fn edit(ctx: &Context, name: &str, text: &str) -> Result<String, Failure> {
+/// Opens the person's editor on a text and uses what was left there. What was written is not lost
+/// where that fails: it is kept in a file, as `finish` makes it, and a hint names the command that
+/// takes it, which is `verb`, the path and `flags`.
+///
+/// # Errors
+/// The editor's, and those of `act`.
+pub(super) fn in_editor<T>(
+    ctx: &Context,
+    text: &str,
+    (verb, flags): (&str, &str),
+    finish: fn(&str) -> String,
+    act: impl FnOnce(&str) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let dir = tempfile::Builder::new().prefix("standup-").tempdir()?;
-    let path = dir.path().join(name);
+    let path = dir.path().join("brief.md");
     file::write_atomic(&path, text.as_bytes(), 0o600)?;
+    let left = edit(ctx, &path).and_then(|()| {
+        let bytes = file::read_bounded(&path, brief::MAX_BYTES as u64)?;
+        String::from_utf8(bytes).map_err(|_| Failure::new(Code::Failure, "what the editor left is not UTF-8"))
+    });
+    left.and_then(|left| act(&left)).map_err(|failure| {
+        let written = std::fs::read(&path).unwrap_or_default();
+        if written == text.as_bytes() || written.trim_ascii().is_empty() {
+            return failure;
+        }
+        if let Ok(written) = String::from_utf8(written) {
+            // What cannot be written anew stays as the editor left it.
+            let _ = file::write_atomic(&path, finish(&written).as_bytes(), 0o600);
+        }
+        let _ = dir.keep();
+        let command = format!("{verb} --brief {} {flags}", shell_word(&path.display().to_string()));
+        failure.hint(format!("{}    # what was written", command.trim_end()))
+    })
+}
+
+/// Runs the person's editor on a file.
+fn edit(ctx: &Context, path: &Path) -> Result<(), Failure> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let editor = set("VISUAL").or_else(|| set("EDITOR")).unwrap_or_else(|| "vi".to_owned());
     let shell = locate::program(OsStr::new("sh"), Path::new("/")).map_err(|error| Failure::of(&error))?;
@@ -81,8 +113,7 @@ pub(super) fn edit(ctx: &Context, name: &str, text: &str) -> Result<String, Fail
         let text = format!("the editor ({editor}) did not end well; nothing was changed");
         return Err(Failure::new(Code::Failure, text).hint("export EDITOR=nano"));
     }
-    let bytes = file::read_bounded(&path, brief::MAX_BYTES as u64)?;
-    String::from_utf8(bytes).map_err(|_| Failure::new(Code::Failure, "what the editor left is not UTF-8"))
+    Ok(())
 }
 
 /// What flags say of a task, stronger than its brief.
@@ -131,6 +162,24 @@ impl Flags {
         lists.iter().all(|len| *len == 0) && !single.contains(&true)
     }
 
+    /// As they would be written again.
+    pub(super) fn written(&self) -> String {
+        let patterns = |all: &[Pattern]| all.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+        let one = |word: &Option<String>| word.iter().cloned().collect();
+        let all: [(&str, Vec<String>); 8] = [
+            ("agent", self.agent.iter().map(|name| name.as_str().to_owned()).collect()),
+            ("after", self.after.clone()),
+            ("priority", one(&self.priority)),
+            ("touches", patterns(&self.touches)),
+            ("off-limits", patterns(&self.off_limits)),
+            ("mode", one(&self.mode)),
+            ("base", one(&self.base)),
+            ("label", self.label.clone()),
+        ];
+        let flags = all.iter().flat_map(|(name, words)| words.iter().map(move |word| (name, word)));
+        flags.map(|(name, word)| format!("--{name} {}", shell_word(word))).collect::<Vec<_>>().join(" ")
+    }
+
     /// Puts what they say into a spec; `needs` are the tasks of `--after`.
     pub(super) fn apply(self, spec: &mut TaskSpec, needs: Vec<TaskId>) {
         if !self.after.is_empty() {
@@ -173,10 +222,11 @@ pub(super) fn spec(brief: &Brief) -> TaskSpec {
 }
 
 /// A task whose brief was changed: what the new text says otherwise than the old one holds, and
-/// what only flags had said stays.
-pub(super) fn changed(old: &TaskSpec, was: &Front, brief: &Brief) -> TaskSpec {
+/// what only flags had said stays, the title included.
+pub(super) fn changed(old: &TaskSpec, was: &Brief, brief: &Brief) -> TaskSpec {
     let new = spec(brief);
-    let now = &brief.front;
+    let same_title = brief.title == was.title;
+    let (was, now) = (&was.front, &brief.front);
     let mut spec = TaskSpec { needs: old.needs.clone(), key: old.key.clone(), ..new };
     macro_rules! keep {
         ($($front:ident $own:ident),*) => {$(
@@ -186,7 +236,10 @@ pub(super) fn changed(old: &TaskSpec, was: &Front, brief: &Brief) -> TaskSpec {
         )*};
     }
     keep!(agent agent, mode mode, priority priority, touches touches, off_limits off_limits);
-    keep!(labels labels, base base, check_in check_in);
+    keep!(labels labels, base base, check_in check_in, limits limits);
+    if same_title {
+        (spec.title, spec.slug) = (old.title.clone(), old.slug.clone());
+    }
     spec
 }
 
@@ -239,6 +292,7 @@ mod tests {
         assert_eq!((spec.priority, spec.mode), (Priority::Low, Mode::Delegate));
         let flags = Flags { priority: Some("urgent".into()), mode: Some("own".into()), ..Flags::default() };
         assert!(!flags.is_empty());
+        assert_eq!(flags.written(), "--priority urgent --mode own");
         flags.apply(&mut spec, Vec::new());
         assert_eq!((spec.priority, spec.mode), (Priority::Urgent, Mode::Own));
         assert_eq!(spec.agent.as_ref().map(AgentName::as_str), Some("codex"), "the brief's, where no flag speaks");
@@ -262,11 +316,21 @@ mod tests {
         old.needs = vec![TaskId::new(4).expect("id")];
         old.key = Some("plan.md#1".into());
         let second = brief("---\ntitle: Fix it well\npriority: low\n---\nmore\n");
-        let new = changed(&old, &first.front, &second);
+        let new = changed(&old, &first, &second);
         assert_eq!((new.title.as_str(), new.priority), ("Fix it well", Priority::Low));
         assert!(new.labels.is_empty(), "taken out of the front matter");
         assert_eq!(new.agent, old.agent);
         assert_eq!((new.needs.len(), new.key.as_deref()), (1, Some("plan.md#1")));
         assert_ne!(new.brief, old.brief);
+    }
+
+    #[test]
+    fn a_title_of_its_own_outlives_a_text_that_keeps_its_old_one() {
+        let first = brief("# Old title\nold\n");
+        let mut old = spec(&first);
+        old.title = "Better title".into();
+        let second = brief("# Old title\nnew\n");
+        assert_eq!(changed(&old, &first, &second).title, "Better title");
+        assert_eq!(changed(&old, &first, &brief("# Newest title\nnew\n")).title, "Newest title");
     }
 }

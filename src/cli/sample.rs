@@ -16,6 +16,7 @@ pub(super) fn task(n: u32, slug: &str) -> Task {
     Task {
         id: TaskId::new(n).expect("from 1"),
         spec: TaskSpec::new(&slug.replace('-', " "), TextRef(String::new())),
+        listed: None,
         column: Column::Backlog,
         moved_by: By::Person,
         moved_because: String::new(),

@@ -74,6 +74,9 @@ pub struct Task {
     pub id: TaskId,
     /// What was asked for.
     pub spec: TaskSpec,
+    /// What its list said when that was last imported; `None` where it is of no list.
+    #[serde(default)]
+    pub listed: Option<Box<TaskSpec>>,
     /// Where it stands.
     pub column: Column,
     /// Who put it there.
@@ -137,6 +140,12 @@ impl Task {
     #[must_use]
     pub fn given(&self) -> &TaskSpec {
         self.attempt().and_then(|attempt| attempt.given.as_deref()).unwrap_or(&self.spec)
+    }
+
+    /// What its list last said: what is asked for, where nothing else is known.
+    #[must_use]
+    pub fn listed(&self) -> &TaskSpec {
+        self.listed.as_deref().unwrap_or(&self.spec)
     }
 
     /// Whether its newest attempt takes a place in Build: it has a process, its checks run, or they

@@ -74,6 +74,9 @@ pub enum Event {
     TaskEdited {
         /// What is asked for now.
         spec: Box<TaskSpec>,
+        /// What its list says, where that changed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        listed: Option<Box<TaskSpec>>,
     },
     /// A card moved.
     TaskMoved {

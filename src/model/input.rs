@@ -153,6 +153,10 @@ pub enum Command {
         task: TaskId,
         /// What is asked for now.
         spec: Box<TaskSpec>,
+        /// What it was made from: what was changed meanwhile stays, and what both changed is
+        /// refused. Without it `spec` replaces whatever there is.
+        #[serde(default)]
+        was: Option<Box<TaskSpec>>,
     },
     /// Move a card by hand.
     Move {

@@ -14,6 +14,7 @@ use crate::model::state::RunKind;
 use crate::model::task::{Column, TaskSpec};
 use crate::model::text::nearest;
 
+use super::merge;
 use super::relist::{self, Fate};
 use super::turn::Turn;
 use super::{admission, again, answer, approval, checks, lifecycle, messages, pause, plan, takeover};
@@ -24,7 +25,7 @@ pub(super) type Answer = Result<Reply, Refusal>;
 pub(super) fn carry_out(turn: &mut Turn<'_>, wanted: Command) -> Answer {
     match wanted {
         Command::Add { tasks } => add(turn, tasks),
-        Command::Edit { task, spec } => edit(turn, task, *spec),
+        Command::Edit { task, spec, was } => edit(turn, task, *spec, was.as_deref()),
         Command::Move { task, to, reason } => move_to(turn, task, to, reason),
         Command::Dispatch { on } => {
             if turn.board.dispatch != on {
@@ -133,6 +134,7 @@ fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
     let mut ids = Vec::with_capacity(tasks.len());
     let mut keys = BTreeSet::new();
     for (task, fate) in tasks.iter().zip(&fates) {
+        require_title(&task.spec)?;
         if let Some(key) = task.spec.key.as_ref().filter(|key| !keys.insert(key.as_str())) {
             return refuse(RefusalCode::Usage, format!("two of these tasks have the key {key:?}"), &[]);
         }
@@ -146,31 +148,34 @@ fn add(turn: &mut Turn<'_>, tasks: Vec<NewTask>) -> Answer {
         ids.push(id);
     }
     let specs = with_needs(tasks, &ids)?;
-    let (same, other): (Vec<_>, Vec<_>) =
-        specs.into_iter().zip(&fates).partition(|(_, fate)| matches!(fate, Fate::Leave(_)));
-    let other: Vec<(TaskId, TaskSpec)> = other.into_iter().map(|(spec, _)| spec).collect();
-    check_graph(turn, &other)?;
+    // What is asked for from now on, and what the list says where that is a task already.
+    let to_be = |(id, spec): (TaskId, TaskSpec)| match turn.task(id) {
+        Some(task) => (id, relist::taken_over(task, &spec).spec, Some(Box::new(spec))),
+        None => (id, spec, None),
+    };
+    let to_be: Vec<_> = specs.into_iter().map(to_be).collect();
+    let other = to_be.iter().zip(&fates).filter(|(_, fate)| !matches!(fate, Fate::Leave { .. }));
+    check_graph(turn, &other.map(|((id, spec, _), _)| (*id, spec.clone())).collect::<Vec<_>>())?;
     let (mut added, mut changed, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
-    for (id, spec) in other {
-        let known = turn.task(id).is_some();
+    for ((id, spec, listed), fate) in to_be.into_iter().zip(&fates) {
         let spec = Box::new(spec);
-        turn.task_event(id, if known { Event::TaskEdited { spec } } else { Event::TaskAdded { spec } });
-        if known { &mut changed } else { &mut added }.push(id);
-    }
-    for ((id, spec), _) in same {
-        moved_in_its_list(turn, id, spec.key);
-        unchanged.push(id);
+        match fate {
+            Fate::Add => turn.task_event(id, Event::TaskAdded { spec }),
+            Fate::Leave { known: true, .. } => {}
+            Fate::Leave { .. } | Fate::Change { .. } => turn.task_event(id, Event::TaskEdited { spec, listed }),
+        }
+        match fate {
+            Fate::Add => added.push(id),
+            Fate::Change { .. } => changed.push(id),
+            Fate::Leave { .. } => unchanged.push(id),
+        }
     }
     unchanged.sort_unstable();
     Ok(Reply::Tasks { added, changed, unchanged })
 }
 
-/// A task that stands elsewhere in its list is known by that place from now on; one that is over
-/// needs none any more.
-fn moved_in_its_list(turn: &mut Turn<'_>, id: TaskId, key: Option<String>) {
-    let Some(task) = turn.task(id).filter(|task| !task.column.is_closed() && task.spec.key != key) else { return };
-    let spec = Box::new(TaskSpec { key, ..task.spec.clone() });
-    turn.task_event(id, Event::TaskEdited { spec });
+fn require_title(spec: &TaskSpec) -> Result<(), Refusal> {
+    if spec.title.trim().is_empty() { refuse(RefusalCode::Usage, "the title is empty", &[]) } else { Ok(()) }
 }
 
 /// Turns needs by place into needs by id.
@@ -245,8 +250,17 @@ fn find_cycle(needs: &BTreeMap<TaskId, &[TaskId]>, starts: impl Iterator<Item = 
     None
 }
 
-fn edit(turn: &mut Turn<'_>, id: TaskId, spec: TaskSpec) -> Answer {
+fn edit(turn: &mut Turn<'_>, id: TaskId, wanted: TaskSpec, was: Option<&TaskSpec>) -> Answer {
     let task = require_task(turn, id)?;
+    require_title(&wanted)?;
+    let spec = match was.map(|was| merge::merged(was, &wanted, &task.spec)) {
+        None => wanted,
+        Some(merged) if merged.both.is_empty() => merged.spec,
+        Some(merged) => {
+            let text = format!("{id} was changed meanwhile, and both changed: {}", merged.both.join(", "));
+            return refuse(RefusalCode::Conflict, text, &[format!("standup brief {id}")]);
+        }
+    };
     if task.spec == spec {
         return Ok(Reply::Tasks { added: vec![], changed: vec![], unchanged: vec![id] });
     }
@@ -255,7 +269,7 @@ fn edit(turn: &mut Turn<'_>, id: TaskId, spec: TaskSpec) -> Answer {
         return refuse(RefusalCode::Usage, format!("{} has the key of {id} already", other.id), &[]);
     }
     check_graph(turn, &[(id, spec.clone())])?;
-    turn.task_event(id, Event::TaskEdited { spec: Box::new(spec) });
+    turn.task_event(id, Event::TaskEdited { spec: Box::new(spec), listed: None });
     Ok(Reply::Tasks { added: vec![], changed: vec![id], unchanged: vec![] })
 }
 

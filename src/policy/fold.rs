@@ -91,6 +91,7 @@ fn new_task(id: crate::model::id::TaskId, spec: &TaskSpec, at: Now) -> Task {
     Task {
         id,
         spec: spec.clone(),
+        listed: spec.key.is_some().then(|| Box::new(spec.clone())),
         column: Column::Backlog,
         moved_by: By::Person,
         moved_because: String::new(),
@@ -108,7 +109,10 @@ fn new_task(id: crate::model::id::TaskId, spec: &TaskSpec, at: Now) -> Task {
 
 fn apply_to_task(task: &mut Task, event: &Event, at: Now) {
     match event {
-        Event::TaskEdited { spec } => {
+        Event::TaskEdited { spec, listed } => {
+            if listed.is_some() {
+                task.listed.clone_from(listed);
+            }
             let before = std::mem::replace(&mut task.spec, (**spec).clone());
             // What is only being prepared is started with what is asked for by then.
             if let Some(attempt) = task.attempts.last_mut().filter(|attempt| attempt.launches > 0) {

@@ -5,6 +5,7 @@
 //! to) may be set without an event, because a restart observes it again.
 //! Must not know: clocks, files, processes, git, agents' dialects.
 
+pub mod merge;
 mod note;
 pub mod overlap;
 pub mod quota;

@@ -5,6 +5,7 @@ use standup::model::settings::Limit;
 use standup::store::slots::Slots;
 
 use crate::cli_trial::{Trial, said};
+use crate::support::pty::OnPty;
 
 /// Says when it begins and ends, works, and commits; the first ones wait until AT_ONCE have begun.
 const WORKS: &str = "echo begin >> $HOME/seen; while [ $(grep -c begin $HOME/seen) -lt AT_ONCE ]; do sleep 0.05; done; \
@@ -90,6 +91,68 @@ fn a_full_review_stops_new_starts_and_status_says_so() {
         assert_eq!(hold["because"], "review", "{hold}");
         assert!(hold["text"].as_str().is_some_and(|text| text.contains('2')), "{hold}");
     }
+}
+
+/// One task whose agent works until [`let_go`], and `run` on it.
+fn run_with_one_at_work() -> (Trial, OnPty) {
+    let trial = trial(3, 20, 2);
+    add(&trial, &["1. First"]);
+    let mut run = trial.on_terminal(&["run"], &[]);
+    run.wait_for("agent runs");
+    (trial, run)
+}
+
+fn let_go(trial: &Trial) {
+    use std::io::Write;
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(trial.home().with_file_name("seen"));
+    file.and_then(|mut file| file.write_all(b"begin\n")).expect("written");
+}
+
+fn kill_supervisor(trial: &Trial) {
+    let pid = trial.run(&["status", "--json"]).ok().json()["supervisor"]["pid"].as_u64().expect("a pid");
+    let supervisor = standup::os::process::ProcessId::of(u32::try_from(pid).expect("a pid")).expect("it runs");
+    assert!(supervisor.signal(rustix::process::Signal::KILL));
+}
+
+/// The switch and the supervisor, after a run that found neither on.
+#[track_caller]
+fn left_as_found(trial: &Trial) {
+    let status = trial.run(&["status", "--json"]).ok().json();
+    assert_eq!((&status["supervisor"]["running"], &status["dispatch"]), (&false.into(), &false.into()), "{status}");
+}
+
+#[test]
+fn a_run_outlives_a_restart_of_its_supervisor() {
+    let (trial, mut run) = run_with_one_at_work();
+    trial.run(&["supervisor", "restart"]).ok();
+    run.wait_for("another supervisor goes on");
+    let_go(&trial);
+    assert_eq!(run.wait().exit_code(), 0, "{}", run.text());
+    assert_eq!(columns(&trial, "review"), 1);
+    left_as_found(&trial);
+}
+
+#[test]
+fn a_run_outlives_a_supervisor_that_is_killed() {
+    let (trial, mut run) = run_with_one_at_work();
+    kill_supervisor(&trial);
+    run.wait_for("another supervisor goes on");
+    let_go(&trial);
+    assert_eq!(run.wait().exit_code(), 0, "{}", run.text());
+    left_as_found(&trial);
+}
+
+#[test]
+fn a_run_whose_supervisor_is_ended_says_so_and_leaves_nothing_to_start_by_itself() {
+    let (trial, mut run) = run_with_one_at_work();
+    trial.run(&["supervisor", "stop"]).ok();
+    run.wait_for("the supervisor was ended, and none came back");
+    assert_eq!(run.wait().exit_code(), 69, "{}", run.text());
+    left_as_found(&trial);
+    trial.run(&["add", "Only noted down"]).ok();
+    let status = trial.run(&["status", "--json"]).ok().json();
+    assert_eq!((&status["dispatch"], &status["tasks"][1]["attempt"]), (&false.into(), &serde_json::Value::Null));
+    let_go(&trial);
 }
 
 /// Waits until the first hold is one of the machine; the whole status.

@@ -54,6 +54,54 @@ fn the_same_list_again_changes_what_changed_and_adds_nothing_twice() {
     assert!(stdin.out.contains("T5") && stdin.out.contains("T6"), "{stdin:?}");
 }
 
+/// What a person made of a task stands until its list says something else, and then where it does.
+#[test]
+fn an_unchanged_list_undoes_nothing_that_was_edited() {
+    let trial = Trial::new();
+    let import = |text: &str| {
+        trial.write("t.txt", text);
+        trial.run(&["import", "t.txt", "--json"]).ok()
+    };
+    let list = "1. One\n2. Two\n3. Three\n";
+    import(list);
+    trial
+        .run(&["edit", "T1", "--priority", "urgent", "--after", "T3", "--off-limits", "secrets/**", "--mode", "own"])
+        .ok();
+    trial.write("two.md", "# Two, at length\n\n## Outcome\nThere are two.\n");
+    trial.run(&["edit", "T2", "--brief", "two.md"]).ok();
+    let again = import(list).json();
+    assert_eq!(
+        (&again["changed"], &again["unchanged"]),
+        (&serde_json::json!([]), &serde_json::json!(["T1", "T2", "T3"]))
+    );
+    let one = trial.spec("T1");
+    let kept = [&one["priority"], &one["mode"], &one["needs"], &one["off_limits"]];
+    assert_eq!(kept, [&"urgent".into(), &"own".into(), &serde_json::json!(["T3"]), &serde_json::json!(["secrets/**"])]);
+    assert!(trial.run(&["brief", "T2"]).ok().out.contains("There are two."));
+    // What changes in the list is taken over, and nothing besides.
+    let changed = import("1. One !low\n2. Two\n3. Three [mode: checkpoint]\n");
+    let json = changed.json();
+    assert_eq!((&json["changed"], &json["unchanged"]), (&serde_json::json!(["T1", "T3"]), &serde_json::json!(["T2"])));
+    assert_eq!(json["overwritten"], serde_json::json!([{"task": "T1", "keys": ["priority"]}]), "{json}");
+    assert!(changed.err.contains("T1: what was edited gives way to the list: priority\n"), "{changed:?}");
+    let one = trial.spec("T1");
+    assert_eq!((&one["priority"], &one["off_limits"]), (&"low".into(), &serde_json::json!(["secrets/**"])), "{one}");
+    assert_eq!(trial.spec("T3")["mode"], "checkpoint");
+    assert!(trial.run(&["brief", "T2"]).ok().out.contains("There are two."));
+}
+
+/// The same of issues, whose bodies are briefs.
+#[test]
+fn an_unchanged_issue_undoes_no_boundary() {
+    let trial = Trial::new();
+    let issues = r#"[{"number":7,"title":"Fix it","body":"It is broken.","labels":[]}]"#;
+    let import = || said(trial.command(&["import", "-", "--json"]).write_stdin(issues)).ok().json();
+    import();
+    trial.run(&["edit", "T1", "--off-limits", "secrets/**"]).ok();
+    assert_eq!(import()["unchanged"], serde_json::json!(["T1"]));
+    assert_eq!(trial.spec("T1")["off_limits"], serde_json::json!(["secrets/**"]));
+}
+
 #[test]
 fn a_worktree_that_cannot_be_made_says_what_to_do_and_names_no_log() {
     let trial = Trial::with_agent();

@@ -68,6 +68,95 @@ fn a_new_task_is_written_in_the_editor() {
     assert_eq!(broken.wait().exit_code(), 1);
 }
 
+/// An editor that does this to its file.
+fn editor(trial: &Trial, script: &str) -> String {
+    trial.write("edit.sh", &format!("#!/bin/sh\n{script}\n"));
+    format!("sh {}", trial.repo().join("edit.sh").display())
+}
+
+#[test]
+fn what_was_changed_while_the_editor_was_open_stays() {
+    let trial = Trial::new();
+    trial.write("old.md", "---\ntitle: Old title\n---\nold words\n");
+    trial.run(&["add", "--brief", "old.md"]).ok();
+    // Another one edits the same task before this editor is closed.
+    let meanwhile = |args: &str| format!("{} edit T1 {args} || exit 9", env!("CARGO_BIN_EXE_standup"));
+    let also = meanwhile("--priority urgent --off-limits 'secrets/**' --title 'Better title'");
+    let script = editor(&trial, &format!("{also}\nsed -i 's/old words/new words/' \"$1\""));
+    let mut edit = trial.on_terminal(&["edit", "T1"], &[("EDITOR", &script)]);
+    assert_eq!(edit.wait().exit_code(), 0, "{}", edit.text());
+    let now = trial.spec("T1");
+    let kept = (&now["priority"], &now["off_limits"], &now["title"]);
+    assert_eq!(kept, (&"urgent".into(), &serde_json::json!(["secrets/**"]), &"Better title".into()), "{now}");
+    assert!(trial.run(&["brief", "T1"]).ok().out.contains("new words"));
+    // A title of its own stays also where the text, which has the old one, is changed later.
+    let script = editor(&trial, "sed -i 's/new words/newer words/' \"$1\"");
+    let mut edit = trial.on_terminal(&["edit", "T1"], &[("EDITOR", &script)]);
+    assert_eq!(edit.wait().exit_code(), 0, "{}", edit.text());
+    assert_eq!(trial.spec("T1")["title"], "Better title");
+    // Two texts do not become one: the second is refused, and kept.
+    trial.write("other.md", "---\ntitle: Old title\n---\nother words\n");
+    let script =
+        editor(&trial, &format!("{}\nsed -i 's/newer words/last words/' \"$1\"", meanwhile("--brief other.md")));
+    let mut edit = trial.on_terminal(&["edit", "T1", "--label", "ui"], &[("EDITOR", &script)]);
+    assert_eq!(edit.wait().exit_code(), 0, "flags open no editor: {}", edit.text());
+    let mut edit = trial.on_terminal(&["edit", "T1"], &[("EDITOR", &script)]);
+    assert_eq!(edit.wait().exit_code(), 7, "{}", edit.text());
+    assert!(edit.text().contains("T1 was changed meanwhile, and both changed: brief"), "{}", edit.text());
+    assert!(trial.run(&["brief", "T1"]).ok().out.contains("other words"));
+    assert!(kept_text(&edit.text(), "standup edit T1 --brief ").contains("last words"));
+}
+
+/// The text in the file that a hint names after `command`.
+#[track_caller]
+fn kept_text(said: &str, command: &str) -> String {
+    let path = said.split_once(command).unwrap_or_else(|| panic!("no {command:?} in {said}")).1;
+    let path = path.split(|c: char| c.is_whitespace() || c == '\\').next().expect("a path");
+    let text = std::fs::read_to_string(path).expect("the text that was kept");
+    std::fs::remove_dir_all(std::path::Path::new(path).parent().expect("a folder")).expect("removed");
+    text
+}
+
+#[test]
+fn what_was_written_in_the_editor_survives_every_refusal() {
+    let trial = Trial::new();
+    trial.run(&["add", "First"]).ok();
+    trial.run(&["add", "Second", "--after", "T1"]).ok();
+    let on_terminal = |args: &[&str], script: &str, code: u32| {
+        let script = editor(&trial, script);
+        let mut verb = trial.on_terminal(args, &[("EDITOR", &script)]);
+        assert_eq!(verb.wait().exit_code(), code, "{}", verb.text());
+        verb.text()
+    };
+    let write = |needs: &str| format!("printf '%s\\n' --- 'title: It' 'needs: [{needs}]' --- 'a long text' > \"$1\"");
+    // A circle, which only the supervisor sees; a task that is not there; a mistake of the text.
+    let circle = on_terminal(&["edit", "T1"], &write("T2"), 2);
+    assert!(kept_text(&circle, "standup edit T1 --brief ").contains("a long text"), "{circle}");
+    let unknown = on_terminal(&["edit", "T1"], &write("T99"), 3);
+    assert!(kept_text(&unknown, "standup edit T1 --brief ").contains("a long text"), "{unknown}");
+    let wrong = on_terminal(&["edit", "T1"], "printf -- '---\\ntitel: x\\n---\\na long text\\n' > \"$1\"", 1);
+    assert!(kept_text(&wrong, "standup edit T1 --brief ").contains("a long text"), "{wrong}");
+    // A new task: with what was said beside it.
+    let asked = ["add", "It", "--priority", "high", "--label", "two words"];
+    let unknown = on_terminal(&asked, &write("T99"), 3);
+    assert!(unknown.contains(r"--priority high --label \'two words\'"), "{unknown}");
+    let text = kept_text(&unknown, "standup add --brief ");
+    assert!(text.contains("a long text"), "{text}");
+    // What the flags say is looked at before the editor opens.
+    let early = on_terminal(&["add", "It", "--after", "T99"], "touch opened", 3);
+    assert!(!trial.repo().join("opened").exists(), "{early}");
+    // Nobody can be reached any more when the editor is closed.
+    trial.run(&["down", "--all"]).ok();
+    let gone = format!(
+        "{}; find {} -name supervisor.lock -exec sh -c 'rm \"$0\"; mkdir \"$0\"' {{}} ';'",
+        write(""),
+        trial.home().display()
+    );
+    let unreachable = on_terminal(&["add", "It", "--mode", "own"], &gone, 69);
+    assert!(kept_text(&unreachable, "standup add --brief ").contains("a long text"), "{unreachable}");
+    assert!(unreachable.contains("--mode own"), "{unreachable}");
+}
+
 #[test]
 fn what_is_not_approved_is_shown_and_asked_about_before_anything_starts() {
     let trial = Trial::with_agent();

@@ -155,6 +155,14 @@ impl Trial {
         OnPty::start(Path::new(env!("CARGO_BIN_EXE_standup")), args, &self.repo(), &env)
     }
 
+    /// What is asked for of a task, as it was last stored.
+    pub(crate) fn spec(&self, task: &str) -> Value {
+        let events = self.run(&["events", "--json", "--task", task]).ok().out;
+        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("one object a line"));
+        let mut specs = events.filter_map(|event| event["data"].get("spec").cloned());
+        specs.next_back().expect("it was added")
+    }
+
     pub(crate) fn run(&self, args: &[&str]) -> Said {
         said(&mut self.command(args))
     }

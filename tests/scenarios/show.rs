@@ -20,7 +20,7 @@ pub(crate) fn event(record: &Record) -> String {
 fn what(event: &Event) -> String {
     match event {
         Event::TaskAdded { spec } => format!("added {:?}", spec.title),
-        Event::TaskEdited { spec } => format!("edited {:?}", spec.title),
+        Event::TaskEdited { spec, .. } => format!("edited {:?}", spec.title),
         Event::TaskMoved { from, to, by, reason } => {
             let by = if *by == By::Rule { "rule" } else { "person" };
             format!("{from} → {to} by {by}: {reason}")

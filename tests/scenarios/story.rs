@@ -321,7 +321,16 @@ impl Story {
         let reason = || line.word_or(2, "").to_owned();
         Ok(Some(match line.verb.as_str() {
             "add" => Command::Add { tasks: new_tasks(line)? },
-            "edit" => Command::Edit { task: task()?, spec: Box::new(spec(line, line.word(1)?)?) },
+            "edit" => {
+                // `was=TITLE`: what it was made from, with nothing beside.
+                let made_from = |title: &String| {
+                    let with = line.with.iter().filter(|(name, _)| *name == "key");
+                    let with = with.map(|(name, word)| (name.clone(), word.clone())).collect();
+                    spec(&Line { verb: line.verb.clone(), words: Vec::new(), with }, title).map(Box::new)
+                };
+                let was = line.with.get("was").map(made_from).transpose()?;
+                Command::Edit { task: task()?, spec: Box::new(spec(line, line.word(1)?)?), was }
+            }
             "move" => Command::Move {
                 task: task()?,
                 to: line.word(1)?.parse().map_err(|e| format!("{e}"))?,

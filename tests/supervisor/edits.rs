@@ -20,7 +20,7 @@ fn patterns(all: &[&str]) -> Vec<Pattern> {
 
 impl Scene {
     fn edit(&self, spec: TaskSpec, text: &str) {
-        let wish = Wish::Edit { task: id(1), spec: Box::new(spec) };
+        let wish = Wish::Edit { task: id(1), spec: Box::new(spec), was: None };
         self.client().command(wish, vec![text.to_owned()]).expect("edited");
     }
 }

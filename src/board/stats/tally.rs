@@ -195,7 +195,7 @@ impl Tally {
         let at = logged.at.wall;
         let counted = self.counts_at(at);
         match &logged.record.event {
-            Event::TaskEdited { spec } => {
+            Event::TaskEdited { spec, .. } => {
                 if let Some(task) = self.tasks.get_mut(&id) {
                     task.labels.clone_from(&spec.labels);
                 }

@@ -8,8 +8,8 @@ use crate::cli::named;
 use crate::model::board::Board;
 use crate::model::id::TaskId;
 use crate::model::input::{Command, NewTask, Reply};
-use crate::model::settings::Mode;
-use crate::model::text::{clean_line, shell_word};
+use crate::model::settings::{CheckSettings, Mode};
+use crate::model::text::clean_line;
 use crate::policy;
 
 /// Add a task: a title, a brief, or both
@@ -28,22 +28,21 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     ctx.place()?;
-    let brief = brief_of(ctx, args.title.as_deref(), args.brief.as_deref())?;
-    briefs::warn(ctx, &brief);
-    let mut spec = briefs::spec(&brief);
-    let written = if args.flags.after.is_empty() { &brief.front.needs } else { &args.flags.after };
-    spec.needs = needs(ctx, written, None)?;
-    let needs = spec.needs.clone();
-    args.flags.apply(&mut spec, needs);
-    named::require(ctx, &spec, None)?;
-    let (mode, checks) = (spec.mode, spec.checks.clone());
-    let task = NewTask { spec, needs_new: Vec::new() };
-    let (reply, _) = ctx.command(Command::Add { tasks: vec![task] }, vec![brief.source.clone()])?;
-    let Reply::Tasks { added, changed, unchanged } = reply else {
-        return Err(Failure::new(Code::Bug, "the supervisor did not say which task it added"));
-    };
-    let Some(id) = added.iter().chain(&changed).chain(&unchanged).next() else {
-        return Err(Failure::new(Code::Bug, "the supervisor added no task"));
+    briefs::require_title(args.title.as_deref())?;
+    let from_file = args.brief.is_some();
+    let Sent { id, brief, mode, checks } = match (args.brief, args.title) {
+        (Some(file), title) => {
+            let bytes = briefs::read(ctx, &file, "--brief")?;
+            let name = if file == briefs::STDIN { "stdin" } else { &file };
+            send(ctx, brief::parse(name, &bytes, title.as_deref())?, args.flags)?
+        }
+        (None, title) if ctx.ui.can_ask() && ctx.ui.is_terminal() => written(ctx, title.as_deref(), args.flags)?,
+        (None, Some(title)) => send(ctx, Brief::from_title(&title)?, args.flags)?,
+        (None, None) => {
+            return Err(Failure::new(Code::Usage, "a task needs a title or a brief")
+                .hint("standup add \"Fix the pager\"")
+                .hint("standup add --brief pager.md"));
+        }
     };
     briefs::say_checks(ctx, &id.to_string(), &checks);
     if ctx.ui.json {
@@ -52,15 +51,59 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
         ctx.ui.json(&crate::board::doc::Document::new("add", body))?;
     } else {
         ctx.ui.answer(&format!("{id}  {}", briefs::title(ctx, &brief.title, 6)))?;
-        if brief.criteria.is_empty() && args.brief.is_some() {
+        if brief.criteria.is_empty() && from_file {
             ctx.ui.say("nothing in the brief says when it is done");
             ctx.ui.hint(&format!("standup lint {id}"));
         }
         if mode == Mode::Checkpoint {
-            say_if_it_cannot_plan(ctx, *id)?;
+            say_if_it_cannot_plan(ctx, id)?;
         }
     }
     Ok(Code::Ok)
+}
+
+/// A task that was added, and what it is made of.
+struct Sent {
+    id: TaskId,
+    brief: Brief,
+    mode: Mode,
+    /// What its brief has run as checks.
+    checks: Vec<CheckSettings>,
+}
+
+/// A task of what a person writes in the editor.
+fn written(ctx: &Context, title: Option<&str>, flags: Flags) -> Result<Sent, Failure> {
+    // Nobody is to write a brief for a flag that is refused.
+    needs(ctx, &flags.after, None)?;
+    let empty = brief::template(title.unwrap_or_default());
+    let said = flags.written();
+    briefs::in_editor(ctx, &empty, ("standup add", &said), brief::finish, |left| {
+        if left.trim().is_empty() || (title.is_none() && left == empty) {
+            return Err(Failure::new(Code::Failure, "the brief was left empty; no task was added"));
+        }
+        send(ctx, brief::parse("brief.md", brief::finish(left).as_bytes(), None)?, flags)
+    })
+}
+
+/// Has a task added.
+fn send(ctx: &Context, brief: Brief, flags: Flags) -> Result<Sent, Failure> {
+    briefs::warn(ctx, &brief);
+    let mut spec = briefs::spec(&brief);
+    let written = if flags.after.is_empty() { &brief.front.needs } else { &flags.after };
+    spec.needs = needs(ctx, written, None)?;
+    let needs = spec.needs.clone();
+    flags.apply(&mut spec, needs);
+    named::require(ctx, &spec, None)?;
+    let (mode, checks) = (spec.mode, spec.checks.clone());
+    let task = NewTask { spec, needs_new: Vec::new() };
+    let (reply, _) = ctx.command(Command::Add { tasks: vec![task] }, vec![brief.source.clone()])?;
+    let Reply::Tasks { added, changed, unchanged } = reply else {
+        return Err(Failure::new(Code::Bug, "the supervisor did not say which task it added"));
+    };
+    match added.iter().chain(&changed).chain(&unchanged).next() {
+        Some(id) => Ok(Sent { id: *id, brief, mode, checks }),
+        None => Err(Failure::new(Code::Bug, "the supervisor added no task")),
+    }
 }
 
 /// Says at once what would hold the task up for good: an agent that is not told to plan.
@@ -72,44 +115,6 @@ fn say_if_it_cannot_plan(ctx: &Context, id: TaskId) -> Result<(), Failure> {
         ctx.ui.hint(&format!("standup edit {id}"));
     }
     Ok(())
-}
-
-fn brief_of(ctx: &Context, title: Option<&str>, file: Option<&str>) -> Result<Brief, Failure> {
-    briefs::require_title(title)?;
-    if let Some(file) = file {
-        let bytes = briefs::read(ctx, file, "--brief")?;
-        return Ok(brief::parse(if file == briefs::STDIN { "stdin" } else { file }, &bytes, title)?);
-    }
-    if !ctx.ui.can_ask() || !ctx.ui.is_terminal() {
-        let Some(title) = title else {
-            return Err(Failure::new(Code::Usage, "a task needs a title or a brief")
-                .hint("standup add \"Fix the pager\"")
-                .hint("standup add --brief pager.md"));
-        };
-        return Ok(Brief::from_title(title)?);
-    }
-    let empty = brief::template(title.unwrap_or_default());
-    let left = briefs::edit(ctx, "brief.md", &empty)?;
-    if left.trim().is_empty() || (title.is_none() && left == empty) {
-        return Err(Failure::new(Code::Failure, "the brief was left empty; no task was added"));
-    }
-    let text = brief::finish(&left);
-    brief::parse("brief.md", text.as_bytes(), None).map_err(|errors| kept(errors.into(), &left))
-}
-
-/// What was written in the editor is not lost because it has a mistake.
-fn kept(failure: Failure, text: &str) -> Failure {
-    let file = tempfile::Builder::new().prefix("standup-brief-").suffix(".md").tempfile();
-    let saved = file.and_then(|file| {
-        std::fs::write(file.path(), text)?;
-        file.keep().map_err(|error| error.error)
-    });
-    match saved {
-        Ok((_, path)) => {
-            failure.hint(format!("mend it, then: standup add --brief {}", shell_word(&path.to_string_lossy())))
-        }
-        Err(_) => failure,
-    }
 }
 
 /// The tasks that were named as needs.

@@ -37,27 +37,29 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let board = ctx.seen()?.board;
     let id = ctx.task(&board, args.task.as_deref())?;
     let task = board.tasks.get(&id).ok_or_else(|| Failure::new(Code::NoTask, format!("there is no task {id}")))?;
-    let by_hand = args.brief.is_none() && args.title.is_none() && args.flags.is_empty();
-    let (mut spec, text) = if args.brief.is_some() || by_hand {
-        let (spec, text) = another_brief(ctx, &board, task, args.brief.as_deref())?;
-        (spec, Some(text))
-    } else {
-        (task.spec.clone(), None)
-    };
     briefs::require_title(args.title.as_deref())?;
-    if let Some(title) = args.title {
-        spec.slug = Slug::from_title(&title);
-        spec.title = title;
-    }
-    let needs = super::add::needs(ctx, &args.flags.after, Some(&board))?;
-    args.flags.apply(&mut spec, needs);
-    named::require(ctx, &spec, Some(&task.spec))?;
+    let (spec, changed) = match &args.brief {
+        Some(file) => {
+            let bytes = briefs::read(ctx, file, "--brief")?;
+            let name = file.clone();
+            send(ctx, &board, task, Some((&name, &bytes)), args)?
+        }
+        None if args.title.is_some() || !args.flags.is_empty() => send(ctx, &board, task, None, args)?,
+        None if ctx.ui.can_ask() => {
+            let (old, verb) = (ctx.text(&task.spec.brief)?, format!("standup edit {id}"));
+            let send = |text: &str| send(ctx, &board, task, Some(("brief.md", text.as_bytes())), args);
+            briefs::in_editor(ctx, &old, (&verb, ""), str::to_owned, send)?
+        }
+        None => {
+            return Err(Failure::new(Code::Usage, "nobody can be asked, so the change must be named")
+                .hint(format!("standup edit {id} --brief FILE"))
+                .hint("standup edit --help"));
+        }
+    };
     let title = briefs::title(ctx, &spec.title, 18);
     let later = Later::between(&task.spec, &spec);
     let mut checks = spec.checks.clone();
     checks.retain(|check| !task.spec.checks.contains(check));
-    let (reply, _) = ctx.command(Command::Edit { task: id, spec: Box::new(spec) }, text.into_iter().collect())?;
-    let changed = matches!(&reply, Reply::Tasks { changed, .. } if !changed.is_empty());
     let board = ctx.seen()?.board;
     let now = board.tasks.get(&id).filter(|task| !task.column.is_closed() && task.column != Column::Backlog);
     let untold = now.map(|task| task.given().untold(&task.spec)).unwrap_or_default();
@@ -140,23 +142,49 @@ fn answer(ctx: &Context, id: TaskId, title: &str, changed: bool, untold: &[&str]
     ctx.ui.answer(&format!("{id}  {title}{}", if changed { "" } else { " (as before)" }))
 }
 
-/// The spec of another brief, and its text.
-fn another_brief(ctx: &Context, board: &Board, task: &Task, file: Option<&str>) -> Result<(TaskSpec, String), Failure> {
-    let old_text = ctx.text(&task.spec.brief)?;
-    let old = brief::parse("brief.md", old_text.as_bytes(), Some(&task.spec.title))?;
-    let (name, bytes) = match file {
-        Some(file) => (file, briefs::read(ctx, file, "--brief")?),
-        None if ctx.ui.can_ask() => ("brief.md", briefs::edit(ctx, "brief.md", &old_text)?.into_bytes()),
-        None => {
-            return Err(Failure::new(Code::Usage, "nobody can be asked, so the change must be named")
-                .hint(format!("standup edit {} --brief FILE", task.id))
-                .hint("standup edit --help"));
-        }
+/// Sends what is asked for now, made from the task as it was; that, and whether it is a change.
+/// What was changed meanwhile stays, and what both changed is refused.
+fn send(
+    ctx: &Context,
+    board: &Board,
+    task: &Task,
+    brief: Option<(&str, &[u8])>,
+    args: Args,
+) -> Result<(TaskSpec, bool), Failure> {
+    let (mut spec, text) = match brief {
+        Some((name, bytes)) => another_brief(ctx, board, task, name, bytes).map(|(spec, text)| (spec, Some(text)))?,
+        None => (task.spec.clone(), None),
     };
-    let untitled = brief::parse(name, &bytes, None).is_err();
-    let new = brief::parse(name, &bytes, untitled.then_some(task.spec.title.as_str()))?;
+    if let Some(title) = args.title {
+        spec.slug = Slug::from_title(&title);
+        spec.title = title;
+    }
+    let needs = super::add::needs(ctx, &args.flags.after, Some(board))?;
+    args.flags.apply(&mut spec, needs);
+    named::require(ctx, &spec, Some(&task.spec))?;
+    let was = Some(Box::new(task.spec.clone()));
+    let command = Command::Edit { task: task.id, spec: Box::new(spec.clone()), was };
+    let (reply, _) = ctx.command(command, text.into_iter().collect())?;
+    Ok((spec, matches!(&reply, Reply::Tasks { changed, .. } if !changed.is_empty())))
+}
+
+/// The spec of another brief, and its text.
+fn another_brief(
+    ctx: &Context,
+    board: &Board,
+    task: &Task,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(TaskSpec, String), Failure> {
+    // A text that names no title is one of the title that the task has.
+    let parsed = |name: &str, bytes: &[u8]| {
+        let untitled = brief::parse(name, bytes, None).is_err();
+        brief::parse(name, bytes, untitled.then_some(task.spec.title.as_str()))
+    };
+    let old = parsed("brief.md", ctx.text(&task.spec.brief)?.as_bytes())?;
+    let new = parsed(name, bytes)?;
     briefs::warn(ctx, &new);
-    let mut spec = briefs::changed(&task.spec, &old.front, &new);
+    let mut spec = briefs::changed(&task.spec, &old, &new);
     if new.front.needs != old.front.needs {
         spec.needs = super::add::needs(ctx, &new.front.needs, Some(board))?;
     }

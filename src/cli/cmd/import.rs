@@ -21,9 +21,9 @@ const LEFT_OUT: usize = 200;
 
 /// Add the tasks of a list: Markdown, numbered, brief files, issues
 ///
-/// Importing the same list again changes what changed in it and adds nothing twice. A task that is
-/// done or canceled stays as it is; another text in its place is a new task. Lines that are ticked
-/// off are left out.
+/// Importing the same list again changes what changed in it and adds nothing twice; what was edited
+/// of a task stays where the list did not change it too. A task that is done or canceled stays as
+/// it is; another text in its place is a new task. Lines that are ticked off are left out.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The list, or - for standard input (gh issue list --json number,title,body,labels)
@@ -60,8 +60,9 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let tasks = new_tasks(&open);
     let fates = relist::fates(&board, &tasks);
     require_named(ctx, &args.file, &board, &open, &tasks, &fates)?;
+    say_what_gives_way(ctx, &fates);
     let keeps = say_who_keeps_the_old(ctx, &board, &fates);
-    if args.dry_run || tasks.iter().zip(&fates).all(|(task, fate)| is_in_its_place(task, *fate, &board)) {
+    if args.dry_run || fates.iter().all(|fate| matches!(fate, Fate::Leave { known: true, .. })) {
         return planned(ctx, &args, &open, &tasks, &fates, &keeps);
     }
     let brought: Vec<Vec<CheckSettings>> = tasks.iter().map(|task| task.spec.checks.clone()).collect();
@@ -74,8 +75,8 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     let checks = say_checks(ctx, &open, &fates, &ids, &brought);
     if ctx.ui.json {
         let body = serde_json::json!({
-            "added": added, "changed": changed, "keeps_old_brief": keeps, "unchanged": unchanged, "dry_run": false,
-            "checks": checks, "left_out": left_out(&open),
+            "added": added, "changed": changed, "overwritten": overwritten(&fates), "keeps_old_brief": keeps,
+            "unchanged": unchanged, "dry_run": false, "checks": checks, "left_out": left_out(&open),
         });
         ctx.ui.json(&Document::new("import", body))?;
         return Ok(Code::Ok);
@@ -84,8 +85,8 @@ pub(in crate::cli) fn run(args: Args, ctx: &Context) -> Result<Code, Failure> {
     for ((task, fate), id) in open.iter().zip(&fates).zip(ids) {
         let word = match fate {
             Fate::Add => "added",
-            Fate::Change(_) => "changed",
-            Fate::Leave(_) => "as before",
+            Fate::Change { .. } => "changed",
+            Fate::Leave { .. } => "as before",
         };
         text.push_str(&line(ctx, word, id, &task.brief.title));
     }
@@ -108,9 +109,12 @@ fn require_named(
     let names = Names::new(ctx);
     let mut wrong = Vec::new();
     for ((imported, task), fate) in open.iter().zip(tasks).zip(fates) {
-        let old = fate.known().map(|id| &board.tasks[&id].spec);
         let place = format!("{}:{}: ", shown(file), imported.line);
-        wrong.extend(names.wrong(&task.spec, old).into_iter().map(|found| (place.clone(), found)));
+        let found = match fate.known().map(|id| &board.tasks[&id]) {
+            Some(old) => names.wrong(&relist::taken_over(old, &task.spec).spec, Some(&old.spec)),
+            None => names.wrong(&task.spec, None),
+        };
+        wrong.extend(found.into_iter().map(|found| (place.clone(), found)));
     }
     names.require(&wrong)
 }
@@ -125,7 +129,7 @@ fn ids(fates: &[Fate], added: &[TaskId]) -> Vec<Option<TaskId>> {
     let mut added = added.iter().copied();
     let id = |fate: &Fate| match fate {
         Fate::Add => added.next(),
-        Fate::Change(id) | Fate::Leave(id) => Some(*id),
+        Fate::Change { id, .. } | Fate::Leave { id, .. } => Some(*id),
     };
     fates.iter().map(id).collect()
 }
@@ -140,7 +144,7 @@ fn say_checks(
 ) -> Vec<serde_json::Value> {
     let mut all = Vec::new();
     for (((task, fate), id), checks) in open.iter().zip(fates).zip(ids).zip(brought) {
-        if matches!(fate, Fate::Leave(_)) {
+        if matches!(fate, Fate::Leave { .. }) {
             continue;
         }
         let title = &task.brief.title;
@@ -181,8 +185,8 @@ fn nothing(ctx: &Context, args: &Args) -> Result<Code, Failure> {
     if ctx.ui.json {
         let none: [TaskId; 0] = [];
         let body = serde_json::json!({
-            "added": none, "changed": none, "keeps_old_brief": none, "unchanged": none, "dry_run": args.dry_run,
-            "checks": none, "left_out": none,
+            "added": none, "changed": none, "overwritten": none, "keeps_old_brief": none, "unchanged": none,
+            "dry_run": args.dry_run, "checks": none, "left_out": none,
         });
         ctx.ui.json(&Document::new("import", body))?;
     } else {
@@ -204,17 +208,32 @@ fn new_tasks(open: &[&Imported]) -> Vec<NewTask> {
     open.iter().map(task).collect()
 }
 
-/// Whether nothing is to be done for a task of the list, not even to note where it stands by now.
-fn is_in_its_place(task: &NewTask, fate: Fate, board: &Board) -> bool {
-    let Fate::Leave(id) = fate else { return false };
-    let known = &board.tasks[&id];
-    known.column.is_closed() || known.spec.key == task.spec.key
+fn changed_id(fate: &Fate) -> Option<TaskId> {
+    if let Fate::Change { id, .. } = fate { Some(*id) } else { None }
+}
+
+/// The tasks and their keys that were changed here and in the list.
+fn both_changed(fates: &[Fate]) -> impl Iterator<Item = (TaskId, &[&'static str])> {
+    fates.iter().filter_map(|fate| match fate {
+        Fate::Change { id, over } if !over.is_empty() => Some((*id, over.as_slice())),
+        _ => None,
+    })
+}
+
+fn overwritten(fates: &[Fate]) -> Vec<serde_json::Value> {
+    both_changed(fates).map(|(task, keys)| serde_json::json!({"task": task, "keys": keys})).collect()
+}
+
+fn say_what_gives_way(ctx: &Context, fates: &[Fate]) {
+    for (id, keys) in both_changed(fates) {
+        ctx.ui.say(&format!("{id}: what was edited gives way to the list: {}", keys.join(", ")));
+    }
 }
 
 /// An agent reads its brief once: what a list changes reaches the next attempt. Returns the changed
 /// tasks that have been started.
 fn say_who_keeps_the_old(ctx: &Context, board: &Board, fates: &[Fate]) -> Vec<TaskId> {
-    let changed = fates.iter().filter_map(|fate| if let Fate::Change(id) = fate { Some(*id) } else { None });
+    let changed = fates.iter().filter_map(changed_id);
     let started: Vec<TaskId> = changed.filter(|id| board.tasks[id].attempt().is_some()).collect();
     for id in &started {
         ctx.ui.say(&format!("{id} was started before this change; its agent keeps the old brief"));
@@ -235,22 +254,23 @@ fn planned(
     let checks = say_checks(ctx, open, fates, &ids(fates, &[]), &brought);
     if ctx.ui.json {
         let ids = |which: fn(&Fate) -> Option<TaskId>| fates.iter().filter_map(which).collect::<Vec<_>>();
-        let changed = ids(|fate| if let Fate::Change(id) = fate { Some(*id) } else { None });
-        let unchanged = ids(|fate| if let Fate::Leave(id) = fate { Some(*id) } else { None });
+        let changed = ids(changed_id);
+        let unchanged = ids(|fate| if let Fate::Leave { id, .. } = fate { Some(*id) } else { None });
         let new = open.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Add).map(|(task, _)| &task.brief.title);
         let new: Vec<&String> = new.collect();
         let none: [TaskId; 0] = [];
         let body = serde_json::json!({
-            "added": none, "would_add": new, "changed": changed, "keeps_old_brief": keeps, "unchanged": unchanged,
-            "dry_run": args.dry_run, "checks": checks, "left_out": left_out(open),
+            "added": none, "would_add": new, "changed": changed, "overwritten": overwritten(fates),
+            "keeps_old_brief": keeps, "unchanged": unchanged, "dry_run": args.dry_run, "checks": checks,
+            "left_out": left_out(open),
         });
         ctx.ui.json(&Document::new("import", body))?;
         return Ok(Code::Ok);
     }
     let lines = open.iter().zip(fates).map(|(task, fate)| match fate {
         Fate::Add => line(ctx, "would add", None, &task.brief.title),
-        Fate::Change(id) => line(ctx, "would change", Some(*id), &task.brief.title),
-        Fate::Leave(id) => line(ctx, "as before", Some(*id), &task.brief.title),
+        Fate::Change { id, .. } => line(ctx, "would change", Some(*id), &task.brief.title),
+        Fate::Leave { id, .. } => line(ctx, "as before", Some(*id), &task.brief.title),
     });
     ctx.ui.answer(&lines.collect::<String>())?;
     if !args.dry_run {

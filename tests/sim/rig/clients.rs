@@ -67,7 +67,9 @@ impl Rig {
                 if self.rng.percent(30) {
                     spec.needs = vec![*self.rng.pick(&known)];
                 }
-                Command::Edit { task, spec: Box::new(spec) }
+                // Half of them know what they change.
+                let was = self.rng.percent(50).then(|| Box::new(self.driver.board().tasks[&task].spec.clone()));
+                Command::Edit { task, spec: Box::new(spec), was }
             }
             _ => {
                 let columns =
