@@ -140,3 +140,24 @@ proptest! {
         prop_assert_eq!(s.weigher.asks_in_prose(), None);
     }
 }
+
+/// An error that names a limit of two hours, as Claude Code reports one.
+const LIMITED: &str = "state=error:app=c:msg=QVBJIEVycm9yOiBSZXF1ZXN0IHJlamVjdGVkICg0MjkpIMK3IFlvdSd2ZSBoaXQgeW91ciBsaW1pdCDCtyByZXNldHMgaW4gMiBob3Vycw==";
+
+#[test]
+fn an_error_is_old_once_the_next_prompt_is_taken_and_not_by_one_that_is_heard_of_late() {
+    let mut s = Scene::of("claude");
+    s.psp("state=working:app=c").psp(LIMITED).is(RunKind::Limited, Source::Osc7501);
+    s.hook("UserPromptSubmit", r#","prompt":"go on""#).is(RunKind::Working, Source::Hook);
+    // It still stands on the screen.
+    s.see(Observation::Screen("  ⎿  You've hit your limit · resets 1:12pm\n".into()))
+        .is(RunKind::Working, Source::Hook);
+    assert_eq!(s.weigher.trouble(at(s.ms)), None);
+    s.psp("state=working:app=c").is(RunKind::Working, Source::Osc7501);
+
+    let mut s = Scene::of("claude");
+    s.psp("state=working:app=c").psp(LIMITED);
+    s.late(150, "UserPromptSubmit", r#","prompt":"begin""#);
+    s.is(RunKind::Limited, Source::Osc7501);
+    assert!(s.state().until.is_some(), "the prompt is that of the turn that has ended");
+}

@@ -485,8 +485,13 @@ impl Weigher {
         self.seen = Some(Seen { reading, still, since, at: now });
     }
 
+    /// When it reported the error that is its last word.
+    fn psp_failed(&self) -> Option<Now> {
+        self.board.root().filter(|r| r.report.state == psp::State::Error).map(|r| r.at)
+    }
+
     fn failed_now(&self) -> bool {
-        let psp = self.board.root().is_some_and(|r| r.report.state == psp::State::Error);
+        let psp = self.psp_failed().is_some_and(|at| !self.began_after(at));
         psp || self.hook.as_ref().is_some_and(|h| h.says == Says::Failed)
     }
 

@@ -12,7 +12,8 @@ impl Weigher {
         // Heard of later than its own end: what was said at that end still holds.
         let ended =
             |hook: &HookClaim| !matches!(hook.says, Says::Working | Says::Waiting(_)) && hook.at.mono > now.mono;
-        if self.hook.as_ref().is_some_and(ended) {
+        let failed = self.psp_failed().is_some_and(|at| at.mono > now.mono);
+        if failed || self.hook.as_ref().is_some_and(ended) {
             self.turn_began = self.turn_began.filter(|began| began.mono > now.mono).or(Some(now));
             return;
         }

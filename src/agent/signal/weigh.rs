@@ -233,7 +233,10 @@ impl Weigher {
             let parts = || self.parts.as_ref().map(|(names, ..)| format!("sub-agent {names} works on"));
             text = part.or(listed).or_else(tool).or_else(parts).unwrap_or_default();
         }
-        Some(Claim { source: Source::Osc7501, says, text, at: record.at, void: None })
+        // It says nothing between the prompt that is taken and the turn's first step.
+        let old = says == Says::Failed && self.began_after(record.at);
+        let void = old.then_some("a turn has begun since");
+        Some(Claim { source: Source::Osc7501, says, text, at: record.at, void })
     }
 
     fn psp_ask(&self, report: &psp::Report) -> Ask {

@@ -50,6 +50,6 @@ fn a_usage_limit_is_waited_out_and_the_turn_goes_on_once() {
         assert_eq!((told, stage.attempt(id).launches), (1, 1), "{cli:?}");
         let raised = |e: &Event| matches!(e, Event::NeedsYouRaised { .. });
         let raised: Vec<Event> = stage.events(id).into_iter().filter(raised).collect();
-        assert!(raised.is_empty(), "{cli:?}: told as something else first: {raised:?}");
+        assert!(raised.is_empty(), "{cli:?}: told as something else first: {raised:?}\n{}", stage.told());
     }
 }

@@ -369,7 +369,7 @@ impl Stage {
     }
 
     /// Everything that helps to understand a failure.
-    fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         let mut text = String::new();
         let heard = self.story.heard.lock().expect("story");
         let first = heard.first().map(|(at, _)| *at);
