@@ -115,9 +115,10 @@ pub(super) type Wrong = (&'static str, String);
 
 fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, Wrong> {
     let (mut wanted, agent) = ordered(attempt, action)?;
+    let made_for = again::made_for(world, &wanted);
     let made = require_agent(world, &agent).and_then(|found| {
         if wanted.session.is_none() && !found.adapter.launch.session.is_empty() {
-            let session = uuid::Uuid::new_v4().to_string();
+            let session = again::session_of(&made_for);
             wanted.session = Some(session.clone());
             let _ = world.inputs.blocking_send(Input::Observed { attempt, seen: Observation::Session { session } });
         }
@@ -137,7 +138,6 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
     }
     // A host of this name that was made for this launch and lives, or lived, is this very launch,
     // whatever the settings say since: it is not started twice.
-    let made_for = again::made_for(world, &wanted);
     if let Some(started) = again::repeated(world, &wanted, &made_for, &voice)? {
         return Ok(started);
     }

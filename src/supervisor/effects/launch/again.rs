@@ -116,6 +116,16 @@ pub(super) fn made_for(world: &World, wanted: &Wanted) -> String {
     TextDigest::of(&format!("{key}\n{worktree}\n{}\n{}", wanted.host, at.0)).to_string()
 }
 
+/// The session that a launch begins where it takes up none: an order that is given again begins the
+/// same, since the agent may run in it already.
+pub(super) fn session_of(made_for: &str) -> String {
+    let mut bytes = [0; 16];
+    if u128::from_str_radix(made_for.get(..32).unwrap_or_default(), 16).map(|n| bytes = n.to_be_bytes()).is_err() {
+        bytes = *uuid::Uuid::new_v4().as_bytes();
+    }
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
 fn taken(host: &HostId) -> String {
     format!(
         "host {host} runs for a start that this board knows nothing of: its log is older than that\n\
@@ -189,4 +199,19 @@ fn tail(dir: &Path) -> String {
     }
     keep(text.finish());
     last.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launch_that_is_ordered_again_begins_the_same_session() {
+        let (one, other) = (TextDigest::of("one").to_string(), TextDigest::of("other").to_string());
+        assert_eq!(session_of(&one), session_of(&one));
+        assert_ne!(session_of(&one), session_of(&other));
+        let id: uuid::Uuid = session_of(&one).parse().expect("a UUID");
+        assert_eq!(id.get_version_num(), 4, "as a CLI makes one");
+        assert_ne!(session_of(""), session_of(""), "an order of an older build says nothing");
+    }
 }
