@@ -147,11 +147,12 @@ const LIMITED: &str = "state=error:app=c:msg=QVBJIEVycm9yOiBSZXF1ZXN0IHJlamVjdGV
 #[test]
 fn an_error_is_old_once_the_next_prompt_is_taken_and_not_by_one_that_is_heard_of_late() {
     let mut s = Scene::of("claude");
-    s.psp("state=working:app=c").psp(LIMITED).is(RunKind::Limited, Source::Osc7501);
-    s.hook("UserPromptSubmit", r#","prompt":"go on""#).is(RunKind::Working, Source::Hook);
+    s.psp("state=working:app=c").status("\"busy\"").psp(LIMITED).status("\"idle\"");
+    s.is(RunKind::Limited, Source::Osc7501);
+    s.hook("UserPromptSubmit", r#","prompt":"go on""#).is(RunKind::Working, Source::Osc7501);
     // It still stands on the screen.
     s.see(Observation::Screen("  ⎿  You've hit your limit · resets 1:12pm\n".into()))
-        .is(RunKind::Working, Source::Hook);
+        .is(RunKind::Working, Source::Osc7501);
     assert_eq!(s.weigher.trouble(at(s.ms)), None);
     s.psp("state=working:app=c").is(RunKind::Working, Source::Osc7501);
 

@@ -212,6 +212,9 @@ impl Weigher {
         let says = match report.state {
             psp::State::Working => Says::Working,
             psp::State::Blocked => Says::Waiting(self.psp_ask(report)),
+            // It says nothing between the prompt that is taken and the turn's first step; what others said
+            // is older still.
+            psp::State::Error if self.began_after(record.at) => Says::Working,
             psp::State::Error => Says::Failed,
             psp::State::Done | psp::State::Idle if part.is_some() => Says::Background,
             psp::State::Done if self.background_holds(now) => Says::Background,
@@ -233,10 +236,12 @@ impl Weigher {
             let parts = || self.parts.as_ref().map(|(names, ..)| format!("sub-agent {names} works on"));
             text = part.or(listed).or_else(tool).or_else(parts).unwrap_or_default();
         }
-        // It says nothing between the prompt that is taken and the turn's first step.
-        let old = says == Says::Failed && self.began_after(record.at);
-        let void = old.then_some("a turn has begun since");
-        Some(Claim { source: Source::Osc7501, says, text, at: record.at, void })
+        let old = report.state == psp::State::Error && says == Says::Working;
+        if old {
+            text.clear();
+        }
+        let at = self.turn_began.filter(|_| old).unwrap_or(record.at);
+        Some(Claim { source: Source::Osc7501, says, text, at, void: None })
     }
 
     fn psp_ask(&self, report: &psp::Report) -> Ask {

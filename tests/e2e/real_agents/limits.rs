@@ -49,7 +49,8 @@ fn a_usage_limit_is_waited_out_and_the_turn_goes_on_once() {
         let told = stage.events(id).iter().filter(|e| matches!(e, Event::LimitWaited { .. })).count();
         assert_eq!((told, stage.attempt(id).launches), (1, 1), "{cli:?}");
         let raised = |e: &Event| matches!(e, Event::NeedsYouRaised { .. });
-        let raised: Vec<Event> = stage.events(id).into_iter().filter(raised).collect();
+        let waits = |e: &Event| !matches!(e, Event::LimitWaited { .. });
+        let raised: Vec<Event> = stage.events(id).into_iter().take_while(waits).filter(raised).collect();
         assert!(raised.is_empty(), "{cli:?}: told as something else first: {raised:?}\n{}", stage.told());
     }
 }
