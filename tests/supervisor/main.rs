@@ -26,6 +26,7 @@ mod starting;
 mod stopping;
 mod surviving;
 mod takeover;
+mod tools;
 mod usage;
 mod versions;
 mod work;
