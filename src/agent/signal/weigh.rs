@@ -207,14 +207,16 @@ impl Weigher {
 
     fn psp_claim(&self, now: Now) -> Option<Claim> {
         let record = self.board.root()?;
+        // It says nothing between the prompt that is taken and the turn's first step; what others said
+        // is older still.
+        if let Some(at) = self.turn_began.filter(|_| self.psp_failed().is_some_and(|at| self.began_after(at))) {
+            return Some(Claim { source: Source::Osc7501, says: Says::Working, text: String::new(), at, void: None });
+        }
         let report = &record.report;
         let part = self.board.parts().find(|(_, r)| r.report.state == psp::State::Working);
         let says = match report.state {
             psp::State::Working => Says::Working,
             psp::State::Blocked => Says::Waiting(self.psp_ask(report)),
-            // It says nothing between the prompt that is taken and the turn's first step; what others said
-            // is older still.
-            psp::State::Error if self.began_after(record.at) => Says::Working,
             psp::State::Error => Says::Failed,
             psp::State::Done | psp::State::Idle if part.is_some() => Says::Background,
             psp::State::Done if self.background_holds(now) => Says::Background,
@@ -236,12 +238,7 @@ impl Weigher {
             let parts = || self.parts.as_ref().map(|(names, ..)| format!("sub-agent {names} works on"));
             text = part.or(listed).or_else(tool).or_else(parts).unwrap_or_default();
         }
-        let old = report.state == psp::State::Error && says == Says::Working;
-        if old {
-            text.clear();
-        }
-        let at = self.turn_began.filter(|_| old).unwrap_or(record.at);
-        Some(Claim { source: Source::Osc7501, says, text, at, void: None })
+        Some(Claim { source: Source::Osc7501, says, text, at: record.at, void: None })
     }
 
     fn psp_ask(&self, report: &psp::Report) -> Ask {
