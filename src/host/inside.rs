@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::pty::HOST_VARIABLE;
 use super::record;
 use super::requests::notification;
 use super::serve::Host;
@@ -81,7 +82,7 @@ fn is_marked(pid: u32, spec: &Spec, hosts: &Path) -> bool {
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     environment.split(|&b| b == 0).any(|entry| {
         let of_host = || {
-            let value = entry.strip_prefix(b"STANDUP_HOST=")?;
+            let value = entry.strip_prefix(HOST_VARIABLE.as_bytes())?.strip_prefix(b"=")?;
             let id = value.split(|&b| b == b':').next()?;
             let id = HostId::new(OsStr::from_bytes(id).to_str()?).ok()?;
             record::read_running(&hosts.join(id.as_str()))

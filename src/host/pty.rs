@@ -20,7 +20,7 @@ use crate::os::process;
 use crate::wire::host::{Bytes, Size, Spec};
 
 /// Tells what runs in a host's terminal that it does, and in whose.
-const HOST_VARIABLE: &str = "STANDUP_HOST";
+pub(super) const HOST_VARIABLE: &str = "STANDUP_HOST";
 
 /// Signals whose ignoring would otherwise be inherited from whoever started the host.
 const RESET: [libc::c_int; 13] = [

@@ -148,7 +148,7 @@ fn start(world: &World, attempt: AttemptId, action: Action) -> Result<Started, W
         Some(slot) => Some(slot.share().map_err(|e| ("launch", chain(&e)))?),
         None => None,
     };
-    let spec = host_spec(world, &wanted, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd))?;
+    let spec = host_spec(world, &wanted, &command, &program, descriptor.as_ref().map(AsRawFd::as_raw_fd), made_for)?;
     failpoint::hit("launch.before-start");
     begin(world, &wanted, &spec, &voice)
 }
@@ -412,6 +412,7 @@ fn host_spec(
     command: &Launch,
     program: &Path,
     slot_fd: Option<i32>,
+    made_for: String,
 ) -> Result<Spec, Wrong> {
     let bytes = |path: &Path| Bytes(path.as_os_str().as_bytes().to_vec());
     let socket = world.place.layout.host_socket(&wanted.host).map_err(|e| ("launch", chain(&e)))?;
@@ -450,7 +451,7 @@ fn host_spec(
         lock_dirs: vec![bytes(&site_of(world, &wanted.worktree).admin_dir)],
         stdin: command.stdin.clone().map(|text| Bytes(text.into_bytes())),
         stop_grace_ms: 0,
-        made_for: again::made_for(world, wanted),
+        made_for,
     })
 }
 
