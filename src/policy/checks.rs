@@ -17,6 +17,7 @@ use crate::model::verdict::{Verdict, VerdictOutcome};
 use super::turn::Turn;
 use super::{admission, attention, claim, limits, takeover};
 
+/// Ends the checks of an attempt, where any are under way.
 pub(super) fn drop_checks(turn: &mut Turn<'_>, id: AttemptId, why: &str) {
     let Some(run) = turn.board.attempt(id).and_then(|a| a.checking.as_ref()).map(|c| c.run) else { return };
     turn.attempt_event(id, Event::ChecksDropped { run, why: why.to_owned() });
